@@ -1,0 +1,43 @@
+# Everything that a newcomer or a CI runs, by name. `make` alone lists the targets.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help setup demo test lint lock bench-beam bench-scores bench-train bench-fix
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 16
+
+setup: ## both environments and the embedded model; does nothing when they are there
+	@$(PYTHON) -P harness/environments.py
+	@$(BIN)/harness setup --model
+
+demo: setup ## the main job on real bad cases: evaluate, fix, run again, compare
+	@$(BIN)/python -m tests.benchmarks.demo
+
+test: setup lint ## the whole test suite
+	@$(BIN)/python -m pytest tests
+
+lint: ## ruff and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+lock: ## pin the requirements anew
+	@cd harness/requirements && for name in harness-cpu harness-cuda trainer-cpu trainer-cuda; do \
+	  ../../$(BIN)/uv pip compile --quiet --upgrade --python-platform x86_64-manylinux_2_28 --python-version 3.11 \
+	    $$name.in --override overrides.txt --no-emit-index-url --no-annotate \
+	    $${PIP_FIND_LINKS:+$$(case $$name in *-cpu) echo --find-links $$PIP_FIND_LINKS;; esac} \
+	    --custom-compile-command "make lock" --output-file $$name.txt; done
+
+bench-beam: setup ## beam search against vLLM's and transformers' own
+	@$(BIN)/python -m tests.benchmarks.beam
+
+bench-scores: setup ## recall, false positives and speed of the scores
+	@$(BIN)/python -m tests.benchmarks.scores
+
+bench-train: setup ## overhead of the trainer, speed of data preparation
+	@$(BIN)/python -m tests.benchmarks.train
+
+bench-fix: setup ## what a fix cures, generalises and breaks
+	@$(BIN)/python -m tests.benchmarks.fix
