@@ -1,0 +1,97 @@
+"""A bad case as the harness knows it, whatever file it came from.
+
+Frozen values only: a case is read once and never changed, so every later step (prompt, cache key, verdict, pair)
+may rely on it. A case's id is given or derived from its content, never from its position in a file, so that
+adding a record does not rename its neighbours (node ids, --lf and the history of a case hang on it).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
+
+from harness.decoding import Decoding
+from harness.errors import SettingsError
+
+__all__ = ["Case", "Message", "Role", "Thresholds"]
+
+Role = Literal["fix", "holdout", "guard"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """What an answer is judged against. Shares are 0..1, similarities 0..1, lengths are mixed units."""
+
+    max_rep8_excess: float = 0.30
+    """Most rep-8 above the standard answer's own."""
+    max_rep8d_excess: float = 0.35
+    """The same with every run of digits taken for one sign."""
+    max_loop_excess: float = 0.15
+    """Most share of the answer inside its longest tandem run (on units, numbered, on characters), above the standard
+    answer's own. Counts from ``min_loop_copies`` copies and ``min_loop_units`` units on."""
+    max_tail_excess: float = 0.05
+    """The same for a run that reaches the end of the answer: one that did not terminate."""
+    max_templated_excess: float = 0.40
+    """Most share of the answer inside lines or sentences that repeat but for a word, above the standard answer's own."""
+    min_loop_copies: float = 4.0
+    """Fewest copies that make a loop; 3 do where one copy is a sentence (12 units) or more."""
+    min_loop_units: float = 48.0
+    """Fewest units that make a loop; twice as many characters for one on characters."""
+    min_similarity: float = 0.0
+    """Least similarity to the standard answer; 0 is off: a good answer may be worded otherwise."""
+    min_units: int = 1
+    """Fewest words and numbers an answer must have; an empty answer never passes."""
+    min_length_ratio: float = 0.1
+    """Least length in units, as a share of the standard answer's; counts where that has 20 units or more."""
+    allow_cutoff: bool = True
+    """Whether an answer cut off at max_tokens may pass (it is counted in the cut-off rate either way)."""
+    reference_may_repeat: bool = False
+    """Whether the standard answer may itself be a loop (the prompt asks for one); else such a case is refused."""
+    min_metrics: Mapping[str, float] = field(default_factory=dict, hash=False)
+    """Least value of any score by name, the user's own metrics included."""
+    max_metrics: Mapping[str, float] = field(default_factory=dict, hash=False)
+    """Most value of any score by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One bad case."""
+
+    id: str
+    """Stable and unique within the suite, ``<folder>/<name>``."""
+    folder: str
+    """Name of the case's group: the folder under badcases."""
+    messages: tuple[Message, ...]
+    """The conversation to answer; ends with a user turn."""
+    standard_answer: str | None
+    """The answer a person would accept; None where there is none."""
+    role: Role = "fix"
+    """``fix`` may be trained on; ``holdout`` is a sibling never trained on; ``guard`` must keep passing."""
+    tags: tuple[str, ...] = ()
+    decoding: Decoding = field(default_factory=Decoding)
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    must_include: tuple[str, ...] = ()
+    """Regular expressions that the answer must match."""
+    must_not_include: tuple[str, ...] = ()
+    """Regular expressions that the answer must not match."""
+    weight: float = 1.0
+    """Weight in the suite's mean scores."""
+    source: str = ""
+    """Where the case came from, for people: a file and record, a ticket, a log line."""
+
+    @property
+    def prompt(self) -> str:
+        """The last user turn: what a person calls the prompt."""
+        return self.messages[-1].content

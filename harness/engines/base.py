@@ -1,0 +1,134 @@
+"""The one seam to whatever generates text.
+
+An engine gets requests (token ids in, so that nobody downstream renders a prompt a second time) and yields outcomes in
+whatever order they finish. One method, so that the shipped fake, vLLM, transformers and a server are
+interchangeable, and so that the runner never knows how answers come about. An engine that cannot obey a decoding
+field yields a :class:`Failure` for that request; it never silently decodes otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+from harness.decoding import Decoding
+
+__all__ = [
+    "AdapterWeights",
+    "Completion",
+    "Engine",
+    "EngineInfo",
+    "Failure",
+    "FinishReason",
+    "OnProgress",
+    "Outcome",
+    "Progress",
+    "Request",
+]
+
+FinishReason = Literal["stop", "length", "loop"]
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterWeights:
+    """A LoRA to put on the engine's model for one request."""
+
+    name: str
+    """Version name, unique per content: vLLM caches KV blocks by name and path."""
+    path: Path
+    """Folder with adapter_config.json and adapter_model.safetensors."""
+    digest: str
+    """sha256 of the weights and their configuration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One answer to generate."""
+
+    id: int
+    """Unique within a call of :meth:`Engine.generate`; comes back in the outcome."""
+    prompt_ids: tuple[int, ...]
+    decoding: Decoding
+    adapter: AdapterWeights | None = None
+    """None: the model as shipped."""
+    sample: int = 0
+    """Which of ``decoding.samples`` answers this is."""
+    loop_limit: float | None = None
+    """For the early FAIL: the share of the text that a tandem run must be certain to cover; None turns it off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One generated answer."""
+
+    request_id: int
+    text: str
+    """Decoded answer without special tokens and without the stop string."""
+    token_ids: tuple[int, ...]
+    """Generated ids; the end-of-turn id is included when the model produced it."""
+    finish_reason: FinishReason
+    """``stop``: ended by itself; ``length``: cut off at max_tokens; ``loop``: cut, every possible winner loops."""
+    logprob: float | None = None
+    """Sum of the log-probabilities (nats) of ``token_ids``, where the engine knows it."""
+    score: float | None = None
+    """The score by which a beam search ranked the answer."""
+    alternatives: tuple[tuple[int, ...], ...] = ()
+    """The other finished hypotheses of a beam search, best first, as ids."""
+    seconds: float = 0.0
+    """From the request's first step to its last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The engine could not answer this request; never the model's fault."""
+
+    request_id: int
+    message: str
+
+
+Outcome = Completion | Failure
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """Identity of an engine; part of the cache key."""
+
+    name: str
+    """``vllm``, ``transformers``, ``scripted`` ..."""
+    version: str
+    """Version of the package and everything else that changes its numbers (dtype, device)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an engine is; for a display, never for logic."""
+
+    state: Literal["starting", "ready", "running"]
+    requests_done: int = 0
+    requests: int = 0
+    """Requests of the call of :meth:`Engine.generate` that is under way."""
+    tokens: int = 0
+    """Longest-hypothesis tokens made so far in this call, over all its requests."""
+    seconds: float = 0.0
+    """Since the start-up or the call began."""
+
+
+OnProgress = Callable[[Progress], None]
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Generates answers. Raises :class:`harness.errors.EngineError` when nothing can be generated at all."""
+
+    @property
+    def info(self) -> EngineInfo: ...
+
+    def generate(self, requests: Sequence[Request]) -> Iterator[Outcome]:
+        """Yield one outcome per request, as they finish. Closing the iterator stops the work."""
+        ...
+
+    def close(self) -> None:
+        """Give back memory and processes; calling it twice is fine."""
+        ...
