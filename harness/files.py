@@ -1,0 +1,117 @@
+"""The only module that writes files, and the only one that decides whether a path may be followed.
+
+Every file is written whole: a temporary file of random name in the same folder, fsync, rename over the target, fsync
+of the folder. A reader, or a run after ``kill -9``, sees the old file or the new one, never half of one. Accepted:
+twice the space for a moment, and a ``.tmp-*`` left behind by a kill (swept by a later write). Append-only
+logs of child processes are the exception; they are opened where the process is started.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from harness.errors import StoreError
+
+__all__ = ["digest_file", "digest_folder", "locked", "replace_with", "write_bytes", "write_text"]
+
+
+def replace_with(path: Path, write: Callable[[Path], object]) -> Path:
+    """Let ``write`` fill a temporary file beside ``path``, then put it in the place of ``path`` in one step.
+
+    Args:
+        path: the target; its folder is made when absent. An existing file's mode is kept.
+        write: gets the temporary path (same suffix as the target) and writes the whole content.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        StoreError: the disk is full, the folder is not writable ...; the old file is untouched.
+    """
+    _sweep(path)
+    temporary = path.with_name(f".tmp-{path.stem[:60]}-{secrets.token_hex(6)}{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        with temporary.open("rb+") as handle:
+            os.fsync(handle.fileno())
+        if path.exists():
+            temporary.chmod(path.stat().st_mode & 0o7777)
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror or error}; free space or fix its rights") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    return path
+
+
+def write_bytes(path: Path, data: bytes) -> Path:
+    """Write ``data`` to ``path``, whole or not at all (see :func:`replace_with`)."""
+    return replace_with(path, lambda temporary: temporary.write_bytes(data))
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write ``text`` as UTF-8, its line ends untouched, whole or not at all."""
+    return write_bytes(path, text.encode("utf-8"))
+
+
+@contextmanager
+def locked(path: Path, *, seconds: float = 30.0) -> Iterator[None]:
+    """Hold an exclusive lock (``<path>.lock``) while a file is read, changed and written back.
+
+    Raises:
+        StoreError: held by somebody else for over ``seconds``, or the lock cannot be made: no lock, no write.
+    """
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=seconds)
+    except Timeout as error:
+        raise StoreError(f"{path} is being changed by another process for over {seconds:.0f} s; try again") from error
+    except OSError as error:
+        raise StoreError(f"cannot lock {path}: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def digest_file(path: Path) -> str:
+    """sha256 of a file's bytes, as 64 hex digits."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def digest_folder(folder: Path, names: tuple[str, ...]) -> str:
+    """sha256 over the named files' own digests and names; files that do not exist do not count."""
+    total = hashlib.sha256()
+    for name in sorted(names):
+        path = folder / name
+        if path.is_file():
+            total.update(f"{name}\0{digest_file(path)}\n".encode())
+    return total.hexdigest()
+
+
+def _sweep(path: Path) -> None:
+    with suppress(OSError):
+        for left in path.parent.glob(f".tmp-{path.stem[:60]}-????????????{path.suffix}"):
+            # Only what is surely abandoned: another writer's file is younger.
+            if left.stat().st_mtime < path.parent.stat().st_mtime - 3600:
+                left.unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""Tests of the harness; a package so that tests share builders."""
