@@ -1,0 +1,148 @@
+"""A case file's bytes made into records: JSON and JSONL here, CSV and XLSX in :mod:`harness.cases.tables`.
+
+Reading is bounded before it starts: a regular file (a FIFO would never end) that does not lead out of its folder by a
+symbolic link, at most 64 MiB. A line of JSONL ends at a newline and nowhere else; ``str.splitlines`` would cut a text
+at U+2028. What is wrong with the file as a whole ends its reading, what is wrong with one line does not.
+Given up: reading as a stream. All of a file is in memory, several times over while it is parsed.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tomllib
+from pathlib import Path
+
+from harness.cases.problems import Problems, kind, show
+from harness.cases.record import MOST_RECORDS, TOO_MANY, Record
+from harness.cases.strictjson import MalformedJSON, Refused, parse
+from harness.cases.tables import read_csv, read_xlsx
+
+__all__ = ["LARGEST_FILE", "SUFFIXES", "read_records", "read_toml"]
+
+LARGEST_FILE = 64 * 1024 * 1024
+"""Bytes; 64 MiB of prompts are some 20,000 pages."""
+SUFFIXES = (".json", ".jsonl", ".csv", ".xlsx")
+
+
+def read_records(path: Path, problems: Problems) -> list[Record]:
+    """The records of one case file, in its order, unchecked; what kept a record from being read is in ``problems``."""
+    suffix = path.suffix.lower()
+    place = show(path)
+    if suffix not in SUFFIXES:
+        problems.add(place, f"a case file ends with {', '.join(SUFFIXES)}; rename or convert it")
+        return []
+    before = problems.count
+    data = _read_bytes(path, problems)
+    if data is None:
+        return []
+    if suffix == ".xlsx":
+        records = read_xlsx(data, place, problems, LARGEST_FILE)
+    else:
+        text = _decode(data, place, problems)
+        if text is None:
+            return []
+        read = {".json": _read_json, ".jsonl": _read_jsonl, ".csv": read_csv}[suffix]
+        records = read(text, place, problems)
+    if not records and problems.count == before:
+        problems.add(place, "holds no case; write one, or remove the file")
+    return records
+
+
+def read_toml(path: Path, problems: Problems) -> dict[str, object]:
+    """The top-level keys of a TOML file; empty, with the reason in ``problems``, when it cannot be read."""
+    data = _read_bytes(path, problems)
+    text = None if data is None else _decode(data, show(path), problems)
+    if text is None:
+        return {}
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        problems.add(show(path), "not TOML: nested too deep")
+    except ValueError as error:  # TOMLDecodeError, and int() on thousands of digits
+        what = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "a number too large"
+        problems.add(show(path), f"not TOML: {what}; mend it")
+    return {}
+
+
+def _read_bytes(path: Path, problems: Problems) -> bytes | None:
+    place = show(path)
+    try:
+        home, real = path.parent.resolve(strict=True), path.resolve(strict=True)
+        if not real.is_relative_to(home):
+            problems.add(place, "is a symbolic link that leaves its folder; put the file itself here")
+            return None
+        # Without O_NONBLOCK opening a FIFO waits for somebody who writes into it.
+        descriptor = os.open(real, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0))
+        with os.fdopen(descriptor, "rb") as handle:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                problems.add(place, "is not a regular file; put a file here, or rename it")
+                return None
+            data = handle.read(LARGEST_FILE + 1)
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of symbolic links, before Python 3.13
+        why = error.strerror if isinstance(error, OSError) and error.strerror else "a loop of symbolic links"
+        problems.add(place, f"cannot be read: {why}; give a readable file")
+        return None
+    if len(data) > LARGEST_FILE:
+        problems.add(place, f"is larger than {LARGEST_FILE // 2**20} MiB; split it over several folders")
+        return None
+    return data
+
+
+def _decode(data: bytes, place: str, problems: Problems) -> str | None:
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        problems.add(place, "not UTF-8: byte 0xff or 0xfe at offset 0, it looks like UTF-16; save it as UTF-8")
+        return None
+    mark = 3 if data.startswith(b"\xef\xbb\xbf") else 0
+    try:
+        return data[mark:].decode("utf-8")
+    except UnicodeDecodeError as error:
+        at = mark + error.start
+        line = data.count(b"\n", 0, at) + 1
+        problems.add(
+            place,
+            f"not UTF-8: byte 0x{data[at]:02x} at offset {at} (line {line}); convert it, "
+            "e.g. iconv -f GB18030 -t UTF-8 (or from whatever it was saved in)",
+        )
+        return None
+
+
+def _read_json(text: str, place: str, problems: Problems) -> list[Record]:
+    try:
+        value = parse(text)
+    except MalformedJSON as error:
+        hint = "; for a record on each line name the file .jsonl" if error.extra else "; mend it"
+        problems.add(place, (_spot(error) if text.strip() else "is empty; want a list of records") + hint)
+        return []
+    if isinstance(value, list) and len(value) > MOST_RECORDS:
+        problems.add(place, TOO_MANY)
+        return []
+    if isinstance(value, list):
+        return [Record(f"{place}, record {number}", item) for number, item in enumerate(value, 1)]
+    what = value.what if isinstance(value, Refused) else f"holds {kind(value)}"
+    problems.add(place, f"{what}; want a list of records, [{{...}}, {{...}}]")
+    return []
+
+
+def _read_jsonl(text: str, place: str, problems: Problems) -> list[Record]:
+    records: list[Record] = []
+    if text.count("\n") > MOST_RECORDS:
+        problems.add(place, TOO_MANY)
+        return records
+    number = 0
+    for line, content in enumerate(text.split("\n"), 1):
+        if not content.strip():
+            continue
+        number += 1
+        where = f"{place}, record {number} (line {line})"
+        try:
+            records.append(Record(where, parse(content)))
+        except MalformedJSON as error:
+            column = f" at column {error.column}" if error.column else ""
+            problems.add(where, f"not JSON{column}: {error}; want one record in one line")
+    return records
+
+
+def _spot(error: MalformedJSON) -> str:
+    where = f" at line {error.line}, column {error.column}" if error.line else ""
+    return f"not JSON{where}: {error}"

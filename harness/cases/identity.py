@@ -1,0 +1,60 @@
+r"""Names of cases: checked where given, derived from the conversation where not, never from a position.
+
+A name lives in node ids, in ``--lf``, in the run database and in a case's history, so it must not change when a
+neighbour is added, a file is sorted, or a folder gets a system prompt: only the record's own turns count, and only up
+to canonical equivalence (NFC), which no reader can see. Derived names are plain ASCII: pytest writes anything else in
+node ids as ``\uXXXX``, where neither a person nor ``-k`` finds it. A prompt without ASCII words is ``case-<digest>``.
+Given up: a readable name for a Chinese prompt that has no id; give it one (ids may be Chinese, with that caveat).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Sequence
+
+from harness.cases.model import Message
+
+__all__ = ["LONGEST_ID", "derive_name", "id_problem"]
+
+LONGEST_ID = 100
+_GIVEN = re.compile(r"\w[\w.-]*")
+_MOST_WORDS = 5
+_LONGEST_SLUG = 32
+
+
+def id_problem(name: str) -> str | None:
+    """Why ``name`` cannot be a given id, or None when it can."""
+    if not name:
+        return "is empty; give a name, or leave the field out"
+    if len(name) > LONGEST_ID:
+        return f"has {len(name)} characters; want {LONGEST_ID} at most"
+    if not _GIVEN.fullmatch(name):
+        return "want letters, digits, '.', '_' and '-' only, the first one a letter or digit"
+    return None
+
+
+def derive_name(messages: Sequence[Message]) -> str:
+    """``<slug>-<8 hex digits>``: the last turn's first words, and sha256 over the turns' roles and NFC content.
+
+    Args:
+        messages: the record's own turns; a system prompt that it only inherits does not count.
+    """
+    turns = [[m.role, unicodedata.normalize("NFC", m.content)] for m in messages]
+    # The form of these bytes is part of every derived id: changing it renames cases.
+    content = json.dumps(turns, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    return f"{_slug(messages[-1].content)}-{hashlib.sha256(content).hexdigest()[:8]}"
+
+
+def _slug(prompt: str) -> str:
+    # Only the start is looked at: a prompt may be a book.
+    plain = unicodedata.normalize("NFKD", prompt[:400]).encode("ascii", "ignore").decode("ascii").lower()
+    slug = ""
+    for word in re.findall(r"[a-z0-9]+", plain.replace("'", ""))[:_MOST_WORDS]:
+        longer = f"{slug}-{word}" if slug else word[:_LONGEST_SLUG]
+        if len(longer) > _LONGEST_SLUG:
+            break
+        slug = longer
+    return slug or "case"

@@ -1,0 +1,91 @@
+"""What is wrong with case files, collected before anything is raised.
+
+A person who wrote forty records wants to hear of all five mistakes at once, not of the first, five times. Every problem
+is one line that names the place and the remedy, and quotes at most a few characters of what was found: a case file is
+input that nobody vouches for, so nothing of it reaches a terminal unescaped or at length.
+Given up: more than twenty lines; the count says how many there are.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+from harness.errors import CaseFileError
+from harness.text import for_terminal
+
+__all__ = ["MOST_SHOWN", "Problems", "kind", "nearest", "quote", "show"]
+
+MOST_SHOWN = 20
+"""Problems that are spelled out; the rest is only counted."""
+
+
+def quote(value: object, limit: int = 60) -> str:
+    """A value as Python would write it, at most ``limit`` characters; containers only by their kind."""
+    if isinstance(value, str):
+        # Cut first: the repr of a text of 60 MB would be made only to be thrown away.
+        return repr(value) if len(value) <= limit else f"{value[:limit]!r}…"
+    if value is None or isinstance(value, bool | float):
+        return str(value)
+    if isinstance(value, int):
+        return str(value) if value.bit_length() <= 64 else "a huge number"
+    return kind(value)
+
+
+def kind(value: object) -> str:
+    """What a value is called by people who write case files."""
+    names: tuple[tuple[type | tuple[type, ...], str], ...] = (
+        (str, "a string"),
+        (bool, "true or false"),
+        ((int, float), "a number"),
+        (list, "a list"),
+        (dict, "an object"),
+    )
+    return "null" if value is None else next((name for t, name in names if isinstance(value, t)), type(value).__name__)
+
+
+def show(path: Path) -> str:
+    """A path on one line that a terminal prints and never obeys."""
+    return for_terminal(str(path), keep_newlines=False)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """``did you mean 'text'?`` where a known name is close, else the list of known names."""
+    names = list(known)
+    close = difflib.get_close_matches(name[:60].strip().lower(), names, 1, 0.6)
+    return f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(names)}"
+
+
+class Problems:
+    """The problems found so far, in the order of the files."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        """All problems, those beyond :data:`MOST_SHOWN` too."""
+        self.lines: list[str] = []
+        """The first :data:`MOST_SHOWN`, a line each."""
+
+    @property
+    def full(self) -> bool:
+        """Whether further problems are only counted, so that their texts need not be made."""
+        return len(self.lines) >= MOST_SHOWN
+
+    def add(self, place: str, what: str) -> None:
+        """Note that ``what`` (and the remedy) is true of ``place`` (file, record, field)."""
+        self.count += 1
+        if not self.full:
+            self.lines.append(for_terminal(f"{place}: {what}", keep_newlines=False))
+
+    def check(self) -> None:
+        """Pass when nothing was found.
+
+        Raises:
+            CaseFileError: one line for one problem; for more a line with their count, then a line each.
+        """
+        if self.count == 0:
+            return
+        if self.count == 1:
+            raise CaseFileError(self.lines[0])
+        first = f", the first {len(self.lines)}" if self.count > len(self.lines) else ""
+        raise CaseFileError("\n  ".join([f"{self.count} problems in case files{first}:", *self.lines]))

@@ -1,0 +1,114 @@
+"""One record of a case file, whatever its format, made into a case.
+
+Each format reads its file into records of plain values and a place to name in messages; from here on formats make no
+difference. What a record leaves out comes from its folder's case.toml, then from the project's settings, then from the
+defaults: the record wins, field by field for decoding and thresholds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from harness.cases.fields import Fields
+from harness.cases.identity import derive_name
+from harness.cases.model import Case, Message, Role, Thresholds
+from harness.cases.problems import Problems, kind
+from harness.cases.strictjson import Refused
+from harness.decoding import Decoding
+
+__all__ = ["FIELDS", "MOST_RECORDS", "TOO_MANY", "Defaults", "Record", "read_case"]
+
+MOST_RECORDS = 1_000_000
+"""Records in one file; 64 MiB of nothing but braces would be twenty million, each of them a problem."""
+TOO_MANY = f"holds more than {MOST_RECORDS:,} records; split it over several folders"
+
+FIELDS = (
+    "id", "text", "messages", "standard_answer", "system", "tags", "role", "decoding", "thresholds", "must_include",
+    "must_not_include", "weight", "source",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as its file holds it, before any check."""
+
+    place: str
+    """File, record number and, where the format has them, line or row."""
+    values: object
+    """A mapping of field names, unless the file holds something else there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What a record gets where it says nothing."""
+
+    decoding: Decoding = field(default_factory=Decoding)
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    system: str | None = None
+    tags: tuple[str, ...] = ()
+    role: Role = "fix"
+    weight: float = 1.0
+
+
+def read_case(record: Record, folder: str, defaults: Defaults, problems: Problems) -> Case | None:
+    """The case that ``record`` describes; None, with the reasons in ``problems``, when it describes none."""
+    if not isinstance(record.values, Mapping):
+        found = record.values
+        what = f"is {kind(found)}" + '; want an object like {"text": "...", "standard_answer": "..."}'
+        problems.add(record.place, found.what if isinstance(found, Refused) else what)
+        return None
+    before = problems.count
+    fields = Fields(record.place, record.values, problems)
+    fields.known_only(FIELDS)
+    name = fields.name()
+    turns = _conversation(fields)
+    answer = fields.text("standard_answer")
+    role = fields.role(defaults.role)
+    tags = fields.tags(defaults.tags)
+    decoding = fields.decoding(defaults.decoding)
+    thresholds = fields.thresholds(defaults.thresholds)
+    must = fields.patterns("must_include")
+    must_not = fields.patterns("must_not_include")
+    weight = fields.weight(defaults.weight)
+    source = fields.text("source") or ""
+    if problems.count > before or turns is None:
+        return None
+    own = name or derive_name(turns)
+    if turns[0].role != "system" and defaults.system is not None:
+        turns = (Message("system", defaults.system), *turns)
+    return Case(
+        id=f"{folder}/{own}",
+        folder=folder,
+        messages=turns,
+        standard_answer=answer,
+        role=role,
+        tags=tags,
+        decoding=decoding,
+        thresholds=thresholds,
+        must_include=must,
+        must_not_include=must_not,
+        weight=weight,
+        source=source,
+    )
+
+
+def _conversation(fields: Fields) -> tuple[Message, ...] | None:
+    """The record's own turns, its own system prompt first; None where they are wrong."""
+    given = [name for name in ("text", "messages") if name in fields.values]
+    system = fields.text("system")
+    if len(given) != 1:
+        both = "'text' and 'messages' are both given; keep one"
+        fields.refuse("text", both if given else "is missing; write the prompt here, or a conversation in 'messages'")
+        return None
+    turns: tuple[Message, ...] | None = None
+    if given == ["messages"]:
+        turns = fields.messages()
+    elif (text := fields.text("text")) is not None:
+        turns = (Message("user", text),)
+    if turns is None or system is None:
+        return turns
+    if turns[0].role == "system":
+        fields.refuse("system", "is given here and as the first of 'messages'; keep one")
+        return None
+    return (Message("system", system), *turns)

@@ -1,0 +1,78 @@
+"""JSON without the traps of Python's reader: no last-one-wins, no NaN, no endless numbers, no recursion error.
+
+``json.loads`` keeps the last of two equal keys, takes NaN and 1e999, and dies of deep nesting or of an integer of 5,000
+digits with errors of three classes. Here a value that cannot be taken stands in the result as :class:`Refused`, so that
+its reader can say in which record and field it is and go on; only text that is no JSON at all raises.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+
+__all__ = ["MalformedJSON", "Refused", "parse"]
+
+_MOST_DIGITS = 19
+"""Sign and digits of a 64-bit whole number; what is longer is no setting of anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Stands where a value was that JSON or this harness does not allow."""
+
+    what: str
+    """What is wrong with it and what to do, one line."""
+
+
+class MalformedJSON(ValueError):
+    """The text is not JSON; says line, column and why."""
+
+    def __init__(self, what: str, line: int, column: int, extra: bool = False) -> None:
+        super().__init__(what)
+        self.line = line
+        """1-based, 0 where unknown."""
+        self.column = column
+        """1-based, in characters, 0 where unknown."""
+        self.extra = extra
+        """Whether a whole value was read and more followed it."""
+
+
+def parse(text: str) -> object:
+    """The value that ``text`` writes, with :class:`Refused` in the place of every value that is not allowed.
+
+    Raises:
+        MalformedJSON: no JSON, or nested deeper than Python's reader goes.
+    """
+    try:
+        value: object = _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        raise MalformedJSON(error.msg, error.lineno, error.colno, error.msg == "Extra data") from None
+    except RecursionError:
+        raise MalformedJSON("nested too deep; a record needs four levels at most", 0, 0) from None
+    return value
+
+
+def _pairs(pairs: list[tuple[str, object]]) -> object:
+    values = dict(pairs)
+    if len(values) == len(pairs):
+        return values
+    seen: set[str] = set()
+    twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+    return Refused(f"the key {twice[:60]!r} is given twice; keep one")
+
+
+def _whole(digits: str) -> object:
+    return int(digits) if len(digits) <= _MOST_DIGITS else Refused("a whole number too large; want 64 bits at most")
+
+
+def _number(digits: str) -> object:
+    value = float(digits)
+    return value if math.isfinite(value) else Refused("a number too large; want a finite number")
+
+
+def _constant(name: str) -> object:
+    return Refused(f"{name} is not a number; want a finite number")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_int=_whole, parse_float=_number, parse_constant=_constant)

@@ -1,0 +1,202 @@
+"""Case files that are tables, CSV and XLSX, made into the records that JSON would have held.
+
+The first row names the fields; an empty cell is an absent field. What a cell cannot hold by nature is written as text:
+tags separated by ``;`` or ``,``, one regular expression a line, ``messages``, ``decoding`` and ``thresholds`` as JSON.
+A cell is taken as it was typed or not at all: a number, a date, a formula in the place of a text is refused, since what
+the spreadsheet shows of it is not what it holds.
+Given up: other separators than the comma, more than one sheet, more than 256 columns.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import re
+import warnings
+import zipfile
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from harness.cases.problems import Problems, nearest, quote
+from harness.cases.record import FIELDS, MOST_RECORDS, TOO_MANY, Record
+from harness.cases.strictjson import MalformedJSON, Refused, parse
+
+__all__ = ["read_csv", "read_xlsx"]
+
+_JSON_FIELDS = ("messages", "decoding", "thresholds")
+_LINE_FIELDS = ("must_include", "must_not_include")
+_MOST_ROWS = 1_048_576
+"""A spreadsheet's own limit; a file that names a row beyond it would otherwise be padded row by row up to there."""
+_MOST_COLUMNS = 256
+_XSTRING_ESCAPE = re.compile(r"_x[0-9A-Fa-f]{4}_")
+_SEPARATOR = re.compile(r"[;\t|]")
+
+
+def read_csv(text: str, place: str, problems: Problems) -> list[Record]:
+    """Records of a CSV file (RFC 4180, commas, double quotes)."""
+    limit = csv.field_size_limit(max(len(text), 1))
+    try:
+        return _records(_csv_rows(text, place, problems), "line", place, problems)
+    finally:
+        # The limit is the whole process's, so it goes back.
+        csv.field_size_limit(limit)
+
+
+def read_xlsx(data: bytes, place: str, problems: Problems, largest: int) -> list[Record]:
+    """Records of the one sheet of a workbook that holds anything; unpacked it may take ``largest`` bytes."""
+    problem = _archive_problem(data, largest)
+    if problem:
+        problems.add(place, problem)
+        return []
+    import openpyxl
+
+    try:
+        # It warns of styles and validations that it does not know; none of them is part of a case.
+        with warnings.catch_warnings(action="ignore"):
+            book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=False)
+            with contextlib.closing(book):
+                sheets = [(sheet.title, list(_sheet_rows(sheet))) for sheet in book.worksheets]
+    # A damaged workbook ends in whatever the reader tripped over: KeyError, ParseError, IndexError ...
+    except Exception as error:  # noqa: BLE001
+        problems.add(
+            place, f"not a workbook that can be read: {type(error).__name__}: {str(error)[:200]}; save it anew"
+        )
+        return []
+    filled = [(title, rows) for title, rows in sheets if rows]
+    if len(filled) > 1:
+        names = ", ".join(quote(title) for title, _ in filled)
+        problems.add(place, f"has {len(filled)} sheets with content ({names}); keep the one with the cases")
+        return []
+    return _records(iter(filled[0][1] if filled else []), "row", place, problems)
+
+
+def _records(rows: Iterator[tuple[int, Sequence[object]]], unit: str, place: str, problems: Problems) -> list[Record]:
+    """Records of numbered rows, blank ones left out; the first row names the fields."""
+    first = next(rows, None)
+    if first is None:
+        problems.add(place, "is empty; want a first row that names the fields, e.g. text,standard_answer")
+        return []
+    columns = _columns(first[1], f"{place}, {unit} {first[0]}", problems)
+    if columns is None:
+        return []
+    records = []
+    for number, (line, cells) in enumerate(rows, 1):
+        if number > MOST_RECORDS:
+            problems.add(place, TOO_MANY)
+            return []
+        where = f"{place}, record {number} ({unit} {line})"
+        stray = [cell for cell in cells[len(columns) :] if cell is not None]
+        if stray or (unit == "line" and len(cells) != len(columns)):
+            problems.add(where, f"has {len(cells)} cells and the first row {len(columns)}; quote a text with commas")
+            continue
+        values = {name: cell for name, cell in zip(columns, cells, strict=False) if name and cell is not None}
+        records.append(Record(where, {name: _value(name, cell) for name, cell in values.items()}))
+    return records
+
+
+def _columns(cells: Sequence[object], place: str, problems: Problems) -> list[str] | None:
+    """The fields that the columns hold, "" for a column that is wrong; None when there is no reading the rest."""
+    before = problems.count
+    names: list[str] = []
+    for cell in cells:
+        name = cell if isinstance(cell, str) else ""
+        if not name:
+            problems.add(place, f"column {len(names) + 1} has no name; name its field, or remove it")
+        elif name not in FIELDS:
+            hint = "separate columns by commas" if _SEPARATOR.search(name) else nearest(name, FIELDS)
+            problems.add(place, f"unknown field {quote(name)}; {hint}")
+        elif name in names:
+            problems.add(place, f"field {name!r} has two columns; keep one")
+        names.append(name if name in FIELDS and name not in names else "")
+    if "text" in names or "messages" in names:
+        return names
+    if problems.count == before:
+        problems.add(
+            place, "no column 'text' (or 'messages'); the first row names the fields, e.g. text,standard_answer"
+        )
+    return None
+
+
+def _value(name: str, cell: object) -> object:
+    """A cell as JSON would have held it."""
+    if isinstance(cell, str) and name in _JSON_FIELDS:
+        try:
+            return parse(cell)
+        except MalformedJSON as error:
+            return Refused(f"not JSON at column {error.column}: {error}; write it as in a JSON file")
+    if isinstance(cell, str) and name == "tags":
+        return [tag.strip() for tag in re.split("[;,]", cell) if tag.strip()]
+    if isinstance(cell, str) and name in _LINE_FIELDS:
+        return [line.removesuffix("\r") for line in cell.split("\n") if line.strip()]
+    if isinstance(cell, str) and name == "weight":
+        try:
+            return parse(cell)
+        except MalformedJSON:
+            return cell
+    if name != "weight" and isinstance(cell, bool | int | float):
+        return Refused("is a number or true/false; format the cell as text and type it again")
+    return cell
+
+
+def _csv_rows(text: str, place: str, problems: Problems) -> Iterator[tuple[int, list[str | None]]]:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            problems.add(f"{place}, line {line}", f"not CSV: {error}; double the quotes inside a quoted text")
+            return
+        if row is None:
+            return
+        if any(row):
+            yield line, [cell or None for cell in row]
+
+
+def _sheet_rows(sheet: Any) -> Iterator[tuple[int, list[object]]]:
+    """The rows of a sheet that hold anything, with their numbers, without the empty cells at their ends."""
+    # Some programs write a wrong extent, and cells beyond it would not be read.
+    sheet.reset_dimensions()
+    for number, row in enumerate(sheet.iter_rows(), 1):
+        if number > _MOST_ROWS:
+            raise ValueError(f"it has a row beyond {_MOST_ROWS}")
+        if len(row) > _MOST_COLUMNS:
+            raise ValueError(f"row {number} has a column beyond {_MOST_COLUMNS}")
+        cells = [_cell(cell) for cell in row]
+        while cells and cells[-1] is None:
+            cells.pop()
+        if cells:
+            yield number, cells
+
+
+def _cell(cell: Any) -> object:
+    value = cell.value
+    if value is None or value == "":
+        return None
+    if cell.data_type == "f":
+        return Refused("is a formula; paste its result as text (or format the cell as text)")
+    if cell.data_type == "e":
+        return Refused(f"is the spreadsheet's error {quote(value)}; write the text itself")
+    if isinstance(value, str):
+        escape = _XSTRING_ESCAPE.search(value)
+        if escape is None:
+            return value
+        # The reader has already dropped what told an escaped control character from the seven characters themselves.
+        return Refused(f"holds {escape[0]!r}, a spreadsheet's way to hide a control character; remove it, or use JSONL")
+    if isinstance(value, bool | int | float):
+        return value
+    return Refused("is a date or time; format the cell as text and type it again")
+
+
+def _archive_problem(data: bytes, largest: int) -> str | None:
+    if data.startswith(b"\xd0\xcf\x11\xe0"):
+        return "is an old .xls or has a password; save it as .xlsx without one"
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            size = sum(part.file_size for part in archive.infolist())
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
+        return "is no .xlsx workbook; save it as .xlsx, or name it by what it is"
+    if size > largest:
+        return f"is larger than {largest // 2**20} MiB when unpacked; split it over several folders"
+    return None

@@ -1,0 +1,85 @@
+"""Cases made into a case file, for the tools that find bad cases: JSON, a list of records.
+
+What is written can be read: the text goes through the reader's own checks first, so no tool leaves a folder that the
+next run refuses. A record says only what differs from the defaults, so that the project's settings and case.toml keep
+their say; an id that the conversation gives anyway is left out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from harness.cases.identity import derive_name
+from harness.cases.model import Case, Message, Thresholds
+from harness.cases.problems import Problems, show
+from harness.cases.record import Defaults, Record, read_case
+from harness.cases.strictjson import parse
+from harness.decoding import Decoding
+from harness.files import write_text
+
+__all__ = ["write_cases"]
+
+
+def write_cases(path: Path, cases: Iterable[Case]) -> Path:
+    """Write ``cases`` to ``path`` (``<folder>/test.json``), whole or not at all; returns ``path``.
+
+    The folder that ``path`` lies in names the cases when they are read again, whatever their ids say now.
+
+    Raises:
+        CaseFileError: no cases, two of one id, or one that no case file can hold; nothing was written.
+        StoreError: the file could not be written.
+    """
+    chosen = tuple(cases)
+    problems = Problems()
+    if not chosen:
+        problems.add(show(path), "would hold no case; give at least one")
+    records = [_record(case) for case in chosen]
+    owners: dict[str, int] = {}
+    for number, (case, record) in enumerate(zip(chosen, records, strict=True), 1):
+        place = f"{show(path)}, record {number}"
+        name = _name(case)
+        if owners.setdefault(name, number) != number:
+            problems.add(place, f"would have the id {name!r} of record {owners[name]}; give each case its own")
+        again = read_case(Record(place, parse(json.dumps(record))), case.folder, Defaults(), problems)
+        if again is not None and again != case:
+            problems.add(place, "would not read as the case that it is; mend the case, e.g. its tags or its id")
+    problems.check()
+    return write_text(path, json.dumps(records, ensure_ascii=False, indent=2) + "\n")
+
+
+def _name(case: Case) -> str:
+    return case.id.removeprefix(f"{case.folder}/")
+
+
+def _record(case: Case) -> dict[str, object]:
+    """The case as a record, in the order in which a person reads it."""
+    record: dict[str, object] = {}
+    if _name(case) != derive_name(case.messages):
+        record["id"] = _name(case)
+    match case.messages:
+        case (Message("user", text),):
+            record["text"] = text
+        case (Message("system", system), Message("user", text)):
+            record |= {"system": system, "text": text}
+        case turns:
+            record["messages"] = [{"role": turn.role, "content": turn.content} for turn in turns]
+    if case.standard_answer is not None:
+        record["standard_answer"] = case.standard_answer
+    lists = ("tags", "must_include", "must_not_include")
+    plain = {name: getattr(case, name) for name in ("role", *lists, "weight", "source")}
+    defaults = {"role": "fix", **dict.fromkeys(lists, ()), "weight": 1.0, "source": ""}
+    record |= {n: list(v) if isinstance(v, tuple) else v for n, v in plain.items() if v != defaults[n]}
+    if decoding := _difference(case.decoding, Decoding()):
+        record["decoding"] = decoding
+    if thresholds := _difference(case.thresholds, Thresholds()):
+        record["thresholds"] = thresholds
+    return record
+
+
+def _difference(value: Decoding | Thresholds, default: Decoding | Thresholds) -> dict[str, object]:
+    names = [f.name for f in dataclasses.fields(value)]
+    found = {n: getattr(value, n) for n in names if getattr(value, n) != getattr(default, n)}
+    return {n: list(v) if isinstance(v, tuple) else v for n, v in found.items()}
