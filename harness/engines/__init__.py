@@ -1,0 +1,184 @@
+"""Everything that generates text, behind one seam, and the one place that knows engines by name.
+
+Invariant: naming an engine, and asking for its identity, imports none of it: a run whose answers are all stored never
+pays for torch. A real engine runs in a child process (:mod:`harness.engines.host`); the scripted one and a user's own
+run in this one.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+from harness.engines.base import Engine, EngineInfo, OnProgress
+from harness.errors import EngineError, EngineMissing, SettingsError
+
+__all__ = ["ENGINES", "available", "engine_info", "load_engine", "open_engine"]
+
+ENGINES = ("vllm", "transformers", "scripted:FILE.json", "MODULE:ATTRIBUTE")
+"""What ``--engine`` takes."""
+
+_PACKAGES = {"vllm": ("vllm",), "transformers": ("transformers", "torch", "peft")}
+_HELP = {
+    "vllm": "run 'harness setup', or take --engine transformers",
+    "transformers": "pip install 'badcase-harness[transformers]'",
+}
+
+
+def available() -> dict[str, str | None]:
+    """Real engines by name, each with the distribution that provides it here, or None."""
+    from harness.engines.vllm import distribution
+
+    return {
+        "vllm": distribution(),
+        "transformers": "transformers" if not _missing(*_PACKAGES["transformers"]) else None,
+    }
+
+
+def engine_info(name: str, **settings: Any) -> EngineInfo:
+    """The identity of the engine that ``name`` and ``settings`` would start, without starting or importing it.
+
+    Raises:
+        EngineMissing: its package is not installed.
+        SettingsError: no such engine.
+    """
+    kind = _kind(name)
+    if kind == "vllm":
+        from harness.engines.vllm import vllm_info
+
+        _need(kind)
+        return vllm_info(**settings)
+    if kind == "transformers":
+        from harness.engines.transformers import transformers_info
+
+        _need(kind)
+        return transformers_info(**settings)
+    if kind == "scripted":
+        return EngineInfo("scripted", _script(name).read_text("utf-8"))
+    made = _attribute(name)
+    version = getattr(made, "version", getattr(made, "__version__", "0"))
+    return EngineInfo(name, str(version))
+
+
+def open_engine(
+    name: str,
+    model_path: Path,
+    *,
+    on_progress: OnProgress | None = None,
+    log_path: Path | None = None,
+    **settings: Any,
+) -> Engine:
+    """Start the engine ``name`` on a model's folder.
+
+    Args:
+        name: one of :data:`ENGINES`.
+        model_path: folder of the model.
+        on_progress: told of start-up and progress; called in the thread that consumes :meth:`Engine.generate`.
+        log_path: where an engine's process writes its chatter; None: a file in the temporary folder.
+        settings: the engine's own (``max_model_len``, ``max_loras``, ``max_lora_rank``, ``dtype`` ...), plain data.
+
+    Raises:
+        EngineMissing: its package or the model is not there.
+        SettingsError: no such engine.
+    """
+    info = engine_info(name, **settings)
+    if _kind(name) in _HELP:
+        if not (model_path / "config.json").is_file():
+            raise EngineMissing(f"no model at {model_path} (it has no config.json); check the manifest's path")
+        from harness.engines.host import HostedEngine
+
+        return HostedEngine(name, model_path, info=info, settings=settings, on_progress=on_progress, log_path=log_path)
+    return load_engine(name, model_path, on_progress=on_progress, **settings)
+
+
+def load_engine(name: str, model_path: Path, *, on_progress: OnProgress | None = None, **settings: Any) -> Engine:
+    """Start the engine in this very process; what :func:`open_engine` does inside the child."""
+    kind = _kind(name)
+    if kind == "vllm":
+        from harness.engines.vllm import VllmEngine
+
+        return _made(VllmEngine, name, model_path, on_progress=on_progress, **settings)
+    if kind == "transformers":
+        from harness.engines.transformers import TransformersEngine
+
+        return _made(TransformersEngine, name, model_path, on_progress=on_progress, **settings)
+    if kind == "scripted":
+        return _scripted(_script(name), model_path)
+    return _made(_attribute(name), name, model_path, on_progress=on_progress, **settings)
+
+
+def _kind(name: str) -> str:
+    if name in _HELP:
+        return name
+    head, _, rest = name.partition(":")
+    if not rest:
+        raise SettingsError(f"engine {name!r} is unknown; known: {', '.join(ENGINES)}")
+    return "scripted" if head == "scripted" else "attribute"
+
+
+def _missing(*packages: str) -> list[str]:
+    return [package for package in packages if importlib.util.find_spec(package) is None]
+
+
+def _need(name: str) -> None:
+    missing = _missing(*_PACKAGES[name])
+    if missing:
+        raise EngineMissing(f"engine {name!r} needs {', '.join(missing)}, not installed; {_HELP[name]}")
+
+
+def _attribute(name: str) -> Any:
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise EngineMissing(f"engine {name!r} cannot be imported: {error}") from error
+
+
+def _made(make: Any, name: str, model_path: Path, **settings: Any) -> Engine:
+    try:
+        engine = make(model_path, **settings)
+    except TypeError as error:
+        raise SettingsError(f"engine {name!r} does not take these settings: {error}") from error
+    if not isinstance(engine, Engine):
+        raise EngineError(f"engine {name!r} made a {type(engine).__name__}, which has no info, generate and close")
+    return engine
+
+
+def _script(name: str) -> Path:
+    path = Path(name.partition(":")[2])
+    if not path.is_file():
+        raise EngineMissing(f"engine {name!r}: no file {path}")
+    return path
+
+
+def _scripted(path: Path, model_path: Path) -> Engine:
+    """The script is a mapping from a piece of a prompt to its answer, or to {adapter's name: answer}."""
+    from harness.engines.base import Completion, Failure
+    from harness.engines.scripted import ScriptedEngine
+
+    def answer(value: Any) -> Any:
+        if isinstance(value, dict) and "text" in value:
+            return Completion(0, value["text"], tuple(map(ord, value["text"])), value.get("finish_reason", "stop"))
+        if isinstance(value, dict) and "failure" in value:
+            return Failure(0, str(value["failure"]))
+        if isinstance(value, dict) and "error" in value:
+            return EngineError(str(value["error"]))
+        return {key: answer(part) for key, part in value.items()} if isinstance(value, dict) else value
+
+    try:
+        script = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise SettingsError(f"{path}: not JSON: {error}") from error
+    if not isinstance(script, dict):
+        raise SettingsError(f"{path}: a script is a JSON object, prompt piece to answer")
+    info = EngineInfo("scripted", path.read_text("utf-8"))
+    decoder = model_path / "tokenizer.json"
+    if decoder.is_file() and importlib.util.find_spec("tokenizers") is not None:
+        from tokenizers import Tokenizer
+
+        tokenizer = Tokenizer.from_file(str(decoder))
+        return ScriptedEngine(answer(script), decode=lambda ids: str(tokenizer.decode(list(ids))), info=info)
+    return ScriptedEngine(answer(script), info=info)
