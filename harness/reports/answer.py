@@ -1,0 +1,121 @@
+"""An answer cut into parts that a person can read: what is new, what repeats, what was folded away.
+
+A loop of 4,096 tokens tells its story in two copies and a count. Every report shows answers through this one module,
+so that terminal and HTML mark the same places. Invariant: nothing is reordered or invented; the parts that hold the
+answer's own text are slices of it, in order, and a fold says how much it hides. Given up: the exact borders between
+copies of inexact loops (copies differ in length there; the first copy's length is used throughout).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.metrics.base import Loop, LoopKind
+
+__all__ = ["Part", "PartKind", "count_units", "describe_loop", "split_answer"]
+
+PartKind = Literal["plain", "first", "repeat", "fold", "cut"]
+
+_WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]")
+_VISIBLE = re.compile(r"\S")
+_SAME: dict[LoopKind, str] = {
+    "exact": "the same {unit}",
+    "characters": "the same {unit}",
+    "numbered": "the same {unit} with other numbers",
+    "templated": "nearly the same {unit}",
+    "lines": "the same lines ({unit})",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A stretch of an answer."""
+
+    kind: PartKind
+    """``plain``; ``first`` copy of a loop; ``repeat``; ``fold``: copies left out; ``cut``: other text left out."""
+    text: str
+    """The answer's own characters; for ``fold`` and ``cut`` the note that stands for what was left out."""
+    hidden: int = 0
+    """Characters left out (``fold`` and ``cut`` only)."""
+
+
+def split_answer(
+    answer: str, loops: Sequence[Loop], *, fold_over: int = 320, cut_over: int | None = None
+) -> tuple[Part, ...]:
+    """Cut ``answer`` at its loops; where loops overlap, the one named first wins.
+
+    Args:
+        answer: the whole answer.
+        loops: as measured; offsets outside the answer are clamped.
+        fold_over: repeated stretches longer than this many characters are folded, their first and last piece shown.
+        cut_over: plain stretches longer than this lose their middle; None keeps them whole.
+    """
+    parts: list[Part] = []
+    position = 0
+    for start, end, loop in _apart(loops, len(answer)):
+        again = start + loop.period
+        parts += _plain(answer[position:start], cut_over)
+        # A first copy of pages would bury the rest as surely as the loop itself.
+        parts += [Part("first" if p.kind == "plain" else p.kind, p.text, p.hidden)
+                  for p in _plain(answer[start:again], cut_over)]  # fmt: skip
+        parts += _repeats(answer[again:end], loop, fold_over)
+        position = end
+    parts += _plain(answer[position:], cut_over)
+    return tuple(parts)
+
+
+def describe_loop(answer: str, loop: Loop) -> str:
+    """One line: how long one copy is and how often it stands there, such as ``14 words, 23.5 times``."""
+    copies = f"{loop.copies:.1f}".removesuffix(".0")
+    return f"{count_units(answer[loop.start : loop.start + loop.period], loop.kind)}, {copies} times"
+
+
+def count_units(text: str, kind: LoopKind = "exact") -> str:
+    """How much text this is, in what a reader counts: words, or characters where words are not spaced."""
+    visible = len(_VISIBLE.findall(text))
+    if kind == "characters" or len(_WIDE.findall(text)) * 2 >= visible:
+        number, unit = visible or len(text), "character"
+    else:
+        number, unit = len(text.split()), "word"
+    return f"{number:,} {unit}{'' if number == 1 else 's'}"
+
+
+def _apart(loops: Sequence[Loop], length: int) -> list[tuple[int, int, Loop]]:
+    kept: list[tuple[int, int, Loop]] = []
+    for loop in loops:
+        start, end = max(loop.start, 0), min(loop.end, length)
+        if loop.period > 0 and start + loop.period < end and all(end <= s or start >= e for s, e, _ in kept):
+            kept.append((start, end, loop))
+    return sorted(kept, key=lambda k: k[0])
+
+
+def _plain(text: str, cut_over: int | None) -> list[Part]:
+    if not text:
+        return []
+    if cut_over is None or len(text) <= cut_over:
+        return [Part("plain", text)]
+    edge = max(cut_over // 2, 1)
+    hidden = len(text) - 2 * edge
+    if hidden <= 0:
+        return [Part("plain", text)]
+    note = f"{hidden:,} characters not shown"
+    return [Part("plain", text[:edge]), Part("cut", note, hidden), Part("plain", text[-edge:])]
+
+
+def _repeats(text: str, loop: Loop, fold_over: int) -> list[Part]:
+    period = loop.period
+    head = text[:period] if period <= fold_over else ""
+    rest = len(text) - len(head)
+    last = rest % period or (period if loop.kind not in ("exact", "characters") else 0)
+    tail = text[len(text) - min(last, rest, fold_over) :] if last else ""
+    hidden = rest - len(tail)
+    times = max(round(hidden / period), 1)
+    if len(text) <= fold_over or hidden < period:
+        return [Part("repeat", text)]
+    copy = count_units(text[:period], loop.kind)
+    note = f"{_SAME[loop.kind].format(unit=copy)} {times:,} more time{'' if times == 1 else 's'}"
+    kept = [Part("repeat", head)] if head else []
+    return [*kept, Part("fold", note, hidden), *([Part("repeat", tail)] if tail else [])]

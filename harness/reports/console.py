@@ -1,0 +1,265 @@
+"""What the terminal shows: why a case failed, how the suite did, what a new adapter changed.
+
+Pure functions from results to strings; whoever owns the terminal prints them. Model text only ever travels as
+``rich.text.Text`` made of :func:`harness.text.for_terminal`, so neither escapes nor markup in it are obeyed, and rich
+is told nothing about the environment (no ``COLUMNS``, no ``NO_COLOR``): width and colour are arguments. Given up:
+colour alone as a signal. Loops carry brackets too, for logs, for printers and for colour-blind eyes.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from harness.reports.answer import describe_loop, split_answer
+from harness.reports.model import ROLES, AdapterResults, Change, ChangeKind, GateFacts, as_score, as_share, figures
+from harness.results import Attempt, CaseResult, Reason, Status
+from harness.text import for_terminal, shorten
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+    from rich.text import Text
+
+__all__ = ["comparison_table", "failure_text", "summary"]
+
+OPEN, CLOSE = "\N{MATHEMATICAL LEFT WHITE SQUARE BRACKET}", "\N{MATHEMATICAL RIGHT WHITE SQUARE BRACKET}"
+"""Around every repeated stretch."""
+
+_PROMPT_LIMIT = 1_200
+_PLAIN_LIMIT = 2_400
+_STATUS_STYLE = {
+    Status.PASS: "bold green",
+    Status.FAIL: "bold red",
+    Status.ERROR: "bold magenta",
+    Status.SKIP: "bold yellow",
+}
+_FINISH = {"stop": "ended by itself", "length": "cut off at max_tokens", "loop": "stopped early, the loop was certain"}
+
+
+def failure_text(result: CaseResult, width: int = 100, color: bool = False) -> str:
+    """Why a case did not pass, for a person at a terminal.
+
+    Prompt, the answer with its loops marked and folded, the rules it broke with value and limit, the standard answer.
+
+    Args:
+        result: any result; for ERROR and SKIP only the reasons are shown.
+        width: columns of the terminal.
+        color: whether the string may hold colours (SGR sequences of our own).
+    """
+    attempt = result.worst
+    blocks: list[RenderableType] = [_headline(result, attempt)]
+    judged = result.verdict.status in (Status.FAIL, Status.PASS)
+    if judged:
+        blocks += _section("prompt", _prompt(result))
+        if attempt is not None:
+            blocks += _section(_answer_title(attempt), _answer(attempt))
+    blocks += _section("why", *_why(result, attempt))
+    if judged and result.case.standard_answer is not None:
+        blocks += _section("standard answer", _own_words(result.case.standard_answer, _PLAIN_LIMIT))
+    return _render(blocks, width, color)
+
+
+def summary(
+    adapters: Sequence[AdapterResults], gate: GateFacts | None = None, width: int = 100, color: bool = False
+) -> str:
+    """How every adapter did, a row each, and the gate's verdict: what the terminal ends with."""
+    from rich.text import Text
+
+    columns = ("adapter", "repetition", "repeaters", "cut off", "pass", "fail", "error", "skip")
+    table = _table(columns, left=1)
+    for adapter in adapters:
+        found = figures(adapter.results)
+        counts = zip(Status, (found.passed, found.failed, found.errors, found.skipped), strict=True)
+        table.add_row(
+            Text(_one_line(adapter.name, 40), style="bold"),
+            Text(as_score(found.repetition)),
+            Text(as_share(found.repeater_rate)),
+            Text(as_share(found.cutoff_rate)),
+            *(Text(str(number), style=_STATUS_STYLE[status] if number else "dim") for status, number in counts),
+        )
+    blocks: list[RenderableType] = [table]
+    if gate is not None:
+        style = "bold green" if gate.passed else "bold red"
+        blocks.append(Text(f"gate: {_one_line(gate.text, 300)}", style=style))
+        for check in gate.checks:
+            if not check.passed:
+                blocks.append(Text(f"  {_one_line(check.name)}: {_one_line(check.text, 300)}", style="red"))
+    return _render(blocks, width, color)
+
+
+def comparison_table(changes: Sequence[Change], width: int = 100, color: bool = False) -> str:
+    """What became of the cases, by role: trained on, held out, guarded."""
+    from rich.text import Text
+
+    columns: tuple[ChangeKind, ...] = ("fixed", "still failing", "broken", "still passing", "not told")
+    styles = {"fixed": "bold green", "broken": "bold red", "still failing": "yellow", "not told": "magenta"}
+    table = _table(("role", *columns), left=1)
+    by_role = {role: [c for c in changes if c.result.case.role == role] for role in ROLES}
+    rows: list[tuple[str, list[Change]]] = [(role, found) for role, found in by_role.items() if found]
+    if len(rows) > 1:
+        rows.append(("all", list(changes)))
+    for role, found in rows:
+        count = Counter(c.kind for c in found)
+        cells = (Text(str(count[k]), style=styles.get(k, "") if count[k] else "dim") for k in columns)
+        table.add_row(Text(role, style="bold"), *cells)
+    return _render([table], width, color)
+
+
+def _headline(result: CaseResult, attempt: Attempt | None) -> Text:
+    from rich.text import Text
+
+    line = Text()
+    line.append(str(result.verdict.status), style=_STATUS_STYLE[result.verdict.status])
+    if result.verdict.repeater:
+        line.append(" repeater", style="red")
+    role = "" if result.case.role == "fix" else f", a {result.case.role} case"
+    line.append(f"  {_one_line(result.case.id)} on {_one_line(result.adapter)}{role}", style="bold")
+    samples = len(result.attempts)
+    if samples > 1 and attempt is not None:
+        passed = sum(a.verdict.status is Status.PASS for a in result.attempts)
+        counts = f"{passed} of {samples} samples pass, {result.case.decoding.min_pass} needed"
+        line.append(f"  ({counts}; sample {attempt.sample} shown)", style="dim")
+    return line
+
+
+def _prompt(result: CaseResult) -> Text:
+    text = _own_words(result.case.prompt, _PROMPT_LIMIT)
+    turns = len(result.case.messages)
+    if turns > 1:
+        text.append(f"\n(the last of {turns} messages)", style="dim")
+    return text
+
+
+def _answer_title(attempt: Attempt) -> str:
+    facts = [f"{attempt.tokens:,} tokens"] if attempt.tokens else []
+    if attempt.finish_reason is not None:
+        facts.append(_FINISH[attempt.finish_reason])
+    return f"answer ({', '.join(facts)})" if facts else "answer"
+
+
+def _answer(attempt: Attempt) -> Text:
+    from rich.text import Text
+
+    if not attempt.answer:
+        return Text("(empty)", style="dim")
+    loops = attempt.scores.loops if attempt.scores is not None else ()
+    text = Text()
+    inside = False
+    for part in split_answer(attempt.answer, loops, cut_over=_PLAIN_LIMIT):
+        repeats = part.kind in ("repeat", "fold")
+        if repeats != inside:
+            text.append(OPEN if repeats else CLOSE, style="bold yellow")
+            inside = repeats
+        if part.kind in ("fold", "cut"):
+            text.append(f" ... {part.text} ... ", style="bold yellow" if repeats else "dim")
+        else:
+            style = {"first": "underline", "repeat": "black on yellow"}.get(part.kind, "")
+            text.append(for_terminal(part.text), style=style)
+    if inside:
+        text.append(CLOSE, style="bold yellow")
+    return text
+
+
+def _why(result: CaseResult, attempt: Attempt | None) -> Iterator[RenderableType]:
+    from rich.text import Text
+
+    reasons = _reasons(result, attempt)
+    if not reasons:
+        yield Text("no reason was recorded", style="dim")
+        return
+    yield _reason_table(reasons)
+    loops = attempt.scores.loops if attempt is not None and attempt.scores is not None else ()
+    if attempt is not None and loops:
+        yield Text(f"longest loop: {describe_loop(attempt.answer, loops[0])}", style="dim")
+
+
+def _reasons(result: CaseResult, attempt: Attempt | None) -> tuple[Reason, ...]:
+    """The case's reasons, then the shown attempt's own; each once."""
+    own = attempt.verdict.reasons if attempt is not None else ()
+    return tuple(dict.fromkeys((*result.verdict.reasons, *own)))
+
+
+def _reason_table(reasons: Iterable[Reason]) -> RenderableType:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    for name in ("rule", "value", "text"):
+        table.add_column(name, no_wrap=name != "text")
+    for reason in reasons:
+        numbers = Text()
+        if reason.value is not None:
+            numbers.append(_number(reason.value), style="bold red" if reason.limit is not None else "")
+        if reason.limit is not None:
+            numbers.append(f" ({_bound(reason)} {_number(reason.limit)})", style="dim")
+        table.add_row(Text(_one_line(reason.rule)), numbers, Text(for_terminal(reason.text)))
+    return table
+
+
+def _bound(reason: Reason) -> str:
+    """Which side of the limit is allowed: a broken rule tells by the side on which its value lies."""
+    if reason.value is None or reason.limit is None or reason.value == reason.limit:
+        return "limit"
+    return "at most" if reason.value > reason.limit else "at least"
+
+
+def _table(columns: Sequence[str], left: int) -> Table:
+    """A table without boxes; all columns but the first ``left`` hold numbers."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for index, name in enumerate(columns):
+        table.add_column(name, justify="left" if index < left else "right", no_wrap=True)
+    return table
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) and abs(value) >= 2 else f"{value:.2f}"
+
+
+def _own_words(text: str, limit: int) -> Text:
+    """A text that was not measured: shown whole, or without its middle."""
+    from rich.text import Text
+
+    shown = Text()
+    for part in split_answer(text, (), cut_over=limit):
+        note = part.kind == "cut"
+        shown.append(f" ... {part.text} ... " if note else for_terminal(part.text), style="dim" if note else "")
+    return shown
+
+
+def _one_line(text: str, limit: int = 160) -> str:
+    return shorten(for_terminal(text, keep_newlines=False), limit)
+
+
+def _section(title: str, *body: RenderableType) -> list[RenderableType]:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    return [Text(""), Text(title, style="bold cyan"), *(Padding(part, (0, 0, 0, 2)) for part in body)]
+
+
+def _render(blocks: Iterable[RenderableType], width: int, color: bool) -> str:
+    from rich.console import Console
+
+    sheet = io.StringIO()
+    console = Console(
+        file=sheet,
+        width=max(width, 40),
+        color_system="standard" if color else None,
+        force_terminal=color,
+        force_jupyter=False,
+        legacy_windows=False,
+        no_color=not color,
+        markup=False,
+        emoji=False,
+        highlight=False,
+        _environ={},
+    )
+    for block in blocks:
+        console.print(block, overflow="fold")
+    # Padding and tables fill lines with blanks; a log is easier to compare without them.
+    return "\n".join(line.rstrip() for line in sheet.getvalue().splitlines())

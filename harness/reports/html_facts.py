@@ -1,0 +1,110 @@
+"""The part of the HTML report that is looked up rather than read: groups, the training, the run, the legend."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from harness.reports.chart import loss_chart
+from harness.reports.markup import Html, el, table
+from harness.reports.model import ROLES, AdapterResults, Report, TrainingFacts, as_score, as_share, figures
+from harness.results import CaseResult
+
+__all__ = ["breakdown", "facts", "legend"]
+
+
+def breakdown(report: Report) -> Html | None:
+    """Pass counts and repetition per role, folder and tag, for every adapter."""
+    everything = [r for a in report.adapters for r in a.results]
+    if not everything:
+        return None
+    values: list[tuple[str, str]] = [("role", r) for r in ROLES if any(x.case.role == r for x in everything)]
+    values += [("folder", f) for f in sorted({x.case.folder for x in everything})]
+    values += [("tag", t) for t in sorted({t for x in everything for t in x.case.tags})]
+    rows = []
+    for kind, value in values:
+        rows.append(el("tr", el("th", f"{kind} ", el("b", value)), _breakdown_cells(report.adapters, kind, value)))
+    rows.append(el("tr", el("th", "all"), _breakdown_cells(report.adapters, "", ""), class_="total"))
+    many = len(report.adapters) > 1
+    columns = [
+        "",
+        *(f"{a.name} {n}" if many else n for a in report.adapters for n in ("passing", "repetition", "repeaters")),
+    ]
+    return el("section", el("h2", "By role, folder and tag"), table(columns, rows))
+
+
+def _breakdown_cells(adapters: Sequence[AdapterResults], kind: str, value: str) -> Iterator[Html]:
+    for adapter in adapters:
+        found = figures(r for r in adapter.results if _belongs(r, kind, value))
+        yield el("td", f"{found.passed} of {found.cases}", class_="num")
+        yield el("td", as_score(found.repetition), class_="num")
+        yield el("td", as_share(found.repeater_rate), class_="num")
+
+
+def _belongs(result: CaseResult, kind: str, value: str) -> bool:
+    case = result.case
+    return {"role": case.role == value, "folder": case.folder == value, "tag": value in case.tags}.get(kind, True)
+
+
+def facts(report: Report) -> Html:
+    """How the last adapter was trained, where known, and what the run was."""
+    run = report.run
+    known: dict[str, str] = {
+        "run": run.id,
+        "command": run.command,
+        "status": run.status,
+        "started": run.started,
+        "finished": run.finished or "",
+        "seconds": "" if run.seconds is None else f"{run.seconds:,.1f}",
+        "from the cache": f"{run.cached:,} answers" if run.cached else "",
+        "model": run.model,
+        "engine": f"{run.engine.name} {run.engine.version}" if run.engine is not None else "",
+        **{f"adapter {a.name}": ", ".join(f"{k} {v}" for k, v in a.facts.items()) for a in report.adapters},
+        "machine": ", ".join(run.machine.values()),
+        "versions": ", ".join(f"{k} {v}" for k, v in run.versions.items()),
+        **{key: _plain(value) for key, value in run.settings.items()},
+    }
+    about = el("section", el("h2", "This run"), el("div", _list(known), class_="card"))
+    return el("div", _training(report.training), about, class_="grid2")
+
+
+def _training(training: TrainingFacts | None) -> Html | None:
+    if training is None:
+        return None
+    title = f"How {training.adapter} was trained"
+    note = el("small", f"from {training.parent}") if training.parent else None
+    return el(
+        "section",
+        el("h2", title, note),
+        el("div", loss_chart(training.losses), _list(training.facts), class_="card"),
+    )
+
+
+def _list(facts: Mapping[str, str]) -> Html:
+    return el("dl", ((el("dt", name), el("dd", value)) for name, value in facts.items() if value))
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def legend() -> tuple[Html, ...]:
+    """How to read the marks and the scores."""
+    return (
+        el(
+            "p",
+            "A loop's first copy is ",
+            el("span", "underlined", class_="first"),
+            ", what repeats it is ",
+            el("mark", "marked"),
+            ", copies in bulk are folded to a count. The whole answers are in report.json.",
+        ),
+        el(
+            "p",
+            "Repetition is the excess over the case's own standard answer: a table or a refrain that the standard "
+            "answer has too does not count. The repetition score is its mean over the cases, the repeater rate the "
+            "share of cases that fail on it. ERROR means that the harness could not tell; it is neither a pass nor "
+            "the model's failure.",
+        ),
+    )
