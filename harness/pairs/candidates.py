@@ -1,0 +1,189 @@
+"""The model's own clean answers to the prompts on which it failed, found by sampling.
+
+Preference training works best on what the model itself would say: chosen answers in its own words, rejected ones that
+it really gives. Every candidate is scored like any answer; only those that pass with room to spare and ended by
+themselves become chosen answers, the most like the standard answer first, and looping ones become further rejected
+answers. Samples are stored like any generation, so a repeated or resumed fix draws none twice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from rapidfuzz import fuzz
+
+from harness.cases.model import Case
+from harness.decoding import Decoding
+from harness.engines.base import Completion, Engine, Failure, Request
+from harness.errors import EngineError
+from harness.metrics import score
+from harness.results import Attempt, CaseResult, Status
+from harness.store import Store
+from harness.store.records import to_data
+from harness.targets import Target
+from harness.verdict import judge
+
+__all__ = ["Candidates", "Sampling", "draw_candidates"]
+
+_SAME = 90.0
+_MOST_REP8 = 0.03
+"""Far below what fails: a chosen answer must not teach even a mild repetition (excess over the standard answer)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How candidates are drawn."""
+
+    answers: int = 8
+    """Samples per failing case."""
+    continuations: int = 4
+    """Samples per failing case that begin where its loop does."""
+    keep: int = 2
+    """Most chosen answers of the model's own per case."""
+    temperature: float = 0.7
+    top_p: float = 0.95
+    repetition_penalty: float = 1.15
+    max_tokens: int = 512
+    """Upper bound; a case's own max_tokens counts where it is less."""
+
+    def decoding(self, case: Case, samples: int) -> Decoding:
+        """The decoding of one case's samples."""
+        return Decoding(
+            method="sample", samples=samples, temperature=self.temperature, top_p=self.top_p,
+            repetition_penalty=self.repetition_penalty, max_tokens=min(case.decoding.max_tokens, self.max_tokens),
+            stop=case.decoding.stop,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What was drawn, by case id."""
+
+    clean: Mapping[str, tuple[str, ...]]
+    """Passing answers, the most like the standard answer first."""
+    branches: Mapping[str, tuple[str, ...]]
+    """Whole answers that begin like the failing one and leave it before its loop."""
+    looping: Mapping[str, tuple[Attempt, ...]]
+    drawn: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Draw:
+    case: Case
+    prefix: str
+    key: str
+    request: Request
+
+
+def draw_candidates(
+    failures: Sequence[CaseResult],
+    target: Target,
+    store: Store,
+    sampling: Sampling,
+    open_engine: Callable[[int], Engine],
+    on_progress: Callable[[int, int], None] = lambda _done, _all: None,
+) -> Candidates:
+    """Sample answers to the prompts of ``failures`` from the model that failed.
+
+    Args:
+        failures: the failing results; their cases' roles are the caller's matter.
+        target: the adapter that failed.
+        store: where samples are kept and looked up.
+        sampling: how many and how.
+        open_engine: called with the longest prompt plus answer in tokens, only if something must be drawn.
+        on_progress: called with samples done and wanted.
+
+    Raises:
+        EngineError: the engine broke.
+    """
+    draws = _plan(failures, target, sampling)
+    answers: dict[int, Completion] = {}
+    for index, draw in enumerate(draws):
+        if (known := store.generation(draw.key)) is not None:
+            answers[index] = known
+    missing = [i for i in range(len(draws)) if i not in answers]
+    on_progress(len(answers), len(draws))
+    if missing:
+        longest = max(len(draws[i].request.prompt_ids) + draws[i].request.decoding.max_tokens for i in missing)
+        engine = open_engine(longest)
+        try:
+            for outcome in engine.generate([draws[i].request for i in missing]):
+                if isinstance(outcome, Failure):
+                    raise EngineError(f"sampling failed: {outcome.message}")
+                draw = draws[outcome.request_id]
+                completion = dataclasses.replace(outcome, request_id=0)
+                store.save_generation(draw.key, {"sampling": to_data(draw.request.decoding)}, completion)
+                answers[outcome.request_id] = completion
+                on_progress(len(answers), len(draws))
+        finally:
+            engine.close()
+    return _sort(draws, answers, sampling)
+
+
+def _plan(failures: Sequence[CaseResult], target: Target, sampling: Sampling) -> list[_Draw]:
+    draws: list[_Draw] = []
+    for result in failures:
+        case = result.case
+        prompt = target.renderer.prompt_ids(case.messages)
+        wanted = [("", sampling.answers)]
+        if prefix := _before_loop(result):
+            wanted.append((prefix, sampling.continuations))
+        for text, samples in wanted:
+            if not samples:
+                continue
+            ids = prompt + (target.renderer.answer_ids(text) if text else ())
+            decoding = sampling.decoding(case, samples)
+            for sample in range(samples):
+                identity = [target.digest, to_data(decoding), list(ids), sample]
+                key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+                request = Request(len(draws), ids, decoding, target.weights, sample)
+                draws.append(_Draw(case, text, key, request))
+    return draws
+
+
+def _before_loop(result: CaseResult) -> str:
+    """The failing answer up to and with the first copy of its loop; empty when there is nothing worth keeping."""
+    attempt = result.worst
+    if attempt is None or attempt.scores is None or not attempt.scores.loops:
+        return ""
+    loop = attempt.scores.loops[0]
+    text = attempt.answer[: loop.start + loop.period].rstrip()
+    return text if len(text) >= 20 else ""
+
+
+def _sort(draws: Sequence[_Draw], answers: Mapping[int, Completion], sampling: Sampling) -> Candidates:
+    clean: dict[str, list[tuple[float, str]]] = defaultdict(list)
+    branches: dict[str, list[tuple[float, str]]] = defaultdict(list)
+    looping: dict[str, list[Attempt]] = defaultdict(list)
+    for index, draw in enumerate(draws):
+        completion = answers[index]
+        case = draw.case
+        text = draw.prefix + completion.text
+        scores = score(text, case, tokens=completion.token_ids)
+        verdict = judge(case, scores, completion.finish_reason)
+        good = verdict.status is Status.PASS and completion.finish_reason == "stop"
+        if good and scores.values["rep8"] <= scores.values.get("rep8_reference", 0.0) + _MOST_REP8:
+            (branches if draw.prefix else clean)[case.id].append((scores.values["similarity"], text))
+        elif verdict.repeater and not draw.prefix:
+            looping[case.id].append(
+                Attempt(index, text, completion.finish_reason, scores, verdict, draw.key, len(completion.token_ids))
+            )
+    return Candidates(
+        {i: _best(found, sampling.keep) for i, found in clean.items()},
+        {i: _best(found, 1) for i, found in branches.items()},
+        {i: tuple(found[:2]) for i, found in looping.items()},
+        len(draws),
+    )
+
+
+def _best(found: list[tuple[float, str]], keep: int) -> tuple[str, ...]:
+    kept: list[str] = []
+    for _, text in sorted(found, key=lambda pair: -pair[0]):
+        if len(kept) < keep and all(fuzz.ratio(text, other) < _SAME for other in kept):
+            kept.append(text)
+    return tuple(kept)

@@ -1,0 +1,35 @@
+"""One preference pair, with where it came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.cases.model import Message
+
+__all__ = ["Origin", "Pair"]
+
+Origin = Literal["standard", "own", "branch", "replay", "hand-made"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A conversation with a preferred and a rejected answer."""
+
+    case_id: str
+    """The case that it was made from."""
+    messages: tuple[Message, ...]
+    chosen: str
+    rejected: str
+    origin: Origin
+    """``standard``: chosen is the standard answer; ``own``: a clean answer of the model's own; ``branch``: the rejected
+    answer up to where its loop begins, then a clean continuation; ``replay``: a passing answer against its own
+    looped copy; ``hand-made``: written by a person."""
+    rejected_finished: bool = False
+    """Whether the model itself ended the rejected answer. A cut-off answer has no end-of-turn token, and training that
+    token down after a loop would teach the model to go on looping."""
+
+    @property
+    def prompt(self) -> str:
+        """The last user turn."""
+        return self.messages[-1].content
