@@ -1,0 +1,89 @@
+"""From an adapter's name to what an engine loads: checked weights on the right model, with digests for the cache.
+
+Fails closed: a folder whose digest is not the manifest's, a format that could run code, weights on the wrong base or a
+chain that cannot be stacked is an :class:`~harness.errors.AdapterError` before an engine starts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.embedded import cache_folder
+from harness.engines.base import AdapterWeights
+from harness.errors import AdapterError
+from harness.manifest import Adapter, Manifest
+from harness.models import PromptRenderer, locate_model, model_digest
+from harness.settings import Settings
+from harness.store import Store
+
+__all__ = ["Target", "resolve_target"]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One adapter version, ready to be loaded."""
+
+    adapter: Adapter
+    model_path: Path
+    model_digest: str
+    renderer: PromptRenderer
+    weights: AdapterWeights | None
+    rank: int = 0
+
+    @property
+    def name(self) -> str:
+        return self.adapter.name
+
+    @property
+    def digest(self) -> str:
+        """Content of model and weights together."""
+        return hashlib.sha256(
+            f"{self.model_digest}\0{self.weights.digest if self.weights else ''}".encode()
+        ).hexdigest()
+
+
+def resolve_target(name: str, manifest: Manifest, settings: Settings, store: Store) -> Target:
+    """Find, check and digest everything that the adapter ``name`` consists of.
+
+    Raises:
+        ManifestError: unknown adapter or model folder.
+        AdapterError: its folder is missing, damaged or not what the manifest says.
+    """
+    adapter = manifest.adapter(name)
+    model_path = locate_model(manifest.models[adapter.model], settings.root)
+    weights, rank = _weights(manifest.chain(name))
+    return Target(
+        adapter, model_path, model_digest(model_path, store), PromptRenderer(model_path, store), weights, rank
+    )
+
+
+def _weights(chain: tuple[Adapter, ...]) -> tuple[AdapterWeights | None, int]:
+    if not chain:
+        return None, 0
+    from harness.adapters.folder import check
+
+    folders, rank = [], 0
+    for adapter in chain:
+        assert adapter.path is not None
+        facts = check(adapter.path)
+        if facts.digest != adapter.sha256:
+            raise AdapterError(
+                f"adapter {adapter.name!r}: {adapter.path} has digest {facts.digest[:12]}..., the manifest says "
+                f"{adapter.sha256[:12]}...; the files were changed: restore them, or register them as a new version"
+            )
+        rank += facts.rank
+        folders.append((adapter.path, facts.digest))
+    name = chain[-1].name
+    if len(folders) == 1:
+        path, digest = folders[0]
+    else:
+        from harness.adapters.stack import stack
+
+        digest = hashlib.sha256("\n".join(d for _, d in folders).encode()).hexdigest()
+        path = cache_folder() / "stacked" / digest[:24]
+        if not path.is_dir():
+            stack(tuple(f for f, _ in folders), path)
+    # vLLM caches by name and path, so the name carries the content.
+    return AdapterWeights(f"{name}-{digest[:12]}", path, digest), rank
