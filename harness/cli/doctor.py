@@ -1,0 +1,95 @@
+"""``harness doctor``: what is there, what is missing, and the one command that mends it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from harness.cases import read_suite
+from harness.cli.project import add_json, say, say_json
+from harness.embedded import EMBEDDED, cache_folder
+from harness.engines import available
+from harness.environments import ENVIRONMENTS, has_gpu, state
+from harness.errors import HarnessError
+from harness.manifest import read_manifest
+from harness.settings import Settings, find_root, read_settings
+
+__all__ = ["Finding", "add_parser", "examine", "run"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    good: bool
+    text: str
+    mend: str = ""
+    """A command, or what to change; empty when all is well."""
+    needed: bool = True
+    """Whether its absence makes the doctor fail."""
+
+
+def add_parser(subparsers: Any) -> None:
+    """``harness doctor [--json]``."""
+    parser = subparsers.add_parser("doctor", help="what is there, what is missing, and how to mend it")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Look at everything; 0 if nothing that is needed is missing, else 3."""
+    findings = tuple(examine(find_root(Path.cwd())))
+    if args.json:
+        say_json({"findings": findings, "good": all(f.good or not f.needed for f in findings)})
+    else:
+        for finding in findings:
+            mark = "ok  " if finding.good else "MISS" if finding.needed else "--  "
+            say(f"{mark}  {finding.what:<22} {finding.text}" + (f"  ->  {finding.mend}" if finding.mend else ""))
+    return 0 if all(f.good or not f.needed for f in findings) else 3
+
+
+def examine(root: Path) -> Iterator[Finding]:
+    """Look at machine, environments, model, project and cases; never raises for what it finds."""
+    yield Finding("python", True, f"{platform.python_version()} on {platform.machine()}, {os.cpu_count()} cores")
+    yield Finding("GPU", has_gpu(), "NVIDIA" if has_gpu() else "none; the CPU builds serve", needed=False)
+    free = shutil.disk_usage(root).free / 2**30
+    yield Finding("disk", free > 5, f"{free:.0f} GiB free", "" if free > 5 else "free some space")
+    yield from _engines()
+    for environment in ENVIRONMENTS:
+        if not environment.editable:
+            found = state(environment, root)
+            mend = "" if found == "ready" else "harness setup"
+            yield Finding(environment.folder, found == "ready", f"{found}: {environment.purpose}", mend)
+    for name in EMBEDDED:
+        there = any((cache_folder() / "models").glob(f"{name}-*/conversion.json"))
+        text = f"embedded model {name}: {'converted' if there else 'not yet converted'}"
+        yield Finding("model", there, text, "" if there else "harness setup --model", needed=False)
+    yield from _project(root)
+
+
+def _engines() -> Iterator[Finding]:
+    for name, package in available().items():
+        if package is None:
+            yield Finding(f"engine {name}", False, "not installed", "harness setup", needed=name == "vllm")
+        else:
+            yield Finding(f"engine {name}", True, f"{package} {metadata.version(package)}")
+
+
+def _project(root: Path) -> Iterator[Finding]:
+    try:
+        settings: Settings = read_settings(root)
+        yield Finding("settings", True, f"adapter {settings.adapter or '(none)'}, engine {settings.engine}")
+        manifest = read_manifest(settings.manifest_path)
+        yield Finding("manifest", True, f"{len(manifest.adapters)} adapters on {len(manifest.models)} models")
+        cases = read_suite(settings.badcases, decoding=settings.decoding, thresholds=settings.thresholds)
+        yield Finding("bad cases", True, f"{len(cases)} in {len({c.folder for c in cases})} folders")
+    except HarnessError as error:
+        mend = "harness init" if "harness init" in str(error) else "mend the file"
+        yield Finding("project", False, str(error), mend)

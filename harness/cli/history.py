@@ -1,0 +1,61 @@
+"""``harness history``: the recorded runs, newest first."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from typing import Any
+
+from harness.cli.project import add_json, project_settings, say, say_json, table
+from harness.results import Status
+from harness.store import Run, Store
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(subparsers: Any) -> None:
+    """``harness history [--adapter NAME] [--limit N] [--json]``."""
+    parser: argparse.ArgumentParser = subparsers.add_parser("history", help="the recorded runs, newest first")
+    parser.add_argument("--adapter", metavar="NAME", help="only runs with this adapter version")
+    parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many; 20 by default")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print a row per run and adapter."""
+    with Store(project_settings().database) as store:
+        rows = [row for found in store.runs(adapter=args.adapter, limit=args.limit) for row in _rows(store, found)]
+    if args.json:
+        say_json(rows)
+    elif not rows:
+        say("no run is recorded yet; run: pytest badcases")
+    else:
+        say(
+            table(
+                ("run", "status", "adapter", "repetition", "pass", "fail", "error", "of"),
+                [list(r.values()) for r in rows],
+            )
+        )
+    return 0
+
+
+def _rows(store: Store, found: Run) -> list[dict[str, Any]]:
+    rows = []
+    results = store.results(found.id)
+    for adapter in found.adapters:
+        mine = [r for r in results if r.adapter == adapter]
+        count = Counter(r.verdict.status for r in mine)
+        scored = [r.repetition for r in mine if r.repetition is not None]
+        rows.append(
+            {
+                "run": found.id,
+                "status": found.status,
+                "adapter": adapter,
+                "repetition": round(sum(scored) / len(scored), 4) if scored else None,
+                "pass": count[Status.PASS],
+                "fail": count[Status.FAIL],
+                "error": count[Status.ERROR],
+                "of": found.planned // max(1, len(found.adapters)),
+            }
+        )
+    return rows

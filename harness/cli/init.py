@@ -1,0 +1,89 @@
+"""``harness init``: the files that a new project needs, none overwritten."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from harness.cli.project import say
+from harness.files import write_text
+from harness.manifest import MANIFEST_NAME
+
+__all__ = ["add_parser", "run"]
+
+_MANIFEST = """\
+# Every adapter version: what it is, what it grew from, what it was trained on.
+# path is a folder (relative to this file), a hub id, or embedded:<name> for the model that ships with the harness.
+
+[models."smollm2-135m-instruct"]
+path = "embedded:smollm2-135m-instruct"
+template = "smollm2"
+
+[adapters."v4.0"]
+model = "smollm2-135m-instruct" # no weights of its own: the model as shipped
+"""
+_TEST = '''\
+"""Every bad case in this folder, one test each: ``pytest badcases --adapter v4.0``."""
+
+from harness import BadCase
+
+
+def test_badcase(badcase: BadCase) -> None:
+    """The adapter answers the case without falling into a loop."""
+    badcase.check()
+'''
+_CASES = """\
+[
+  {
+    "text": "Write a short poem about the sea.",
+    "standard_answer": "The sea rolls in on silver feet,\\nAnd hums along the shore,\\nIt leaves a shell, a strand of weed,\\n\
+And then goes out once more."
+  }
+]
+"""
+_CASE_SETTINGS = """\
+# Settings of every case in this folder; a record may override them.
+[decoding]
+method = "beam"
+beam_width = 5
+max_tokens = 256
+"""
+_PROJECT = """\
+[tool.harness]
+adapter = "v4.0"
+
+[tool.pytest.ini_options]
+testpaths = ["badcases"]
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """``harness init [FOLDER]``."""
+    parser: argparse.ArgumentParser = subparsers.add_parser("init", help="make the files of a new project")
+    parser.add_argument("folder", nargs="?", default=".", help="where; the current folder by default")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write what is missing, say what was written and what comes next."""
+    root = Path(args.folder)
+    files = {
+        MANIFEST_NAME: _MANIFEST,
+        "pyproject.toml": _PROJECT,
+        "badcases/test_badcases.py": _TEST,
+        "badcases/badcase1/test.json": _CASES,
+        "badcases/badcase1/case.toml": _CASE_SETTINGS,
+        "reports/.gitignore": "*\n",
+    }
+    for name, text in files.items():
+        path = root / name
+        if path.exists():
+            say(f"kept     {path}")
+            continue
+        write_text(path, text)
+        say(f"written  {path}")
+    project = root / "pyproject.toml"
+    if "[tool.harness" not in project.read_text(encoding="utf-8"):
+        say(f"add to {project}:\n{_PROJECT}")
+    say("next: pytest badcases --adapter v4.0")
+    return 0

@@ -1,0 +1,57 @@
+"""What every command that works in a project begins with: where it is, its settings, its store."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.settings import Settings, find_root, read_settings
+from harness.store.records import to_data
+from harness.text import for_terminal
+
+__all__ = ["add_json", "project_settings", "say", "say_json", "table"]
+
+
+def project_settings(flags: Mapping[str, Any] | None = None) -> Settings:
+    """Settings of the project that the current folder lies in."""
+    return read_settings(find_root(Path.cwd()), flags)
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """The option ``--json``: the same facts for a program."""
+    parser.add_argument("--json", action="store_true", help="machine-readable output")
+
+
+def say(text: str) -> None:
+    """A line (or several) on standard output."""
+    sys.stdout.write(text.rstrip("\n") + "\n")
+    sys.stdout.flush()
+
+
+def say_json(value: object) -> None:
+    """``value`` as JSON on standard output; NaN is never written."""
+    sys.stdout.write(json.dumps(to_data(value), ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A plain table as wide as the terminal allows; cells are text, never markup."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for number, column in enumerate(columns):
+        made.add_column(Text(column), justify="left" if number < 3 else "right", no_wrap=number == 0)
+    for row in rows:
+        made.add_row(*(Text(for_terminal("-" if cell is None else str(cell))) for cell in row))
+    width = shutil.get_terminal_size((120, 24)).columns
+    console = Console(file=io.StringIO(), width=width, color_system="standard" if sys.stdout.isatty() else None)
+    with console.capture() as capture:
+        console.print(made)
+    return capture.get()

@@ -1,0 +1,40 @@
+"""``harness setup``: the trainer's environment and the embedded model, on a machine that has the harness."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from harness.cli.project import say
+from harness.embedded import EMBEDDED, embedded_model
+from harness.environments import ENVIRONMENTS, set_up
+from harness.errors import TrainerMissing
+from harness.settings import find_root
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(subparsers: Any) -> None:
+    """``harness setup [--model]``."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "setup", help="install the trainer's environment and the embedded model; does nothing when they are there"
+    )
+    parser.add_argument("--model", action="store_true", help="only the embedded model")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Install what is missing."""
+    if not args.model:
+        root = find_root(Path.cwd())
+        for environment in ENVIRONMENTS:
+            # The environment that this very command runs in is there.
+            if not environment.editable:
+                try:
+                    set_up(environment, root, say)
+                except subprocess.CalledProcessError as error:
+                    raise TrainerMissing(f"installing {environment.folder} failed (see above): {error}") from error
+    for name in EMBEDDED:
+        say(f"model {name}: {embedded_model(name)}")
+    return 0
