@@ -2,8 +2,8 @@
 
 A few prompts are decoded greedily, each twice with the model as shipped and twice with the adapter, in one call and
 so in one batch. What is compared is the answers' log-probability, not their text: a small real adapter moves it long
-before it changes a word. The yardstick is how far two equal requests of that very batch differ (A/A), since batching alone
-moves numbers. Fails closed: an effect that does not stand out of the noise is no proof.
+before it changes a word. The yardstick is how far two equal requests of that very batch differ (A/A), since batching
+alone moves numbers. Fails closed: an effect that does not stand out of the noise is no proof.
 """
 
 from __future__ import annotations

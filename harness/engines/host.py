@@ -200,7 +200,8 @@ class HostedEngine:
         else:
             how = f"ended with code {code}"
         self._closed = True
-        words = last_words(self.log_path)
+        # A signal leaves no words of its own: whatever was logged last has nothing to do with it.
+        words = last_words(self.log_path, errors_only=code is not None and code < 0)
         return EngineError(f"the engine's process {how}{f': {words}' if words else ''}; its log: {self.log_path}")
 
     def _send(self, message: Message) -> None:
@@ -230,8 +231,8 @@ _ERROR = re.compile(
 )
 
 
-def last_words(log_path: Path, limit: int = 300) -> str:
-    """The last line of a log that says what went wrong, else its last line; empty where there is none."""
+def last_words(log_path: Path, *, errors_only: bool = False, limit: int = 300) -> str:
+    """The last line of a log that says what went wrong, else (unless ``errors_only``) its last line, else nothing."""
     try:
         with log_path.open("rb") as log:
             log.seek(max(0, log_path.stat().st_size - 65536))
@@ -241,7 +242,7 @@ def last_words(log_path: Path, limit: int = 300) -> str:
     lines = [_NOISE.sub("", line).strip() for line in tail.splitlines()]
     lines = [line for line in lines if line]
     telling = [line for line in lines if _ERROR.match(line)]
-    return (telling or lines or [""])[-1][:limit]
+    return (telling or ([] if errors_only else lines) or [""])[-1][:limit]
 
 
 def _child_environment() -> dict[str, str]:
