@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator, Mapping
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
@@ -63,6 +62,54 @@ class Thresholds:
     """Least value of any score by name, the user's own metrics included."""
     max_metrics: Mapping[str, float] = field(default_factory=dict, hash=False)
     """Most value of any score by name."""
+
+    def __post_init__(self) -> None:
+        problems = list(self._problems())
+        if problems:
+            raise SettingsError("thresholds: " + "; ".join(problems))
+
+    def _problems(self) -> Iterator[str]:
+        # By the type of the default, so that a new threshold is checked without being named here.
+        for spec in dataclasses.fields(self):
+            value, default = getattr(self, spec.name), cast("float", spec.default)
+            if spec.default is dataclasses.MISSING:
+                good = isinstance(value, Mapping) and all(isinstance(k, str) and _finite(v) for k, v in value.items())
+                want = "names of scores with finite numbers"
+            elif isinstance(default, bool):
+                good, want = isinstance(value, bool), "true or false"
+            elif isinstance(default, int):
+                good, want = type(value) is int and value >= 0, "a whole number >= 0"
+            elif default <= 1.0:
+                good, want = _finite(value) and 0.0 <= value <= 1.0, "a number 0..1"
+            else:
+                good, want = _finite(value) and value >= 0, "a finite number >= 0"
+            if not good:
+                yield f"{spec.name} = {value!r} (want {want})"
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any], base: Thresholds | None = None) -> Thresholds:
+        """``base`` (or the defaults) with ``values`` over it; limits on scores by name go over those of ``base``.
+
+        Raises:
+            SettingsError: an unknown name or a wrong value; all problems in one message.
+        """
+        names = {f.name for f in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - names)
+        if unknown:
+            raise SettingsError(
+                f"thresholds: unknown {', '.join(map(repr, unknown))}; known: {', '.join(sorted(names))}"
+            )
+        base = base or cls()
+        given = dict(values)
+        for name, value in values.items():
+            # A record that adds a limit keeps its folder's: a limit that vanished would pass everything.
+            if isinstance(getattr(base, name), Mapping) and isinstance(value, Mapping):
+                given[name] = {**getattr(base, name), **value}
+        return dataclasses.replace(base, **given)
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 @dataclass(frozen=True, slots=True)
