@@ -19,6 +19,7 @@ from harness.cases.problems import Problems, kind, nearest, quote
 from harness.cases.strictjson import Refused
 from harness.decoding import Decoding
 from harness.errors import SettingsError
+from harness.text import shorten
 
 __all__ = ["Fields"]
 
@@ -157,7 +158,7 @@ class Fields:
         try:
             return Decoding.from_mapping(values, base) if values else base
         except SettingsError as error:
-            self.refuse("decoding", str(error).removeprefix("decoding: "))
+            self.refuse("decoding", shorten(str(error).removeprefix("decoding: "), 300))
         return base
 
     def thresholds(self, base: Thresholds) -> Thresholds:
@@ -166,7 +167,7 @@ class Fields:
         try:
             return Thresholds.from_mapping(values, base) if values else base
         except SettingsError as error:
-            self.refuse("thresholds", str(error).removeprefix("thresholds: "))
+            self.refuse("thresholds", shorten(str(error).removeprefix("thresholds: "), 300))
         return base
 
     def _text(self, value: object, name: str) -> str | None:
@@ -206,7 +207,9 @@ class Fields:
         before = self.problems.count
         self._known_only(value, known, f"{name}.", {})
         for key, item in value.items():
-            for part in item if isinstance(item, list) else [item]:
+            # One level of nesting: stop strings, and limits on scores by name.
+            parts = item if isinstance(item, list) else [*item, *item.values()] if isinstance(item, dict) else [item]
+            for part in parts:
                 if isinstance(part, Refused):
                     self.refuse(f"{name}.{key}", part.what)
                 elif isinstance(part, str):

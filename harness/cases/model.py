@@ -43,7 +43,7 @@ class Thresholds:
     max_tail_excess: float = 0.05
     """The same for a run that reaches the end of the answer: one that did not terminate."""
     max_templated_excess: float = 0.40
-    """Most share of the answer inside lines or sentences that repeat but for a word, above the standard answer's own."""
+    """Most share of the answer in lines or sentences that repeat but for a word, above the standard answer's own."""
     min_loop_copies: float = 4.0
     """Fewest copies that make a loop; 3 do where one copy is a sentence (12 units) or more."""
     min_loop_units: float = 48.0
@@ -109,7 +109,10 @@ class Thresholds:
 
 
 def _finite(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    # math.isfinite fails on whole numbers that no float holds.
+    return (isinstance(value, int) and not isinstance(value, bool)) or (
+        isinstance(value, float) and math.isfinite(value)
+    )
 
 
 @dataclass(frozen=True, slots=True)

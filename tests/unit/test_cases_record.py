@@ -104,7 +104,20 @@ BAD_RECORDS: list[Any] = [
     pytest.param({"text": "a", "decoding": {"beam_width": 0}}, "beam_width = 0 (want", id="wrong-decoding"),
     pytest.param({"text": "a", "decoding": {"beam_width": True}}, "beam_width = True (want", id="true-decoding"),
     pytest.param({"text": "a", "decoding": {"temperature": 0.7}}, "needs method = 'sample'", id="contradiction"),
-    pytest.param({"text": "a", "decoding": {"top_p": {}}}, "'decoding.top_p': holds an object", id="nested-decoding"),
+    pytest.param({"text": "a", "decoding": {"top_p": {}}}, "top_p = {} (want a number", id="object-decoding"),
+    pytest.param({"text": "a", "decoding": {"stop": [{}]}}, "'decoding.stop': holds an object", id="nested-decoding"),
+    pytest.param(
+        {"text": "a", "thresholds": {"min_metrics": {"f1": "0.5"}}},
+        "want names of scores with finite",
+        id="string-limit",
+    ),
+    pytest.param(
+        {"text": "a", "thresholds": {"max_metrics": {"f1": float("nan")}}},
+        "'thresholds.max_metrics': NaN",
+        id="nan-limit",
+    ),
+    pytest.param({"text": "a", "thresholds": {"min_metrics": 1}}, "min_metrics = 1 (want names of", id="bare-limit"),
+    pytest.param({"text": "a", "decoding": {"method": "x" * 5000}}, "method = 'xxx", id="long-value"),
     pytest.param({"text": "a", "decoding": {"seed": 2**63}}, "'decoding.seed': a whole number too", id="huge-decoding"),
     pytest.param({"text": "a", "decoding": {"stop": ["\ud800"]}}, "'decoding.stop': holds half", id="surrogate-stop"),
     pytest.param({"text": "a", "decoding": {"top_p": float("nan")}}, "'decoding.top_p': NaN is", id="nan-decoding"),
@@ -185,6 +198,11 @@ GOOD: list[Any] = [
     pytest.param({"text": "a", "decoding": {}}, lambda c: c.decoding.max_tokens == 4096, id="empty-decoding"),
     pytest.param(
         {"text": "a", "thresholds": {"max_rep8_excess": 1}}, lambda c: c.thresholds.max_rep8_excess == 1, id="1"
+    ),
+    pytest.param(
+        {"text": "a", "thresholds": {"min_metrics": {"f1": 0.5}}},
+        lambda c: c.thresholds.min_metrics == {"f1": 0.5},
+        id="limit-by-name",
     ),
     pytest.param({"text": "\ud83d\ude00"}, lambda c: c.prompt == "😀", id="surrogate-pair"),
     pytest.param(

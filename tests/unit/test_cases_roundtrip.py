@@ -41,7 +41,13 @@ decodings = st.one_of(
     ),
     st.builds(Decoding, method=st.just("sample"), temperature=st.floats(0.1, 2), samples=st.just(3), top_p=shares),
 )
-thresholds = st.builds(Thresholds, max_rep8_excess=shares, min_units=st.integers(0, 99), allow_cutoff=st.booleans())
+thresholds = st.builds(
+    Thresholds,
+    max_rep8_excess=shares,
+    min_units=st.integers(0, 99),
+    allow_cutoff=st.booleans(),
+    min_metrics=st.dictionaries(names, st.floats(-9, 9), max_size=2),
+)
 tags = st.lists(
     st.text("abc 诗\U0001f600", min_size=1).filter(lambda tag: tag == tag.strip()), max_size=3, unique=True
 ).map(tuple)

@@ -20,6 +20,13 @@ def test_values_go_over_the_base() -> None:
     assert Thresholds.from_mapping({}) == Thresholds()
 
 
+def test_limits_by_name_add_up() -> None:
+    """A record that limits one score keeps its folder's limits on others; the same score's limit is replaced."""
+    base = Thresholds(min_metrics={"f1": 0.5, "bleu": 0.1})
+
+    assert Thresholds.from_mapping({"min_metrics": {"f1": 0.7}}, base).min_metrics == {"f1": 0.7, "bleu": 0.1}
+
+
 @pytest.mark.parametrize(
     ("name", "value", "want"),
     [
@@ -34,6 +41,12 @@ def test_values_go_over_the_base() -> None:
         pytest.param("min_units", -1, "a whole number >= 0", id="negative-whole"),
         pytest.param("min_units", 1.0, "a whole number >= 0", id="fraction"),
         pytest.param("min_units", True, "a whole number >= 0", id="true-whole"),
+        pytest.param("min_loop_units", -1.0, "a finite number >= 0", id="negative-number"),
+        pytest.param("min_loop_units", math.inf, "a finite number >= 0", id="infinite-number"),
+        pytest.param("min_similarity", 10**400, "a number 0..1", id="huge"),
+        pytest.param("min_metrics", {"f1": math.nan}, "names of scores with finite numbers", id="nan-limit"),
+        pytest.param("max_metrics", {1: 0.5}, "names of scores with finite numbers", id="number-as-name"),
+        pytest.param("max_metrics", ["f1"], "names of scores with finite numbers", id="list-of-names"),
         pytest.param("allow_cutoff", 1, "true or false", id="one-for-true"),
     ],
 )
