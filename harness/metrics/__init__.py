@@ -1,0 +1,47 @@
+"""What is measured on an answer: one call, all scores.
+
+:func:`score` is the whole of it; :func:`repetition` its part that needs nothing but the text. Both are pure: same text, same numbers,
+on every machine, compiled or not. Nothing here passes or fails an answer: harness/verdict.py does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.cases.model import Case
+from harness.metrics.base import Loop, Metric, Scores
+from harness.metrics.literature import compression_ratio, sequence_repetition
+from harness.metrics.patterns import check_patterns
+from harness.metrics.registry import custom_scores, register_metric
+from harness.metrics.repetition import measure, repetition
+from harness.metrics.similarity import NAMES, similarity
+
+__all__ = ["Loop", "Metric", "Scores", "measure", "register_metric", "repetition", "score", "similarity"]
+
+
+def score(answer: str, case: Case, *, tokens: Sequence[int] = ()) -> Scores:
+    """All built-in and registered scores of an answer to a case.
+
+    Args:
+        answer: the generated text.
+        case: its standard answer is what excesses and similarities are measured against.
+        tokens: the generated token ids, for ``seq_rep4``; without them it is 0.
+
+    Returns:
+        Finite numbers by name and the loops found. ``similarity`` and its siblings are 0 where ``has_reference`` is 0.
+
+    Raises:
+        CaseFileError: a pattern of the case is no regular expression.
+        MetricError: a custom metric raised, or returned something that is not a finite number.
+    """
+    reference = case.standard_answer
+    found = repetition(answer, reference)
+    values = {
+        **found.values,
+        **(dict.fromkeys(NAMES, 0.0) if reference is None else similarity(answer, reference)),
+        "seq_rep4": sequence_repetition(tokens),
+        "compression_ratio": compression_ratio(answer),
+        **check_patterns(answer, case),
+    }
+    values.update(custom_scores(answer, case))
+    return Scores(values, found.loops)

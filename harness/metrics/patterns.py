@@ -1,0 +1,64 @@
+"""A case's own patterns: what an answer must and must not say.
+
+Patterns come from case files and are searched in hostile text, so every search has a time limit (the ``regex`` package;
+``re`` has none and one nested quantifier would hang the suite). A search that ran out of time is neither a hit nor a miss: the
+verdict is ERROR, the pattern is at fault and not the model. Given up: ``re``'s exact dialect (regex reads it with few differences).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import regex
+
+from harness.cases.model import Case
+from harness.errors import CaseFileError
+
+__all__ = ["TIME_LIMIT", "UNKNOWN", "check_patterns", "search"]
+
+TIME_LIMIT = 1.0
+"""Seconds a search may take."""
+UNKNOWN = -1.0
+"""Value of a pattern whose search ran out of time."""
+
+
+@lru_cache(maxsize=1024)
+def _compiled(pattern: str) -> regex.Pattern[str]:
+    return regex.compile(pattern)
+
+
+def search(pattern: str, text: str, time_limit: float = TIME_LIMIT) -> float:
+    """1.0 found, 0.0 not found, ``UNKNOWN`` out of time. Raises ``regex.error`` where the pattern is none."""
+    try:
+        return float(_compiled(pattern).search(text, timeout=time_limit) is not None)
+    except TimeoutError:
+        return UNKNOWN
+
+
+def check_patterns(answer: str, case: Case) -> dict[str, float]:
+    """``must_include[i]`` and ``must_not_include[i]``: 1.0 found, 0.0 not; and how many are missing and forbidden.
+
+    Raises:
+        CaseFileError: a pattern that is no regular expression; names the case and the pattern.
+    """
+    found: dict[str, float] = {}
+    for field, patterns in (("must_include", case.must_include), ("must_not_include", case.must_not_include)):
+        found.update(_search_all(answer, case, field, patterns))
+    found["missing_patterns"] = float(sum(found[f"must_include[{i}]"] == 0.0 for i in range(len(case.must_include))))
+    found["forbidden_patterns"] = float(
+        sum(found[f"must_not_include[{i}]"] == 1.0 for i in range(len(case.must_not_include)))
+    )
+    return found
+
+
+def _search_all(answer: str, case: Case, field: str, patterns: Sequence[str]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for i, pattern in enumerate(patterns):
+        try:
+            found[f"{field}[{i}]"] = search(pattern, answer)
+        except regex.error as error:
+            raise CaseFileError(
+                f"{case.id}: {field}[{i}] {pattern!r} is not a regular expression ({error}); correct it in the case file"
+            ) from error
+    return found

@@ -1,0 +1,210 @@
+"""The repetition scores of a text: n-gram repeats, tandem runs, periodic tail, templates, duplicate lines.
+
+    rep1 .. rep8        1 - distinct n-grams / n-grams, on mixed units (Welleck et al. 2020, there on tokens)
+    rep8d               the same with every run of digits taken for one sign: "1. X 2. X 3. X"
+    loop_*              the longest tandem run of three copies or more, on units: coverage (share of the units), copies,
+                        period (units), units (length)
+    numbered_*          the same with digits taken for one sign; 0 where the text has no digits
+    char_loop_*         the same on characters, spaces included: loops inside one word; period and length in characters
+    tail_*              the longest of these runs that reaches the end (but for one cut unit): the answer did not terminate
+    templated           share of the units in lines or sentences that repeat but for a word (harness/metrics/templates.py)
+    duplicate_lines     share of the lines that say the same as an earlier line
+    units, words, characters, lines
+    distinct1 .. distinct4   distinct n-grams / n-grams (Li et al. 2016), for comparison with the literature
+
+An excess is a value above the same value of the case's standard answer, since no absolute limit separates a loop from a table,
+a song or code. The standard answer excuses an answer up to ``LICENCE`` times its own length; beyond, its share
+of repetition shrinks in proportion: a loop is sustained, a table ends. Without a standard answer the values ``ASSUMED`` stand
+in for it, so that one rule serves both. Invariant: every value is finite; shares are 0..1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from harness.metrics import kernels
+from harness.metrics.base import Loop, LoopKind, Scores
+from harness.metrics.ngrams import ORDERS
+from harness.metrics.tandem import KEEP
+
+__all__ = ["ASSUMED", "EXCESSES", "LICENCE", "excesses", "measure", "repetition"]
+
+LICENCE = 4.0
+"""Up to how many times its own length a standard answer excuses its share of repetition."""
+
+ASSUMED: Mapping[str, float] = {
+    "rep8": 0.20,
+    "rep8d": 0.30,
+    "loop_coverage": 0.05,
+    "numbered_coverage": 0.05,
+    "char_loop_coverage": 0.05,
+    "tail_coverage": 0.0,
+    "templated": 0.25,
+}
+"""What stands in for a missing standard answer: what tables, code and verse reach in ordinary answers."""
+
+EXCESSES: Mapping[str, str] = {
+    "rep8": "rep8_excess",
+    "rep8d": "rep8d_excess",
+    "loop_coverage": "loop_excess",
+    "numbered_coverage": "numbered_excess",
+    "char_loop_coverage": "char_loop_excess",
+    "tail_coverage": "tail_excess",
+    "templated": "templated_excess",
+}
+"""Value -> name of its excess over the standard answer."""
+
+MOST_LOOPS = 8
+
+
+def measure(texts: Sequence[str]) -> Iterator[Scores]:
+    """Repetition scores of each text, in order, without any reference."""
+    batch: list[str] = []
+    size = 0
+    for text in texts:
+        if batch and size + len(text) > kernels.BATCH:
+            yield from _scores(batch)
+            batch, size = [], 0
+        batch.append(text)
+        size += len(text)
+    if batch:
+        yield from _scores(batch)
+
+
+def repetition(text: str, reference: str | None = None) -> Scores:
+    """Repetition scores of one text, with its excesses over ``reference`` and ``repetition``, the largest of them, 0..1."""
+    if reference is None:
+        (own,) = measure([text])
+        return Scores({**own.values, **excesses(own.values, None)}, own.loops)
+    own, other = measure([text, reference])
+    return Scores({**own.values, **excesses(own.values, other.values)}, own.loops)
+
+
+def excesses(values: Mapping[str, float], reference: Mapping[str, float] | None) -> dict[str, float]:
+    """Each value's reference, its excess over it, and ``repetition``: the largest excess, clamped to 0..1.
+
+    Clamped, so that an answer that repeats less than its standard answer does not hide a loop elsewhere in a mean.
+    """
+    if reference is None:
+        licence, against, length = 1.0, ASSUMED, 0.0
+    else:
+        own, other = values["units"], reference["units"]
+        licence = min(1.0, LICENCE * other / own) if own else 1.0
+        against, length = reference, (own / other if other else 0.0)
+    found: dict[str, float] = {
+        "has_reference": float(reference is not None),
+        "length_ratio": length,
+        "reference_units": reference["units"] if reference else 0.0,
+    }
+    most = 0.0
+    for name, excess in EXCESSES.items():
+        theirs = against[name]
+        found[f"{name}_reference"] = theirs
+        found[excess] = over = values[name] - licence * theirs
+        if over > most and excess != "tail_excess":
+            most = over
+    found["repetition"] = min(1.0, most)
+    return found
+
+
+def _scores(texts: Sequence[str]) -> list[Scores]:
+    # A list, not a generator: the arrays in ``counts`` are used again by the next batch.
+    counts = kernels.count(texts)
+    return [_one(counts, d) for d in range(len(texts))]
+
+
+def _one(counts: kernels.Counts, d: int) -> Scores:
+    low, high = counts.offsets[d], counts.offsets[d + 1]
+    begin, stop = counts.bounds[d], counts.bounds[d + 1]
+    n, characters = high - low, stop - begin
+    at = 2 * ORDERS * d
+    rep = counts.shares[at : at + 2 * ORDERS]
+    longest: list[tuple[int, int, int]] = []
+    tail = (0, 0, 1)
+    tail_share = 0.0
+    candidates: list[tuple[float, int, int, int, float, LoopKind]] = []
+    for kind, weight in _KINDS:
+        which = _WHICH[kind]
+        ends_at = stop if which == 2 else high
+        size = characters if which == 2 else n
+        first = (0, 0, 1)
+        base = 3 * KEEP * d
+        runs = counts.runs[which]
+        for k in range(base, base + 3 * counts.found[which][d], 3):
+            start, end, period = runs[k], runs[k + 1], runs[k + 2]
+            if k == base:
+                first = (start, end, period)
+            if end >= ends_at - 1 and (end - start) / size > tail_share:
+                tail, tail_share = (start, end, period), (end - start) / size
+            copies = (end - start) / period
+            if which == 2:
+                candidates.append((weight * (end - start), start - begin, end - begin, period, copies, kind))
+            else:
+                a, b = int(counts.starts[start]) - begin, int(counts.ends[end - 1]) - begin
+                length = int(counts.starts[start + period]) - begin - a
+                candidates.append((weight * (b - a), a, b, length, copies, kind))
+        longest.append(first)
+    templated, duplicates, lines = counts.template_shares[3 * d : 3 * d + 3]
+    span = counts.spans[5 * d : 5 * d + 5]
+    if span[1] > span[0]:
+        a, b = int(counts.starts[span[0]]) - begin, int(counts.ends[span[1] - 1]) - begin
+        length = int(counts.ends[span[2] - 1]) - begin - a
+        candidates.append((0.8 * (b - a), a, b, length, span[4] / span[3], "templated"))
+    (s0, e0, p0), (s1, e1, p1), (s2, e2, p2) = longest
+    per_unit = 1.0 / n if n else 0.0
+    per_character = 1.0 / characters if characters else 0.0
+    values = {
+        "rep1": rep[0],
+        "rep2": rep[1],
+        "rep3": rep[2],
+        "rep4": rep[3],
+        "rep5": rep[4],
+        "rep6": rep[5],
+        "rep7": rep[6],
+        "rep8": rep[7],
+        "rep8d": rep[15],
+        "loop_coverage": (e0 - s0) * per_unit,
+        "loop_copies": (e0 - s0) / p0,
+        "loop_period": float(p0) if e0 else 0.0,
+        "loop_units": float(e0 - s0),
+        "numbered_coverage": (e1 - s1) * per_unit,
+        "numbered_copies": (e1 - s1) / p1,
+        "numbered_period": float(p1) if e1 else 0.0,
+        "numbered_units": float(e1 - s1),
+        "char_loop_coverage": (e2 - s2) * per_character,
+        "char_loop_copies": (e2 - s2) / p2,
+        "char_loop_period": float(p2) if e2 else 0.0,
+        "char_loop_length": float(e2 - s2),
+        "tail_coverage": tail_share,
+        "tail_copies": (tail[1] - tail[0]) / tail[2],
+        "tail_period": float(tail[2]) if tail[1] else 0.0,
+        "templated": templated,
+        "templated_copies": span[4] / span[3] if span[3] else 0.0,
+        "templated_units": templated * n,
+        "duplicate_lines": duplicates,
+        "lines": lines,
+        "units": float(n),
+        "words": float(counts.contents[d]),
+        "characters": float(characters),
+        "distinct1": 1.0 - rep[0] if n else 0.0,
+        "distinct2": 1.0 - rep[1] if n else 0.0,
+        "distinct3": 1.0 - rep[2] if n else 0.0,
+        "distinct4": 1.0 - rep[3] if n else 0.0,
+    }
+    return Scores(values, _choose(candidates) if candidates else ())
+
+
+# An exact run that nearly fills a templated one names it better; what is found on units is named before characters.
+_KINDS: tuple[tuple[LoopKind, float], ...] = (("exact", 1.0), ("numbered", 0.95), ("characters", 0.9))
+_WHICH: Mapping[str, int] = {"exact": 0, "numbered": 1, "characters": 2}
+
+
+def _choose(candidates: list[tuple[float, int, int, int, float, LoopKind]]) -> tuple[Loop, ...]:
+    """The longest loops that do not overlap, the longest first."""
+    chosen: list[Loop] = []
+    for _, start, end, period, copies, kind in sorted(candidates, key=lambda c: (-c[0], c[1])):
+        if all(end <= other.start or other.end <= start for other in chosen):
+            chosen.append(Loop(start, end, period, copies, kind))
+            if len(chosen) == MOST_LOOPS:
+                break
+    return tuple(sorted(chosen, key=lambda loop: loop.start - loop.end))

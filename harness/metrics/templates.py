@@ -1,0 +1,226 @@
+"""Templated loops: lines or sentences that repeat each other but for a word.
+
+"He is haunted by grief. He is haunted by guilt." holds no repeated 8-gram and no tandem run. Two segments are alike when
+their longest common subsequence of words covers at least ``ALIKE`` of them (indel similarity, 2 * LCS / (a + b); numbers and
+punctuation do not count, so the rows of a table are not alike by their bars). Segments that are each alike to the one ``lag``
+before them, at least ``COPIES`` periods in a row, are a templated loop; lags 1..4 cover couplets and records of several lines.
+The LCS is bit-parallel (Hyyro 2004, "Bit-parallel LCS-length computation revisited"): linear in the words, since a
+segment is compared by its first 62 words.
+
+Duplicate lines: share of lines, among those with a word or a number, that say the same as an earlier line.
+Plain Python on integer arrays, see harness/metrics/units.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import MutableSequence, Sequence
+
+from harness.metrics.units import PUNCTUATION, WORD, Ints
+
+__all__ = ["ALIKE", "COPIES", "find_templates"]
+
+ALIKE = 0.6
+COPIES = 4
+LAGS = 4
+WORDS = 62
+
+
+def find_templates(
+    docs: int,
+    codes: Sequence[int],
+    starts: Sequence[int],
+    ends: Sequence[int],
+    kinds: Sequence[int],
+    ids: Sequence[int],
+    offsets: Sequence[int],
+    firsts: Ints,
+    lasts: Ints,
+    words: Ints,
+    alike: Ints,
+    masks: Ints,
+    slots: Ints,
+    state: Ints,
+    spans: Ints,
+    shares: MutableSequence[float],
+) -> None:
+    """Templated loops and duplicate lines of a batch.
+
+    Args:
+        codes: code points; starts, ends, kinds, ids, offsets: from :func:`harness.metrics.units.split_units`.
+        firsts, lasts, words: scratch, one a unit: units of a segment and how many of them are words.
+        alike: scratch, ``LAGS`` a unit. masks: scratch, one a unit and one more, all zero; left all zero.
+        slots, state: as in :func:`harness.metrics.units.split_units`.
+        spans: out, 5 a text: first unit and end of the longest templated loop, end of its first period, lag, segments.
+        shares: out, 3 a text: share of the units in templated loops, share of duplicate lines, lines.
+    """
+    for d in range(docs):
+        low = offsets[d]
+        high = offsets[d + 1]
+        n = high - low
+        for k in range(5):
+            spans[5 * d + k] = 0
+        for k in range(3):
+            shares[3 * d + k] = 0.0
+        if n == 0:
+            continue
+        size = 16
+        while size < 2 * n:
+            size *= 2
+        mask = size - 1
+        state[0] += 1
+        stamp = state[0]
+        segments = 0
+        first = low
+        seen = 0
+        line = low
+        line_code = 0
+        line_words = 0
+        lines = 0
+        copies = 0
+        for u in range(low, high):
+            if kinds[u] == WORD:
+                seen += 1
+            if kinds[u] != PUNCTUATION:
+                line_words += 1
+            line_code = (line_code * 1000003 + ids[u]) & 0xFFFFFFFFFF
+            newline = u + 1 == high
+            gap = newline
+            if u + 1 < high and starts[u + 1] > ends[u]:
+                gap = True
+                for i in range(ends[u], starts[u + 1]):
+                    if codes[i] == 10:
+                        newline = True
+            stop = newline
+            if kinds[u] == PUNCTUATION:
+                c = codes[starts[u]]
+                # Ends of sentences: . ! ? before a gap; the full-width ones, the danda and the Arabic ones anywhere.
+                if c == 46 or c == 33 or c == 63:
+                    stop = stop or gap
+                elif (
+                    c == 0x3002
+                    or c == 0xFF01
+                    or c == 0xFF1F
+                    or c == 0xFF1B
+                    or c == 0x0964
+                    or c == 0x061F
+                    or c == 0x06D4
+                ):
+                    stop = True
+            if stop and seen > 0:
+                firsts[segments] = first
+                lasts[segments] = u + 1
+                words[segments] = seen
+                segments += 1
+                first = u + 1
+                seen = 0
+            if newline:
+                if line_words > 0:
+                    lines += 1
+                    length = u + 1 - line
+                    slot = (line_code ^ (line_code >> 17)) & mask
+                    while True:
+                        held = slots[slot]
+                        if held >> 32 != stamp:
+                            slots[slot] = (stamp << 32) | (line - low)
+                            break
+                        other = low + (held & 0xFFFFFFFF)
+                        k = 0
+                        while k < length and ids[other + k] == ids[line + k]:
+                            k += 1
+                        # Equal so far; the same line only when the other one ends here too.
+                        if k == length:
+                            after = other + length
+                            same = False
+                            for i in range(ends[after - 1], starts[after]):
+                                if codes[i] == 10:
+                                    same = True
+                            if same:
+                                copies += 1
+                                break
+                        slot = (slot + 1) & mask
+                line = u + 1
+                line_code = 0
+                line_words = 0
+        if lines > 0:
+            shares[3 * d + 1] = copies / lines
+        shares[3 * d + 2] = lines
+        if segments < COPIES:
+            continue
+        for s in range(segments):
+            mine = words[s]
+            if mine > WORDS:
+                mine = WORDS
+            bit = 1
+            done = 0
+            u = firsts[s]
+            while done < mine:
+                if kinds[u] == WORD:
+                    masks[ids[u]] |= bit
+                    bit <<= 1
+                    done += 1
+                u += 1
+            full = bit - 1
+            for lag in range(1, LAGS + 1):
+                t = s + lag
+                if t >= segments:
+                    break
+                theirs = words[t]
+                if theirs > WORDS:
+                    theirs = WORDS
+                less = mine
+                if theirs < less:
+                    less = theirs
+                alike[LAGS * t + lag - 1] = 0
+                if 2 * less < ALIKE * (mine + theirs):
+                    continue
+                vector = full
+                done = 0
+                u = firsts[t]
+                while done < theirs:
+                    if kinds[u] == WORD:
+                        hit = vector & masks[ids[u]]
+                        vector = ((vector + hit) | (vector - hit)) & full
+                        done += 1
+                    u += 1
+                common = mine
+                while vector > 0:
+                    vector &= vector - 1
+                    common -= 1
+                if 2 * common >= ALIKE * (mine + theirs):
+                    alike[LAGS * t + lag - 1] = 1
+            done = 0
+            u = firsts[s]
+            while done < mine:
+                if kinds[u] == WORD:
+                    masks[ids[u]] = 0
+                    done += 1
+                u += 1
+        # ``words`` is free now: 1 marks a segment that belongs to a templated loop.
+        for s in range(segments):
+            words[s] = 0
+        longest = 0
+        for lag in range(1, LAGS + 1):
+            s = lag
+            while s < segments:
+                if alike[LAGS * s + lag - 1] == 0:
+                    s += 1
+                    continue
+                begin = s - lag
+                while s < segments and alike[LAGS * s + lag - 1] == 1:
+                    s += 1
+                if s - begin >= COPIES * lag:
+                    for k in range(begin, s):
+                        words[k] = 1
+                    length = lasts[s - 1] - firsts[begin]
+                    if length > longest:
+                        longest = length
+                        spans[5 * d] = firsts[begin]
+                        spans[5 * d + 1] = lasts[s - 1]
+                        spans[5 * d + 2] = lasts[begin + lag - 1]
+                        spans[5 * d + 3] = lag
+                        spans[5 * d + 4] = s - begin
+        covered = 0
+        for s in range(segments):
+            if words[s] == 1:
+                covered += lasts[s] - firsts[s]
+        shares[3 * d] = covered / n

@@ -1,0 +1,228 @@
+"""Text into mixed units: what repetition is counted in.
+
+One unit is one CJK character, one word of a script that writes words apart (Latin, Cyrillic, Greek, Arabic, Hangul ...), one
+run of digits, or one punctuation mark or symbol. Never whitespace splitting: it sees nothing in Chinese. Thai, Lao,
+Khmer and Burmese write no spaces: one unit is a consonant with its vowels and marks. An emoji sequence (skin tone,
+joiner, variation selector) is one unit. Chinese numerals count as digits only where they number something
+(``第三，`` or ``三、`` at the start of a clause), since 一 is also the commonest word for "a".
+
+The kernel below is plain Python on integer arrays, so that the same source runs interpreted on lists and compiled on numpy
+arrays with equal results (harness/metrics/compiled.py). Given up: dictionaries and segmenters (slow, and a
+version of them would change scores), case folding, Unicode normalisation (a loop repeats itself byte for byte).
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import MutableSequence, Sequence
+from functools import cache
+
+__all__ = ["NUMBER", "PUNCTUATION", "WORD", "Ints", "character_classes", "split_units"]
+
+Ints = MutableSequence[int]
+"""A list of int, or a numpy array of an integer type."""
+
+# What a unit is.
+WORD = 0
+NUMBER = 1
+PUNCTUATION = 2
+
+# What a character is.
+SPACE = 0
+LETTER = 1
+DIGIT = 2
+SINGLE = 3
+SYMBOL = 4
+MARK = 5
+LEAD = 6
+JOINER = 7
+APOSTROPHE = 8
+NUMERAL = 9
+ORDINAL = 10
+CLOSER = 11
+
+_SINGLE_RANGES = (
+    (0x0E00, 0x0EFF),  # Thai, Lao
+    (0x1000, 0x109F),  # Myanmar
+    (0x1780, 0x17FF),  # Khmer
+    (0x2E80, 0x2FDF),  # CJK radicals
+    (0x3005, 0x3007),
+    (0x3021, 0x3029),
+    (0x3040, 0x312F),  # kana, bopomofo
+    (0x31A0, 0x31FF),
+    (0x3400, 0x4DBF),
+    (0x4E00, 0x9FFF),
+    (0xA9E0, 0xA9FF),
+    (0xAA60, 0xAA7F),
+    (0xF900, 0xFAFF),
+    (0xFF66, 0xFF9F),  # half-width katakana
+    (0x1AFF0, 0x1B16F),
+    (0x20000, 0x323AF),
+)
+# Ranges of one class throughout: no need to ask for every character.
+_WHOLE = ((0x3400, 0x4DBF, SINGLE), (0x4E00, 0x9FFF, SINGLE), (0xAC00, 0xD7A3, LETTER), (0x20000, 0x323AF, SINGLE))
+_EXCEPTIONS = {
+    **dict.fromkeys(map(ord, "\u200b\ufeff\u2060\u2028\u2029\x85"), SPACE),
+    **dict.fromkeys(map(ord, "'\u2019\u02bc"), APOSTROPHE),
+    **dict.fromkeys(map(ord, "เแโไใເແໂໄໃ"), LEAD),
+    **dict.fromkeys(map(ord, "ะาำๅະາຳ"), MARK),
+    **dict.fromkeys(map(ord, "〇零一二三四五六七八九十百千"), NUMERAL),
+    **dict.fromkeys(range(0x1F3FB, 0x1F400), MARK),
+    **dict.fromkeys(range(0xE0020, 0xE0080), MARK),
+    ord("_"): LETTER,
+    ord("ー"): SINGLE,
+    ord("第"): ORDINAL,
+    0x200D: JOINER,
+    **dict.fromkeys(map(ord, "、．.)）:："), CLOSER),
+}
+_CATEGORIES = {"L": LETTER, "N": DIGIT, "M": MARK, "Z": SPACE, "C": SPACE, "P": SYMBOL, "S": SYMBOL}
+_ASSIGNED = ((0, 0x32400), (0xE0000, 0xE0200))
+
+
+@cache
+def character_classes() -> bytes:
+    """Class of every code point, 0x110000 bytes; unassigned and private ones are symbols."""
+    table = bytearray([SYMBOL]) * 0x110000
+    for low, high, kind in _WHOLE:
+        table[low : high + 1] = bytes([kind]) * (high + 1 - low)
+    whole = [False] * 0x110000
+    for low, high, _ in _WHOLE:
+        whole[low : high + 1] = [True] * (high + 1 - low)
+    for low, high in _ASSIGNED:
+        for code in range(low, high):
+            if whole[code]:
+                continue
+            category = unicodedata.category(chr(code))
+            if category in ("Cn", "Co", "Cs"):
+                continue
+            table[code] = MARK if category == "Cf" else _CATEGORIES[category[0]]
+    for low, high in _SINGLE_RANGES:
+        for code in range(low, min(high + 1, 0x1B170)):
+            if table[code] == LETTER:
+                table[code] = SINGLE
+    for code, kind in _EXCEPTIONS.items():
+        table[code] = kind
+    return bytes(table)
+
+
+def split_units(
+    docs: int,
+    codes: Sequence[int],
+    bounds: Sequence[int],
+    classes: Sequence[int],
+    starts: Ints,
+    ends: Ints,
+    kinds: Ints,
+    ids: Ints,
+    offsets: Ints,
+    heads: Ints,
+    slots: Ints,
+    state: Ints,
+) -> None:
+    """Units of a batch of texts.
+
+    Args:
+        docs: number of texts.
+        codes: code points of all texts, one after the other.
+        bounds: ``docs + 1`` offsets into ``codes``.
+        classes: class of every code point (:func:`character_classes`).
+        starts, ends: out, per unit: offsets into ``codes``.
+        kinds: out, per unit: WORD, NUMBER or PUNCTUATION.
+        ids: out, per unit: equal within a text exactly when the units are equal; 1, 2 ... by first appearance.
+        offsets: out, ``docs + 1`` offsets into the unit arrays.
+        heads: scratch, one a unit: the first unit of an id.
+        slots: scratch hash table, a power of two, at least twice the characters of the longest text.
+        state: ``state[0]`` is the last stamp used in ``slots``; a stamp is never used twice, so nothing is cleared.
+    """
+    u = 0
+    offsets[0] = 0
+    for d in range(docs):
+        low = bounds[d]
+        high = bounds[d + 1]
+        size = 16
+        while size < 2 * (high - low):
+            size *= 2
+        mask = size - 1
+        state[0] += 1
+        stamp = state[0]
+        fresh = 1
+        i = low
+        while i < high:
+            kind = classes[codes[i]]
+            if kind == SPACE:
+                i += 1
+                continue
+            j = i + 1
+            unit = PUNCTUATION
+            if kind == LETTER:
+                unit = WORD
+                while j < high:
+                    k = classes[codes[j]]
+                    if k == LETTER or k == MARK or k == JOINER:
+                        j += 1
+                    elif k == APOSTROPHE and j + 1 < high and classes[codes[j + 1]] == LETTER:
+                        j += 2
+                    else:
+                        break
+            elif kind == DIGIT:
+                unit = NUMBER
+                while j < high and classes[codes[j]] == DIGIT:
+                    j += 1
+            elif kind == NUMERAL:
+                unit = WORD
+                k = j
+                while k < high and classes[codes[k]] == NUMERAL:
+                    k += 1
+                before = SPACE if i == low else classes[codes[i - 1]]
+                after = SPACE if k == high else classes[codes[k]]
+                apart = before == SPACE or before == SYMBOL or before == CLOSER
+                if before == ORDINAL or (apart and after == CLOSER):
+                    unit = NUMBER
+                    j = k
+            else:
+                if kind == SINGLE or kind == ORDINAL:
+                    unit = WORD
+                elif kind == LEAD:
+                    unit = WORD
+                    if j < high and classes[codes[j]] == SINGLE:
+                        j += 1
+                while j < high:
+                    k = classes[codes[j]]
+                    if k == MARK:
+                        j += 1
+                    elif k == JOINER:
+                        j += 1
+                        if j < high and classes[codes[j]] == SYMBOL:
+                            j += 1
+                    else:
+                        break
+            code = 0
+            for k in range(i, j):
+                # 40 bits times 20 bits stay below 2**63: equal in Python and in compiled arithmetic.
+                code = (code * 1000003 + codes[k]) & 0xFFFFFFFFFF
+            slot = (code ^ (code >> 17)) & mask
+            unit_id = 0
+            while unit_id == 0:
+                held = slots[slot]
+                if held >> 32 != stamp:
+                    unit_id = fresh
+                    heads[fresh] = u
+                    slots[slot] = (stamp << 32) | fresh
+                    fresh += 1
+                    break
+                other = held & 0xFFFFFFFF
+                first = starts[heads[other]]
+                if ends[heads[other]] - first == j - i:
+                    k = 0
+                    while k < j - i and codes[first + k] == codes[i + k]:
+                        k += 1
+                    if k == j - i:
+                        unit_id = other
+                slot = (slot + 1) & mask
+            starts[u] = i
+            ends[u] = j
+            kinds[u] = unit
+            ids[u] = unit_id
+            u += 1
+            i = j
+        offsets[d + 1] = u
