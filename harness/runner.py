@@ -184,7 +184,11 @@ class Runner:
         }
         self._tell("starting")
         engine = self._open_engine(
-            self._settings.engine, group[0].job.target.model_path, on_progress=self._engine_progress, **options
+            self._settings.engine,
+            group[0].job.target.model_path,
+            on_progress=self._engine_progress,
+            log_path=self._settings.reports / "runs" / run.id / "engine.log",
+            **options,
         )
         try:
             self._prove(engine, targets.values(), requests)

@@ -85,5 +85,4 @@ def _weights(chain: tuple[Adapter, ...]) -> tuple[AdapterWeights | None, int]:
         path = cache_folder() / "stacked" / digest[:24]
         if not path.is_dir():
             stack(tuple(f for f, _ in folders), path)
-    # vLLM caches by name and path, so the name carries the content.
-    return AdapterWeights(f"{name}-{digest[:12]}", path, digest), rank
+    return AdapterWeights(name, path, digest), rank

@@ -200,8 +200,9 @@ class Store:
         )
 
     def results(self, run_id: str, *, adapter: str | None = None) -> tuple[CaseResult, ...]:
-        """Results of a run in the order of its cases."""
-        rows = self._all("SELECT adapter, result FROM results WHERE run = ? ORDER BY position, adapter", (run_id,))
+        """Results of a run (see :meth:`run` for its names) in the order of its cases."""
+        sql = "SELECT adapter, result FROM results WHERE run = ? ORDER BY position, adapter"
+        rows = self._all(sql, (self.run(run_id).id,))
         return tuple(load(CaseResult, text) for name, text in rows if adapter in (None, name))
 
     def latest_results(self, adapter: str, case_ids: Iterable[str] | None = None) -> tuple[CaseResult, ...]:

@@ -1,0 +1,193 @@
+"""``harness fix --failed``: train on what failed, run the suite again, say what became of it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from harness.cli.project import add_json, project_settings, say, say_json, table
+from harness.fix import Fix, FixPlan, FixResult, plan_fix
+from harness.pairs import Pair
+from harness.progress import duration
+from harness.reports.console import comparison_table, summary
+from harness.runner import RunnerProgress
+from harness.store import Store
+from harness.text import for_terminal, shorten
+from trainers import TrainProgress
+from trainers.recipe import named_recipe
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(subparsers: Any) -> None:
+    """``harness fix --failed [--adapter NAME] [--as NAME] ...``."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "fix", help="train a new adapter on what failed, run the suite again, compare"
+    )
+    parser.add_argument("--failed", action="store_true", required=True, help="fix the failing cases of the last run")
+    parser.add_argument("--adapter", metavar="NAME", help="version to start from; the last run's by default")
+    parser.add_argument("--run", metavar="ID", help="the run whose failures count; the newest finished one by default")
+    parser.add_argument(
+        "--as", dest="name", metavar="NAME", help="name of the new version; the next free one by default"
+    )
+    parser.add_argument("--recipe", metavar="NAME", help="how to train; [tool.harness] recipe by default")
+    parser.add_argument("--gpus", metavar="N|LIST", help="number of GPUs, or a list such as 0-7")
+    parser.add_argument(
+        "--rounds", type=int, default=1, metavar="N", help="repeat until green or no better, at most N times"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on with an interrupted fix")
+    parser.add_argument("--dry-run", action="store_true", help="only show what would be done")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """0: every trained-on case passes and the version is blessed; 1: not so."""
+    settings = project_settings()
+    recipe = named_recipe(args.recipe or settings.recipe, gpus=args.gpus)
+    with Store(settings.database) as store:
+        adapter, run_id, code, last = args.adapter, args.run, 0, float("inf")
+        for number in range(1, args.rounds + 1):
+            name = args.name if number == 1 else None
+            plan = plan_fix(settings, store, recipe, adapter=adapter, run_id=run_id, name=name)
+            if plan is None:
+                say("nothing to fix: no case that may be trained on fails")
+                return code
+            say(_plan_text(plan))
+            fix = Fix(plan, settings, store, display := _Terminal())
+            with display.live():
+                pairs = fix.pairs()
+                if args.dry_run:
+                    break
+                trained = fix.train(pairs, resume=args.resume)
+                registered = fix.publish(trained, pairs)
+                result = fix.rerun(registered, trained, pairs)
+            code = _report(result, json=args.json)
+            failing = len(result.comparison.by_role("fix").still_failing)
+            if code == 0 or not result.promotion.blessed or failing >= last:
+                return code
+            adapter, run_id, last = result.adapter.name, result.outcome.run.id, failing
+        else:
+            return code
+    say(_pairs_text(pairs, fix))
+    return 0
+
+
+def _plan_text(plan: FixPlan) -> str:
+    held = f"; {len(plan.others)} failing holdout or guard cases are never trained on" if plan.others else ""
+    return (
+        f"{plan.parent.name} -> {plan.name}: {len(plan.failures)} failing cases of run {plan.run.id} to train on"
+        f"{held}; recipe {plan.recipe.name}"
+    )
+
+
+def _pairs_text(pairs: tuple[Pair, ...], fix: Fix) -> str:
+    rows = [
+        [p.case_id, p.origin, shorten(p.chosen.replace("\n", " "), 40), shorten(p.rejected.replace("\n", " "), 40)]
+        for p in pairs
+    ]
+    listing = table(("case", "chosen is", "chosen", "rejected"), rows)
+    return f"{listing}{len(pairs)} pairs in {fix.folder}; nothing was trained"
+
+
+def _report(result: FixResult, *, json: bool) -> int:
+    still = len(result.comparison.by_role("fix").still_failing)
+    code = 0 if result.promotion.blessed and not still else 1
+    if json:
+        say_json(
+            {
+                "adapter": result.adapter.name, "parent": result.adapter.parent, "status": result.adapter.status,
+                "reasons": result.promotion.reasons, "pairs": len(result.pairs), "run": result.outcome.run.id,
+                "roles": {r: result.comparison.by_role(r) for r in ("fix", "holdout", "guard")},
+                "reports": [str(p) for p in result.outcome.reports],
+            }
+        )  # fmt: skip
+        return code
+    color = sys.stdout.isatty()
+    report = result.outcome.report
+    say(summary(report.adapters, report.gate, color=color))
+    say(comparison_table(result.outcome.changes, color=color))
+    name = result.adapter.name
+    if result.promotion.blessed:
+        say(f"{name} is blessed: it fixes cases, breaks no guard and cuts off no more answers")
+    else:
+        say(f"{name} stays a candidate: {'; '.join(result.promotion.reasons)}")
+    if still:
+        say(f"{still} of the trained-on cases still fail; another round: harness fix --failed --adapter {name}")
+    page = next((p for p in result.outcome.reports if p.suffix == ".html"), None)
+    say(f"run {result.outcome.run.id}, report: {page}")
+    return code
+
+
+class _Terminal:
+    """Shows a fix: steps as lines, work under way as one bar that is taken away when it is done."""
+
+    def __init__(self) -> None:
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+        self._plain_state = ""
+        self._plain_at = float("-inf")
+
+    @contextmanager
+    def live(self) -> Iterator[None]:
+        """Own the terminal while the fix runs."""
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(30))
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as self._progress:
+            self._task = self._progress.add_task("", total=None)
+            try:
+                yield
+            finally:
+                self._progress.update(self._task, visible=False)
+
+    def step(self, text: str) -> None:
+        """A line that stays."""
+        if self._progress is not None:
+            self._progress.console.print(f"• {for_terminal(text)}")
+        self._show(text, 0, None)
+
+    def sampling(self, done: int, total: int) -> None:
+        """How many candidates are drawn."""
+        self._show(f"candidates {done}/{total}", done, total)
+
+    def training(self, progress: TrainProgress) -> None:
+        """Steps, loss, reward margin and time left."""
+        parts = [progress.phase]
+        if progress.total_steps:
+            parts.append(f"step {progress.step}/{progress.total_steps}")
+        if progress.loss is not None:
+            parts.append(f"loss {progress.loss:.3f}")
+        if progress.margin is not None:
+            parts.append(f"margin {progress.margin:+.2f}")
+        if progress.remaining is not None:
+            parts.append(f"{duration(progress.remaining)} left")
+        self._show(", ".join(parts), progress.step, progress.total_steps or None)
+
+    def running(self, progress: RunnerProgress) -> None:
+        """How far the suite is."""
+        self._show(f"{progress.state} {progress.done}/{progress.total}", progress.done, progress.total)
+
+    def _show(self, text: str, done: int, total: int | None) -> None:
+        if self._progress is None or self._task is None:
+            return
+        if self._progress.disable:
+            self._plain(text)
+        else:
+            self._progress.update(self._task, description=for_terminal(text), completed=done, total=total)
+
+    def _plain(self, text: str) -> None:
+        """Without a terminal: a line when the kind of work changes and every 30 seconds."""
+        import time
+
+        state = text.split(" ", 1)[0]
+        if state != self._plain_state or time.monotonic() - self._plain_at > 30:
+            self._plain_state, self._plain_at = state, time.monotonic()
+            say(f"  {for_terminal(text)}")

@@ -1,0 +1,28 @@
+"""What integration tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# Imported here once: a pytester run takes back what it imported, and torch cannot be imported twice in one process.
+import transformers.models.auto.tokenization_auto  # noqa: F401
+
+import harness.evaluation
+import harness.plugin_session  # noqa: F401
+from tests.projects import make_project
+
+Make = Callable[..., Path]
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester) -> Make:
+    """Make a project in the test's own folder."""
+
+    def make(**fields: Any) -> Path:
+        return make_project(pytester.path, **fields)
+
+    return make
