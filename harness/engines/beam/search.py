@@ -136,10 +136,12 @@ class BeamSearch:
         self._stops_at = stops_at if rules.stop_strings else None
         self._steps = 0
         self._hf = rules.semantics == "hf"
-        penalty = rules.length_penalty
-        heuristic = self._hf and rules.early_stopping is False and penalty > 0
+        # One beam is greedy decoding in transformers: the first end that it takes is the end.
+        self._early_stopping: EarlyStopping = rules.early_stopping if rules.width > 1 else True
+        heuristic = self._hf and self._early_stopping is False and rules.length_penalty > 0
         self._prune_at: int | None = rules.width if heuristic else rules.n_best
-        if self._hf and rules.early_stopping is True:
+        """Finished hypotheses that it takes to drop live ones; None: never drop."""
+        if self._hf and self._early_stopping is True:
             self._prune_at = None
 
     @property
@@ -202,10 +204,10 @@ class BeamSearch:
         if not live:
             return
         full = len(self.finished) == rules.width
-        if full and rules.early_stopping is True:
+        if full and self._early_stopping is True:
             self.done = True
         elif full:
-            hopeful = rules.max_tokens if rules.early_stopping == "never" and rules.length_penalty > 0 else self._steps
+            hopeful = rules.max_tokens if self._early_stopping == "never" and rules.length_penalty > 0 else self._steps
             self.done = self._score(live[0].total, hopeful) <= self.finished[-1].score
 
     def _step_vllm(self, rows: Sequence[Row]) -> None:
