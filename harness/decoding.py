@@ -9,7 +9,6 @@ that cannot obey one refuses the request instead of ignoring it.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -93,7 +92,8 @@ class Decoding:
         ):  # fmt: skip
             value = getattr(self, name)
             number = isinstance(value, int | float) and not isinstance(value, bool)
-            check(name, number and math.isfinite(value) and low <= value <= high, f"a number {low}..{high}")
+            # NaN is in no range, and a bound says more than finite.
+            check(name, number and low <= value <= high, f"a number {low}..{high}")
         check("early_fail", isinstance(self.early_fail, bool), "true or false")
         check("stop", isinstance(self.stop, tuple) and all(isinstance(s, str) and s for s in self.stop), "strings")
         if not found:

@@ -7,7 +7,6 @@ misspelt limit that is silently ignored is a gate that is silently open. Frozen 
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 import tomllib
 from collections.abc import Mapping
@@ -167,7 +166,7 @@ def _problems(values: Mapping[str, Any]) -> list[str]:
     for name in _LIMITS:
         value = values.get(name)
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if value is not None and not (number and math.isfinite(value) and 0 <= value <= 1):
+        if value is not None and not (number and 0 <= value <= 1):
             found.append(f"{name} = {value!r} must be a number 0..1")
     regressions = values.get("max_regressions")
     if regressions is not None and (type(regressions) is not int or regressions < 0):
