@@ -34,7 +34,7 @@ _NOT_UTF8 = re.compile(f"[{_SURROGATES}]")
 _NOT_CSV = re.compile(f"[\\x00{_SURROGATES}]")
 # ECMA-376 part 1, 22.9.2.19 (ST_Xstring): spreadsheets read _xHHHH_ as the character HHHH.
 _XSTRING_ESCAPE = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
-_MARKDOWN = re.compile(r"[!\"#$%&*:<>@\[\\\]^_`{|}~]|(?<=www)\.")
+_MARKDOWN = re.compile(r"[!\"#$&*:<>@\[\\\]^_`{|}~]|(?<=www)\.")
 # What a spreadsheet takes for a formula, the full-width forms included (OWASP, "CSV Injection"), also behind characters
 # that some spreadsheets skip: white space, controls, zero-width characters, quotes.
 _FORMULA = re.compile(r"[\s\x00-\x20\x7f-\xa0\u00ad\u200b-\u200f\u2060\ufeff'\"]*[=+\-@\uff1d\uff0b\uff0d\uff20\t\r\n]")

@@ -6,6 +6,7 @@ whole or not at all. JUnit is pytest's own.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from harness.errors import HarnessError, ReportError
@@ -28,7 +29,7 @@ def write_all(report: Report, folder: Path) -> tuple[Path, ...]:
     Raises:
         ReportError: at least one could not be written; names them all, and the others were written.
     """
-    writers = {
+    writers: dict[str, Callable[[Path], Path]] = {
         "report.html": lambda path: write_text(path, to_html(report)),
         "report.xlsx": lambda path: write_xlsx(report, path),
         "report.json": lambda path: write_text(path, to_json(report)),

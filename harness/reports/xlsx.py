@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 from harness.errors import ReportError
 from harness.files import replace_with
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from openpyxl import Workbook
     from openpyxl.worksheet._write_only import WriteOnlyWorksheet
 
-__all__ = ["FIRST_COLUMNS", "write_xlsx"]
+__all__ = ["FIRST_COLUMNS", "check", "write_xlsx"]
 
 FIRST_COLUMNS = ("adapter_name_or_path", "text", "response", "standard_answer")
 """What users' own scripts read, in this order."""
@@ -33,7 +34,7 @@ _CASE_COLUMNS = ("case_id", "folder", "role", "tags", "verdict", "reasons")
 _LAST_COLUMNS = ("finish_reason", "tokens", "seconds", "sample", "sample_verdict")
 _SCORES_FIRST = ("repetition", "rep8", "rep8d", "loop_coverage", "similarity")
 _WIDTHS = {
-    "adapter_name_or_path": 20, "adapter": 20, "text": 38, "response": 64, "standard_answer": 48, "case_id": 26,
+    "adapter_name_or_path": 24, "adapter": 24, "text": 38, "response": 64, "standard_answer": 48, "case_id": 26,
     "reasons": 44, "response before": 56, "response after": 56, "change": 14, "tags": 16,
 }  # fmt: skip
 _GREEN, _RED, _VIOLET, _YELLOW = "D8F3DC", "FFD9D6", "E9DAFB", "FFF0C2"
@@ -70,10 +71,10 @@ def _write(report: Report, results: Sequence[CaseResult], names: Sequence[str], 
     if report.before is not None and report.after is not None:
         _sheet(book, "comparison", _COMPARISON, _comparison_rows(report), height=_ROW_HEIGHT)
     book.save(path)
-    _check(path, columns, count)
+    check(path, columns, count)
 
 
-def _check(path: Path, columns: Sequence[str], rows: int) -> None:
+def check(path: Path, columns: Sequence[str], rows: int) -> None:
     """Read the file back: it opens, it has every row, and no cell is a formula or an error."""
     from openpyxl import load_workbook
 
@@ -87,7 +88,7 @@ def _check(path: Path, columns: Sequence[str], rows: int) -> None:
                     raise ReportError(f"a cell of sheet {sheet.title} became a formula; the workbook was not written")
         first = next(book["results"].iter_rows(max_row=1, values_only=True))
         book.close()
-    except (OSError, ValueError, KeyError, SyntaxError) as error:
+    except (OSError, ValueError, KeyError, SyntaxError, BadZipFile) as error:
         raise ReportError(f"the workbook cannot be read back ({error}); the old one was kept") from error
     if found != rows + 1 or tuple(first) != tuple(columns):
         raise ReportError(f"the workbook has {found - 1} of {rows} rows when read back; the old one was kept")
@@ -103,7 +104,7 @@ def _sheet(
     below: Iterable[Sequence[Cell]] = (),
 ) -> int:
     """One sheet with a header; returns its number of rows without the header and what stands below the table."""
-    from openpyxl.styles import Alignment, Font, PatternFill
+    from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
     from openpyxl.utils import get_column_letter
 
     sheet: WriteOnlyWorksheet = book.create_sheet(title)
@@ -114,7 +115,8 @@ def _sheet(
             "alignment": Alignment(vertical="center", wrap_text=True)}  # fmt: skip
     sheet.row_dimensions[1].height = 22
     sheet.append([_cell(sheet, name, head) for name in columns])
-    body = {"alignment": Alignment(vertical="top", wrap_text=height is not None)}
+    line = Border(bottom=Side("hair", color="9AA4AF"))
+    body: dict[str, Any] = {"alignment": Alignment(vertical="top", wrap_text=height is not None), "border": line}
     fills = {word: {**body, "fill": PatternFill("solid", fgColor=color)} for word, color in _FILLS.items()}
     count = 0
     for count, row in enumerate(rows, 1):
@@ -141,7 +143,7 @@ def _cell(sheet: WriteOnlyWorksheet, value: Cell, style: dict[str, Any]) -> Any:
         cell.data_type = "s"
         cell.quotePrefix = text[:1] in ("=", "+", "-", "@")
     elif isinstance(value, float):
-        cell.number_format = "0.000"
+        cell.number_format = "0.000" if abs(value) < 10 else "#,##0.0"
     for name, part in style.items():
         setattr(cell, name, part)
     return cell

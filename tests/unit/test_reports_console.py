@@ -7,9 +7,11 @@ import re
 import pytest
 
 from harness.decoding import Decoding
-from harness.reports.console import CLOSE, OPEN, failure_text
+from harness.reports.console import CLOSE, OPEN, comparison_table, failure_text, summary
+from harness.reports.model import Check, GateFacts, changes
 from harness.results import CaseResult, Reason, Status, Verdict
-from tests.builders import attempt, case, looped, result
+from tests.builders import attempt, case, looped, report, result
+from tests.demo_report import demo_report
 from tests.hostile import HOSTILE
 
 SGR = re.compile(r"\x1b\[[0-9;]*m")
@@ -99,3 +101,37 @@ def test_no_position_lets_hostile_text_through(text: str) -> None:
 def test_markup_in_an_answer_is_shown_as_written(text: str) -> None:
     """Rich's markup and emoji codes are text, not instructions."""
     assert text in failure_text(result(answer=text, verdict=Verdict(Status.FAIL)), 100)
+
+
+def test_the_summary_has_a_row_per_adapter_and_ends_with_the_gate() -> None:
+    """Scores, rates and the four counts, then the verdict and every limit that was not met."""
+    demo = demo_report()
+    *_, before, after, verdict, regressions, cutoff = summary(demo.adapters, demo.gate, 100).splitlines()
+    assert before.split() == ["v4.0", "0.640", "65.0%", "65.0%", "14", "26", "0", "0"]
+    assert after.split() == ["v4.1", "0.278", "28.2%", "28.2%", "28", "11", "1", "0"]
+    assert verdict.startswith("gate: failed:")
+    assert regressions.split() == ["regressions:", "1", "of", "at", "most", "0"]
+    assert "too few cases to tell" in cutoff
+
+
+def test_the_comparison_counts_by_role() -> None:
+    """What was trained on, what was held out and what is guarded are told apart."""
+    demo = demo_report()
+    assert demo.before is not None
+    assert demo.after is not None
+    head, *rows = comparison_table(changes(demo.before.results, demo.after.results), 100).splitlines()
+    assert head.split("  ")[0] == "role"
+    assert [row.split() for row in rows] == [
+        ["fix", "9", "9", "0", "5", "0"],
+        ["holdout", "6", "1", "1", "3", "1"],
+        ["guard", "0", "0", "0", "5", "0"],
+        ["all", "15", "10", "1", "13", "1"],
+    ]
+
+
+@pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in HOSTILE.items()])
+def test_the_summary_lets_no_hostile_name_through(text: str) -> None:
+    """Adapter names and the gate's words are shown and never obeyed."""
+    demo = report(result(adapter=text), gate=GateFacts(False, text, (Check(text, text, False),)))
+    shown = summary(demo.adapters, demo.gate, 80, color=True)
+    assert not UNSAFE.search(SGR.sub("", shown))
