@@ -79,6 +79,8 @@ class AdapterResults:
     results: tuple[CaseResult, ...]
     facts: Mapping[str, str] = field(default_factory=dict)
     """What the manifest says of it: parent, method, rank, digest, status."""
+    earlier: bool = False
+    """Whether these come from an earlier run, to compare with: they do not count as this run's results."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,12 +244,18 @@ def headline(report: Report) -> str:
 
 def shortfall(report: Report) -> str | None:
     """Why the run does not count as a whole one, or None when it does."""
-    have = sum(len(a.results) for a in report.adapters)
+    have = sum(len(a.results) for a in report.adapters if not a.earlier)
     missing = max(report.run.planned - have, 0)
     if report.run.status == "finished" and not missing:
         return None
-    state = "did not end" if report.run.status == "started" else report.run.status
-    return f"This run {state}: {have} of {report.run.planned or have} results are here"
+    states = {
+        "started": "did not end",
+        "interrupted": "was interrupted",
+        "failed": "failed",
+        "finished": "is not whole",
+    }
+    state = states.get(report.run.status, report.run.status)
+    return f"This run {state}: {have} of {max(report.run.planned, have)} results are here"
 
 
 def _kind(before: CaseResult | None, after: CaseResult | None) -> ChangeKind:

@@ -128,7 +128,7 @@ def test_answers_of_both_adapters_stand_side_by_side_with_the_loop_marked() -> N
 
 def test_a_run_that_was_cut_short_is_not_shown_as_a_whole_one() -> None:
     """It says so beside the verdict."""
-    assert "This run interrupted" in Tree(to_html(report(result(), status="interrupted"))).text
+    assert "This run was interrupted" in Tree(to_html(report(result(), status="interrupted"))).text
 
 
 def test_an_empty_run_still_makes_a_page() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from harness.reports.model import Change, changes, figures, headline, shortfall
@@ -98,7 +100,15 @@ def test_the_run_is_told_in_one_sentence(results: list[CaseResult], words: str) 
     assert headline(report(*results)) == words
 
 
+def test_results_of_an_earlier_run_fill_no_gap() -> None:
+    """A baseline is compared with, but a run that lacks results still says so."""
+    whole = report(passing(), failing(adapter="v4.1"))
+    earlier = dataclasses.replace(whole.adapters[0], earlier=True)
+    assert shortfall(whole) is None
+    assert shortfall(dataclasses.replace(whole, adapters=(earlier, whole.adapters[1]))) is not None
+
+
 def test_a_run_that_was_cut_short_says_so() -> None:
     """Missing results are never taken for good ones."""
     assert shortfall(report(passing())) is None
-    assert shortfall(report(passing(), status="interrupted")) == "This run interrupted: 1 of 1 results are here"
+    assert shortfall(report(passing(), status="interrupted")) == "This run was interrupted: 1 of 1 results are here"
