@@ -61,8 +61,22 @@ class Trial:
         )
 
 
-def make_trial(seed: int, *, widths: Sequence[int] = range(1, 9), penalties: Sequence[float] = (0, 0.5, 1, 2)) -> Trial:
-    """A random trial; every third model has coarse logits, so that equal candidates abound."""
+def make_trial(
+    seed: int,
+    *,
+    widths: Sequence[int] = range(1, 9),
+    penalties: Sequence[float] = (0, 0.5, 1, 2),
+    lengths: tuple[int, int] = (1, 14),
+    loops: float = 0.4,
+) -> Trial:
+    """A random trial; every third model has coarse logits, so that equal candidates abound.
+
+    Args:
+        seed: decides everything.
+        widths, penalties: to choose from.
+        lengths: least and greatest ``max_tokens``.
+        loops: share of the models that like to repeat a token.
+    """
     import torch
 
     chance = random.Random(seed)
@@ -73,7 +87,7 @@ def make_trial(seed: int, *, widths: Sequence[int] = range(1, 9), penalties: Seq
         logits = np.round(logits)
     ends = tuple(chance.sample(range(VOCABULARY), chance.choice((1, 1, 2))))
     logits[:, :, list(ends)] += np.float32(chance.choice((-1.0, 0.0, 1.0, 2.0)))
-    if chance.random() < 0.4:
+    if chance.random() < loops:
         # An attractor: some token is likely after itself, which is how models loop.
         token = chance.randrange(VOCABULARY)
         logits[:, token, token] += np.float32(4.0)
@@ -82,7 +96,7 @@ def make_trial(seed: int, *, widths: Sequence[int] = range(1, 9), penalties: Seq
         TableModel(logits, logprobs),
         prompt=tuple(chance.randrange(VOCABULARY) for _ in range(chance.choice((1, 3, 20)))),
         width=chance.choice(list(widths)),
-        max_tokens=chance.randint(1, 14),
+        max_tokens=chance.randint(*lengths),
         penalty=chance.choice(list(penalties)),
         early=chance.choice((True, False, "never")),
         ends=ends,
@@ -124,7 +138,7 @@ def _textbook_hf(trial: Trial) -> list[Ended]:
             for token, logprob in enumerate(trial.model.row(trial.prompt, answer))
         ]
         candidates.sort(key=lambda c: (-c[0], c[1], c[2]))
-        following = []
+        following: list[tuple[np.float32, tuple[int, ...]]] = []
         for rank, (total, beam, token) in enumerate(candidates[: (1 + max(1, len(trial.ends))) * width]):
             answer = (*live[beam][1], token)
             if token in trial.ends or length == trial.max_tokens:
@@ -153,7 +167,7 @@ def _textbook_vllm(trial: Trial) -> list[Ended]:
     live: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
     completed: list[tuple[float, tuple[int, ...]]] = []
     for _ in range(trial.max_tokens):
-        following = []
+        following: list[tuple[np.float32, tuple[int, ...]]] = []
         for total, answer in live:
             row = trial.model.row(trial.prompt, answer).tolist()
             for token in sorted(range(VOCABULARY), key=lambda t: (-row[t], t))[: 2 * trial.width]:

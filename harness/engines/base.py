@@ -56,7 +56,10 @@ class Request:
     sample: int = 0
     """Which of ``decoding.samples`` answers this is."""
     loop_limit: float | None = None
-    """For the early FAIL: the share of the text that a tandem run must be certain to cover; None turns it off."""
+    """Not used: a share can be diluted by what follows, so it proves nothing early. See ``loop_units``."""
+    loop_units: float | None = None
+    """For the early FAIL: mixed units of a tandem run that are a FAIL whatever else the answer says; None turns it off.
+    Stop (finish reason ``loop``) once every hypothesis that can still win holds such a run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -242,8 +242,8 @@ class VllmEngine:
 
     def _run(self, request: Request) -> Run:
         if request.decoding.method == "beam":
-            return BeamRun(request, self, self._ends, self._text, self._n_best, None)
-        return PlainRun(request, self, self._ends)
+            return BeamRun(request, self, self._ends, self._text, self._n_best)
+        return PlainRun(request, self, self._ends, self._text)
 
     def _problem(self, request: Request) -> str | None:
         decoding = request.decoding

@@ -20,13 +20,10 @@ from typing import Any, Protocol
 
 from harness.engines.base import Completion, FinishReason, Request
 from harness.engines.beam import BeamRules, BeamSearch, Hypothesis, Row, make_row
+from harness.engines.beam.proof import LoopProof
 from harness.engines.beam.stops import StopStrings, cut_at
 
 __all__ = ["BeamRun", "PlainRun", "Run", "Streams", "Text"]
-
-
-Proof = Callable[[BeamSearch], bool]
-"""Whether every hypothesis that can still win is certain to fail."""
 
 
 class Text(Protocol):
@@ -74,8 +71,9 @@ class Run(Protocol):
 class PlainRun:
     """Greedy or sampled: one stream."""
 
-    def __init__(self, request: Request, streams: Streams, ends: Sequence[int]) -> None:
+    def __init__(self, request: Request, streams: Streams, ends: Sequence[int], text: Text) -> None:
         self.request = request
+        self._proof = _proof(request, lambda ids: text.decode(ids, skip_special_tokens=True))
         self.keys: set[str] = set()
         self.result: Completion | None = None
         self._streams = streams
@@ -112,15 +110,24 @@ class PlainRun:
             }
         self.keys = {self._streams.open(self, list(self.request.prompt_ids), params)}
 
-    def take(self, key: str, output: Any, ended: bool) -> None:  # noqa: ARG002 - it has one stream
+    def take(self, key: str, output: Any, ended: bool) -> None:
         self._ids.extend(output.token_ids)
         self._text.append(output.text)
-        if ended:
+        proven = not ended and self._proof is not None and self._proof.of_growing(self._ids)
+        if ended or proven:
+            if proven:
+                self._streams.drop([key])
             self.keys = set()
-            reason: FinishReason = "stop" if output.finish_reason == "stop" else "length"
+            reason: FinishReason = "loop" if proven else "stop" if output.finish_reason == "stop" else "length"
             text = "".join(self._text)
             seconds = time.monotonic() - self._began
             self.result = Completion(self.request.id, text, tuple(self._ids), reason, seconds=seconds)
+
+
+def _proof(request: Request, answer: Callable[[Sequence[int]], str]) -> LoopProof | None:
+    if request.loop_units is None or not request.decoding.early_fail:
+        return None
+    return LoopProof(request.loop_units, answer)
 
 
 class _Stream:
@@ -140,16 +147,14 @@ class _Stream:
 class BeamRun:
     """A beam search: one stream per live hypothesis."""
 
-    def __init__(
-        self, request: Request, streams: Streams, ends: Sequence[int], text: Text, n_best: int, proof: Proof | None
-    ) -> None:
+    def __init__(self, request: Request, streams: Streams, ends: Sequence[int], text: Text, n_best: int) -> None:
         decoding = request.decoding
         self.request = request
         self.keys: set[str] = set()
         self.result: Completion | None = None
         self._text = text
         self._streams = streams
-        self._proof = proof
+        self._proof = _proof(request, self._answer)
         self.rules = BeamRules(
             width=decoding.beam_width,
             max_tokens=decoding.max_tokens,
@@ -251,10 +256,9 @@ class BeamRun:
         ids = winner.tokens()
         if reason is None:
             reason = "stop" if self._ended_by_itself(winner) else "length"
-        text = cut_at(self._text.decode(ids, skip_special_tokens=True), self.request.decoding.stop)
         self.result = Completion(
             self.request.id,
-            text,
+            self._answer(ids),
             ids,
             reason,
             logprob=winner.total,
@@ -262,6 +266,9 @@ class BeamRun:
             alternatives=tuple(f.hypothesis.tokens() for f in search.finished[1:]),
             seconds=time.monotonic() - self._began,
         )
+
+    def _answer(self, ids: Sequence[int]) -> str:
+        return cut_at(self._text.decode(ids, skip_special_tokens=True), self.request.decoding.stop)
 
     def _ended_by_itself(self, winner: Hypothesis) -> bool:
         return winner.length < self.rules.max_tokens or self._search.ends(winner)

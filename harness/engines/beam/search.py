@@ -74,7 +74,7 @@ class BeamRules:
 class Hypothesis:
     """A prefix of an answer; a link to its parent, so that a search's memory is linear in its tokens."""
 
-    __slots__ = ("length", "origin", "parent", "token", "total")
+    __slots__ = ("length", "look_at", "origin", "parent", "proven", "token", "total")
 
     def __init__(self, parent: Hypothesis | None, token: int, total: float, origin: int) -> None:
         self.parent = parent
@@ -84,6 +84,10 @@ class Hypothesis:
         self.length: int = parent.length + 1 if parent else 0
         self.origin = origin
         """Position of the parent among the hypotheses that were live before this step."""
+        self.proven: bool = parent.proven if parent else False
+        """Whether it is known to fail, whatever follows (harness/engines/beam/proof.py)."""
+        self.look_at: int = parent.look_at if parent else 0
+        """The length before which looking for a proof is in vain."""
 
     def tokens(self) -> tuple[int, ...]:
         """The generated token ids, first to last; linear in their number."""
@@ -133,8 +137,9 @@ class BeamSearch:
         self.finished: list[Finished] = []
         """What ended, best first: the pool of transformers, or everything that can still be among the n best."""
         self.done = False
+        self.steps = 0
+        """Steps taken: the length of every live hypothesis."""
         self._stops_at = stops_at if rules.stop_strings else None
-        self._steps = 0
         self._hf = rules.semantics == "hf"
         # One beam is greedy decoding in transformers: the first end that it takes is the end.
         self._early_stopping: EarlyStopping = rules.early_stopping if rules.width > 1 else True
@@ -156,7 +161,7 @@ class BeamSearch:
             rows: the row after each hypothesis of :attr:`live`, in that order, each at least
                 ``rules.row_width`` long where the vocabulary is.
         """
-        self._steps += 1
+        self.steps += 1
         if self._hf:
             self._step_hf(rows)
         else:
@@ -188,14 +193,14 @@ class BeamSearch:
             marks.extend([(origin, token) for token in row.tokens])
         single = _single(totals)
         order = sorted(range(len(marks)), key=lambda i: (-single[i], marks[i]))[: rules.kept]
-        last = self._steps == rules.max_tokens
+        last = self.steps == rules.max_tokens
         live: list[Hypothesis] = []
         for rank, index in enumerate(order):
             origin, token = marks[index]
             candidate = Hypothesis(self.live[origin], token, single[index], origin)
             if last or self.ends(candidate):
                 if rank < rules.width:
-                    self._keep(candidate, self._score(candidate.total, self._steps), rules.width)
+                    self._keep(candidate, self._score(candidate.total, self.steps), rules.width)
             else:
                 live.append(candidate)
                 if len(live) == rules.width and rank >= rules.width - 1:
@@ -207,7 +212,7 @@ class BeamSearch:
         if full and self._early_stopping is True:
             self.done = True
         elif full:
-            hopeful = rules.max_tokens if self._early_stopping == "never" and rules.length_penalty > 0 else self._steps
+            hopeful = rules.max_tokens if self._early_stopping == "never" and rules.length_penalty > 0 else self.steps
             self.done = self._score(live[0].total, hopeful) <= self.finished[-1].score
 
     def _step_vllm(self, rows: Sequence[Row]) -> None:
@@ -217,16 +222,16 @@ class BeamSearch:
             for token, logprob in zip(row.tokens, row.logprobs, strict=True):
                 candidate = Hypothesis(parent, token, parent.total + logprob, origin)
                 if token in rules.eos_ids:
-                    self._keep(candidate, self._score(candidate.total, self._steps - 1), rules.n_best)
+                    self._keep(candidate, self._score(candidate.total, self.steps - 1), rules.n_best)
                 elif self._stops_at is not None and self._stops_at(candidate):
-                    self._keep(candidate, self._score(candidate.total, self._steps), rules.n_best)
+                    self._keep(candidate, self._score(candidate.total, self.steps), rules.n_best)
                 else:
                     live.append(candidate)
-        live.sort(key=lambda h: self._score(h.total, self._steps), reverse=True)
+        live.sort(key=lambda h: self._score(h.total, self.steps), reverse=True)
         self.live = live[: rules.width]
-        if self._steps == rules.max_tokens:
+        if self.steps == rules.max_tokens:
             for hypothesis in self.live:
-                self._keep(hypothesis, self._score(hypothesis.total, self._steps), rules.n_best)
+                self._keep(hypothesis, self._score(hypothesis.total, self.steps), rules.n_best)
             self.live = []
 
     def _score(self, total: float, length: int) -> float:
@@ -239,7 +244,7 @@ class BeamSearch:
 
     def _bound(self, total: float) -> float:
         """The best score that a continuation of a live hypothesis can end with."""
-        longest = self.rules.max_tokens if self.rules.length_penalty > 0 else self._steps
+        longest = self.rules.max_tokens if self.rules.length_penalty > 0 else self.steps
         return self._score(total, longest)
 
     def _keep(self, hypothesis: Hypothesis, score: float, most: int) -> None:
