@@ -1,7 +1,7 @@
 """What is measured on an answer: one call, all scores.
 
-:func:`score` is the whole of it; :func:`repetition` its part that needs nothing but the text. Both are pure: same text, same numbers,
-on every machine, compiled or not. Nothing here passes or fails an answer: harness/verdict.py does.
+:func:`score` is the whole of it; :func:`repetition` its part that needs nothing but the text. Both are pure: same
+text, same numbers, on every machine, compiled or not. Nothing here passes or fails an answer: harness/verdict.py does.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from harness.metrics.literature import compression_ratio, sequence_repetition
 from harness.metrics.patterns import check_patterns
 from harness.metrics.registry import custom_scores, register_metric
 from harness.metrics.repetition import measure, repetition
-from harness.metrics.similarity import NAMES, similarity
+from harness.metrics.similarity import similarity
 
 __all__ = ["Loop", "Metric", "Scores", "measure", "register_metric", "repetition", "score", "similarity"]
 
@@ -28,7 +28,8 @@ def score(answer: str, case: Case, *, tokens: Sequence[int] = ()) -> Scores:
         tokens: the generated token ids, for ``seq_rep4``; without them it is 0.
 
     Returns:
-        Finite numbers by name and the loops found. ``similarity`` and its siblings are 0 where ``has_reference`` is 0.
+        Finite numbers by name and the loops found. ``similarity`` and its siblings are absent where ``has_reference``
+        is 0.
 
     Raises:
         CaseFileError: a pattern of the case is no regular expression.
@@ -38,7 +39,7 @@ def score(answer: str, case: Case, *, tokens: Sequence[int] = ()) -> Scores:
     found = repetition(answer, reference)
     values = {
         **found.values,
-        **(dict.fromkeys(NAMES, 0.0) if reference is None else similarity(answer, reference)),
+        **({} if reference is None else similarity(answer, reference)),
         "seq_rep4": sequence_repetition(tokens),
         "compression_ratio": compression_ratio(answer),
         **check_patterns(answer, case),

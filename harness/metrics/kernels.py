@@ -3,8 +3,8 @@
 The kernels (units, ngrams, tandem, templates) are plain Python on integer arrays. Interpreted on lists they need some
 20 ms for a page, at once; numba compiles the same source to some 40 us a page, after a second from its cache or half a
 minute the first time. So a process starts interpreted and changes over when it has seen ``COMPILE_AFTER`` characters.
-Invariant: which one ran is invisible in the numbers. Each kernel file is compiled on its own, because numba's cache looks
-only at the time stamp of the file that a function is in.
+Invariant: which one ran is invisible in the numbers. Each kernel file is compiled on its own, because numba's cache
+looks only at the time stamp of the file that a function is in.
 
 Without numba everything works, slowly. ``HARNESS_KERNELS=interpreted`` or ``compiled`` decides it instead.
 """
@@ -16,7 +16,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any, cast
 
 from harness.metrics import ngrams, tandem, templates, units
@@ -105,7 +105,7 @@ def unit_bounds(text: str) -> list[tuple[int, int]]:
 
 
 def _slots(bounds: Sequence[int]) -> int:
-    longest = max((b - a for a, b in zip(bounds, bounds[1:], strict=False)), default=0)
+    longest = max((b - a for a, b in pairwise(bounds)), default=0)
     return max(16, 1 << (2 * longest - 1).bit_length()) if longest else 16
 
 
@@ -136,11 +136,10 @@ def _count_interpreted(texts: Sequence[str], bounds: list[int]) -> Counts:
     spans, template_shares = new(5 * docs), [0.0] * (3 * docs)
     masks, alike = new(), new(templates.LAGS * n)
     templates.find_templates(
-        docs, codes, starts, ends, kinds, ids, offsets, ranks, alive, counts, alike, masks, slots, state, spans, template_shares
+        docs, codes, starts, ends, kinds, ids, offsets, ranks, alive, counts, alike, masks, slots, state, spans,
+        template_shares
     )  # fmt: skip
-    contents = [
-        sum(kind != units.PUNCTUATION for kind in kinds[a:b]) for a, b in zip(offsets, offsets[1:], strict=False)
-    ]
+    contents = [sum(kind != units.PUNCTUATION for kind in kinds[a:b]) for a, b in pairwise(offsets)]
     return Counts(bounds, offsets, starts, ends, numbers, contents, shares, runs, found, spans, template_shares)
 
 
@@ -188,7 +187,8 @@ def _count_compiled(texts: Sequence[str], bounds: list[int]) -> Counts:
     spans, template_shares = np.zeros(5 * docs, np.int64), np.zeros(3 * docs)
     alike, masks = new("alike", templates.LAGS * n, "i1"), new("masks", n, "i8")
     kernels["find_templates"](
-        docs, codes, starts, ends, kinds, ids, offsets, ranks, alive, counts, alike, masks, slots, state, spans, template_shares
+        docs, codes, starts, ends, kinds, ids, offsets, ranks, alive, counts, alike, masks, slots, state, spans,
+        template_shares
     )  # fmt: skip
     total = int(offsets[-1])
     content = np.concatenate(([0], np.cumsum(kinds[:total] != units.PUNCTUATION)))

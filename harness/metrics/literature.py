@@ -1,7 +1,8 @@
 """Scores for comparison with published ones; nothing gates on them.
 
     seq_rep4            1 - distinct 4-grams / 4-grams of *model tokens* (Welleck et al. 2020); 0 without tokens
-    compression_ratio   bytes of UTF-8 / bytes of zlib's output, level 6 (Radford et al. 2022, Whisper, retries above 2.4)
+    compression_ratio   bytes of UTF-8 / bytes of zlib's output, level 6 (Radford et al. 2022, Whisper, retries above
+    2.4)
 
 Given up: any use in a verdict. Token n-grams change with the tokenizer, the compression ratio with language and length.
 """

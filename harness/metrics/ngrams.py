@@ -1,9 +1,9 @@
 """How many n-grams of a unit sequence are repeats, for n = 1..8 at once.
 
 rep-n = 1 - distinct n-grams / n-grams (seq-rep-n of Welleck et al. 2020, "Neural Text Generation with Unlikelihood
-Training", there on tokens; here on mixed units). All orders in one cascade: an (n+1)-gram can only be a repeat where its
-n-gram is one, so after the first orders few positions of an ordinary text are left, and a text that loops costs eight
-passes. Exact: the hash table compares keys, a collision only costs a step.
+Training", there on tokens; here on mixed units). All orders in one cascade: an (n+1)-gram can only be a repeat where
+its n-gram is one, so after the first orders few positions of an ordinary text are left, and a text that loops costs
+eight passes. Exact: the hash table compares keys, a collision only costs a step.
 Plain Python on integer arrays, see harness/metrics/units.py.
 """
 
@@ -130,7 +130,7 @@ def count_repeats(
 ) -> None:
     """rep-1..rep-8 and the digit-normalised orders of a batch.
 
-    Args:
+    Arrays:
         ids, kinds, offsets: from :func:`harness.metrics.units.split_units`.
         plain: out, per unit: its id with every run of digits taken for id 0.
         numbers: out, per text: how many units are runs of digits.

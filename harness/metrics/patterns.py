@@ -1,8 +1,9 @@
 """A case's own patterns: what an answer must and must not say.
 
 Patterns come from case files and are searched in hostile text, so every search has a time limit (the ``regex`` package;
-``re`` has none and one nested quantifier would hang the suite). A search that ran out of time is neither a hit nor a miss: the
-verdict is ERROR, the pattern is at fault and not the model. Given up: ``re``'s exact dialect (regex reads it with few differences).
+``re`` has none and one nested quantifier would hang the suite). A search that ran out of time is neither a hit nor a
+miss: the verdict is ERROR, the pattern is at fault and not the model. Given up: ``re``'s exact dialect (regex reads it
+with few differences).
 """
 
 from __future__ import annotations
@@ -59,6 +60,6 @@ def _search_all(answer: str, case: Case, field: str, patterns: Sequence[str]) ->
             found[f"{field}[{i}]"] = search(pattern, answer)
         except regex.error as error:
             raise CaseFileError(
-                f"{case.id}: {field}[{i}] {pattern!r} is not a regular expression ({error}); correct it in the case file"
+                f"{case.id}: {field}[{i}] {pattern!r} is no regular expression ({error}); correct it in the case file"
             ) from error
     return found

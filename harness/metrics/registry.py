@@ -1,9 +1,10 @@
 """Where a user's own metrics are known: the entry-point group ``harness.metrics`` and :func:`register_metric`.
 
 A metric is one function of answer and case that returns named numbers. Its names are prefixed with its own name
-("politeness" returning {"score": 0.9} is stored as ``politeness.score``; the name alone serves for a metric that returns one
-number under its own name), so that no metric can overwrite a built-in score. What it returns must be finite: a metric
-that raises or returns NaN is an error of the harness run, never a failure of the model and never a pass.
+("politeness" returning {"score": 0.9} is stored as ``politeness.score``; the name alone serves for a metric that
+returns one number under its own name), so that no metric can overwrite a built-in score. What it returns must be
+finite: a metric that raises or returns NaN is an error of the harness run, never a failure of the model and never a
+pass.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def _installed() -> Mapping[str, Metric]:
     for entry in importlib.metadata.entry_points(group=GROUP):
         try:
             found[entry.name] = entry.load()
-        except Exception as error:  # noqa: BLE001 - third-party code may raise anything
+        except Exception as error:
             raise MetricError(f"metric {entry.name!r} ({entry.value}) cannot be loaded: {error}") from error
     return found
 
@@ -72,7 +73,7 @@ def custom_scores(answer: str, case: Case) -> dict[str, float]:
     for name, metric in registered_metrics().items():
         try:
             values = dict(metric(answer, case))
-        except Exception as error:  # noqa: BLE001 - third-party code may raise anything
+        except Exception as error:
             raise MetricError(f"metric {name!r} on case {case.id}: {type(error).__name__}: {error}") from error
         for key, value in values.items():
             if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):

@@ -6,16 +6,16 @@
                         period (units), units (length)
     numbered_*          the same with digits taken for one sign; 0 where the text has no digits
     char_loop_*         the same on characters, spaces included: loops inside one word; period and length in characters
-    tail_*              the longest of these runs that reaches the end (but for one cut unit): the answer did not terminate
-    templated           share of the units in lines or sentences that repeat but for a word (harness/metrics/templates.py)
-    duplicate_lines     share of the lines that say the same as an earlier line
+    tail_*              the longest of these runs that reaches the end (but for one cut unit): the answer did not
+    terminate templated           share of the units in lines or sentences that repeat but for a word
+    (harness/metrics/templates.py) duplicate_lines     share of the lines that say the same as an earlier line
     units, words, characters, lines
     distinct1 .. distinct4   distinct n-grams / n-grams (Li et al. 2016), for comparison with the literature
 
-An excess is a value above the same value of the case's standard answer, since no absolute limit separates a loop from a table,
-a song or code. The standard answer excuses an answer up to ``LICENCE`` times its own length; beyond, its share
-of repetition shrinks in proportion: a loop is sustained, a table ends. Without a standard answer the values ``ASSUMED`` stand
-in for it, so that one rule serves both. Invariant: every value is finite; shares are 0..1.
+An excess is a value above the same value of the case's standard answer, since no absolute limit separates a loop from
+a table, a song or code. The standard answer excuses an answer up to ``LICENCE`` times its own length; beyond, its share
+of repetition shrinks in proportion: a loop is sustained, a table ends. Without a standard answer the values
+``ASSUMED`` stand in for it, so that one rule serves both. Invariant: every value is finite; shares are 0..1.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def measure(texts: Sequence[str]) -> Iterator[Scores]:
 
 
 def repetition(text: str, reference: str | None = None) -> Scores:
-    """Repetition scores of one text, with its excesses over ``reference`` and ``repetition``, the largest of them, 0..1."""
+    """Repetition scores of a text, its excesses over ``reference``, and ``repetition``, the largest of them, 0..1."""
     if reference is None:
         (own,) = measure([text])
         return Scores({**own.values, **excesses(own.values, None)}, own.loops)
@@ -178,6 +178,7 @@ def _one(counts: kernels.Counts, d: int) -> Scores:
         "tail_coverage": tail_share,
         "tail_copies": (tail[1] - tail[0]) / tail[2],
         "tail_period": float(tail[2]) if tail[1] else 0.0,
+        "tail_units": tail_share * n,
         "templated": templated,
         "templated_copies": span[4] / span[3] if span[3] else 0.0,
         "templated_units": templated * n,

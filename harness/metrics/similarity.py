@@ -1,7 +1,8 @@
 """How like two texts are, by rapidfuzz, in units that suit the script.
 
-Texts are normalised (NFKC, case folded) and split into mixed units (harness/metrics/units.py), so that a Chinese sentence is as many
-items as it has characters and an English one as it has words; on characters two unrelated English texts look half alike.
+Texts are normalised (NFKC, case folded) and split into mixed units (harness/metrics/units.py), so that a Chinese
+sentence is as many items as it has characters and an English one as it has words; on characters two unrelated English
+texts look half alike.
 
     similarity             the default: indel ratio on units, 2 * LCS / (a + b); order counts
     similarity_characters  the same on characters of the normalised text (rapidfuzz ``ratio``)

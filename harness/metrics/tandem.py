@@ -1,8 +1,8 @@
 """Tandem runs: stretches that repeat one period three times or more, without a gap.
 
-A run is maximal: it cannot be made longer on either side with the same period. Found exactly, for every period p up to a third
-of the text: a run of length L >= 3p holds at least 2p places in a row where a[i] == a[i-p], so looking at every 2p-th place
-finds it. That is n/2p looks a period, n log n in all; the multiples of a period that is already known
+A run is maximal: it cannot be made longer on either side with the same period. Found exactly, for every period p up to
+a third of the text: a run of length L >= 3p holds at least 2p places in a row where a[i] == a[i-p], so looking at
+every 2p-th place finds it. That is n/2p looks a period, n log n in all; the multiples of a period that is already known
 are stepped over (Fine and Wilf: a run that shares p or more places with a run whose period divides p lies inside it).
 The few longest runs are kept; shorter ones cost nothing once these are known. Checked against brute force in
 tests/unit/test_metrics_tandem.py. Plain Python on integer arrays, see harness/metrics/units.py.
@@ -34,14 +34,14 @@ def find_runs(
 ) -> None:
     """The longest runs of each sequence of a batch, with at least three copies.
 
-    Args:
+    Arrays:
         sequence: all sequences, one after the other.
         bounds: ``docs + 1`` offsets into ``sequence``.
         wanted: per sequence: 0 leaves it out.
         min_length: shortest run of interest.
         max_period: longest period looked for; 0 is all.
-        runs: out, ``3 * KEEP`` a sequence: start, end (offsets into ``sequence``) and period; the longest first, of equally
-            long ones that with the shorter period, then the earlier.
+        runs: out, ``3 * KEEP`` a sequence: start, end (offsets into ``sequence``) and period; the longest first, of
+            equally long ones that with the shorter period, then the earlier.
         found: out, runs per sequence.
     """
     for d in range(docs):

@@ -1,11 +1,11 @@
 """Templated loops: lines or sentences that repeat each other but for a word.
 
-"He is haunted by grief. He is haunted by guilt." holds no repeated 8-gram and no tandem run. Two segments are alike when
-their longest common subsequence of words covers at least ``ALIKE`` of them (indel similarity, 2 * LCS / (a + b); numbers and
-punctuation do not count, so the rows of a table are not alike by their bars). Segments that are each alike to the one ``lag``
-before them, at least ``COPIES`` periods in a row, are a templated loop; lags 1..4 cover couplets and records of several lines.
-The LCS is bit-parallel (Hyyro 2004, "Bit-parallel LCS-length computation revisited"): linear in the words, since a
-segment is compared by its first 62 words.
+"He is haunted by grief. He is haunted by guilt." holds no repeated 8-gram and no tandem run. Two segments are alike
+when their longest common subsequence of words covers at least ``ALIKE`` of them (indel similarity, 2 * LCS / (a + b);
+numbers and punctuation do not count, so the rows of a table are not alike by their bars). Segments that are each alike
+to the one ``lag`` before them, at least ``COPIES`` periods in a row, are a templated loop; lags 1..4 cover couplets
+and records of several lines. The LCS is bit-parallel (Hyyro 2004, "Bit-parallel LCS-length computation revisited"):
+linear in the words, since a segment is compared by its first 62 words.
 
 Duplicate lines: share of lines, among those with a word or a number, that say the same as an earlier line.
 Plain Python on integer arrays, see harness/metrics/units.py.
@@ -45,7 +45,7 @@ def find_templates(
 ) -> None:
     """Templated loops and duplicate lines of a batch.
 
-    Args:
+    Arrays:
         codes: code points; starts, ends, kinds, ids, offsets: from :func:`harness.metrics.units.split_units`.
         firsts, lasts, words: scratch, one a unit: units of a segment and how many of them are words.
         alike: scratch, ``LAGS`` a unit. masks: scratch, one a unit and one more, all zero; left all zero.

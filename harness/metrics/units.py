@@ -1,13 +1,13 @@
 """Text into mixed units: what repetition is counted in.
 
-One unit is one CJK character, one word of a script that writes words apart (Latin, Cyrillic, Greek, Arabic, Hangul ...), one
-run of digits, or one punctuation mark or symbol. Never whitespace splitting: it sees nothing in Chinese. Thai, Lao,
-Khmer and Burmese write no spaces: one unit is a consonant with its vowels and marks. An emoji sequence (skin tone,
-joiner, variation selector) is one unit. Chinese numerals count as digits only where they number something
+One unit is one CJK character, one word of a script that writes words apart (Latin, Cyrillic, Greek, Arabic, Hangul
+...), one run of digits, or one punctuation mark or symbol. Never whitespace splitting: it sees nothing in Chinese.
+Thai, Lao, Khmer and Burmese write no spaces: one unit is a consonant with its vowels and marks. An emoji sequence
+(skin tone, joiner, variation selector) is one unit. Chinese numerals count as digits only where they number something
 (``第三，`` or ``三、`` at the start of a clause), since 一 is also the commonest word for "a".
 
-The kernel below is plain Python on integer arrays, so that the same source runs interpreted on lists and compiled on numpy
-arrays with equal results (harness/metrics/compiled.py). Given up: dictionaries and segmenters (slow, and a
+The kernel below is plain Python on integer arrays, so that the same source runs interpreted on lists and compiled on
+numpy arrays with equal results (harness/metrics/compiled.py). Given up: dictionaries and segmenters (slow, and a
 version of them would change scores), case folding, Unicode normalisation (a loop repeats itself byte for byte).
 """
 
@@ -121,7 +121,7 @@ def split_units(
 ) -> None:
     """Units of a batch of texts.
 
-    Args:
+    Arrays:
         docs: number of texts.
         codes: code points of all texts, one after the other.
         bounds: ``docs + 1`` offsets into ``codes``.
@@ -158,7 +158,7 @@ def split_units(
                 unit = WORD
                 while j < high:
                     k = classes[codes[j]]
-                    if k == LETTER or k == MARK or k == JOINER:
+                    if k in (LETTER, MARK, JOINER):
                         j += 1
                     elif k == APOSTROPHE and j + 1 < high and classes[codes[j + 1]] == LETTER:
                         j += 2
@@ -175,12 +175,12 @@ def split_units(
                     k += 1
                 before = SPACE if i == low else classes[codes[i - 1]]
                 after = SPACE if k == high else classes[codes[k]]
-                apart = before == SPACE or before == SYMBOL or before == CLOSER
+                apart = before in (SPACE, SYMBOL, CLOSER)
                 if before == ORDINAL or (apart and after == CLOSER):
                     unit = NUMBER
                     j = k
             else:
-                if kind == SINGLE or kind == ORDINAL:
+                if kind in (SINGLE, ORDINAL):
                     unit = WORD
                 elif kind == LEAD:
                     unit = WORD

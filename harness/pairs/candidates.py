@@ -168,7 +168,7 @@ def _sort(draws: Sequence[_Draw], answers: Mapping[int, Completion], sampling: S
         verdict = judge(case, scores, completion.finish_reason)
         good = verdict.status is Status.PASS and completion.finish_reason == "stop"
         if good and scores.values["rep8"] <= scores.values.get("rep8_reference", 0.0) + _MOST_REP8:
-            (branches if draw.prefix else clean)[case.id].append((scores.values["similarity"], text))
+            (branches if draw.prefix else clean)[case.id].append((scores.values.get("similarity", 0.0), text))
         elif verdict.repeater and not draw.prefix:
             looping[case.id].append(
                 Attempt(index, text, completion.finish_reason, scores, verdict, draw.key, len(completion.token_ids))

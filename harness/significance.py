@@ -1,0 +1,118 @@
+"""Intervals and tests for small suites; exact where an exact one exists.
+
+    wilson      interval of a share (Wilson 1927); holds near 0 and 1 and for a handful of cases, where mean +- 2 sd
+    gives [0, 0] mcnemar     paired exact test (McNemar 1947, exact form): are flips in one direction more than a fair
+    coin gives? fisher      exact test of two shares (Fisher 1922, one-sided): did this one case pass less often than
+    before? bootstrap   percentile interval of a weighted mean (Efron 1979) over cases, seeded
+    sign_flip   paired permutation test on the mean difference: exact up to 2**12 patterns, seeded sampling above
+
+Seeded and deterministic: the same results give the same interval on every machine. Given up: parametric tests (scores
+are mostly 0, never normal).
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+__all__ = ["Interval", "bootstrap", "fisher", "mcnemar", "sign_flip", "wilson"]
+
+ROUNDS = 1000
+SEED = 20_240_229
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate with its interval."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    """Cases (or answers) it rests on."""
+
+
+def wilson(hits: int, n: int, confidence: float = 0.95) -> Interval:
+    """Share ``hits / n`` with its Wilson score interval; the whole of 0..1 where there is nothing."""
+    if n == 0:
+        return Interval(0.0, 0.0, 1.0, 0)
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    share = hits / n
+    scale = 1 + z * z / n
+    middle = (share + z * z / (2 * n)) / scale
+    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / scale
+    # At the ends the formula gives 0 and 1 exactly, but for rounding.
+    low = 0.0 if hits == 0 else max(0.0, middle - half)
+    high = 1.0 if hits == n else min(1.0, middle + half)
+    return Interval(share, low, high, n)
+
+
+def mcnemar(broken: int, fixed: int) -> float:
+    """One-sided exact p: so many ``broken`` or more among the discordant pairs, were both directions equally likely."""
+    n = broken + fixed
+    ways = sum(math.comb(n, k) for k in range(broken, n + 1))
+    return float(ways / 2**n)
+
+
+def fisher(passes_before: int, n_before: int, passes_after: int, n_after: int) -> float:
+    """One-sided exact p that the second share is lower: probability of so few passes or fewer, the margins given."""
+    passes = passes_before + passes_after
+    least = max(0, passes - n_before)
+    total = math.comb(n_before + n_after, passes)
+    if passes == 0:
+        return 1.0
+    ways = sum(math.comb(n_after, k) * math.comb(n_before, passes - k) for k in range(least, passes_after + 1))
+    return ways / total
+
+
+def bootstrap(
+    values: Sequence[float], weights: Sequence[float] | None = None, confidence: float = 0.95, rounds: int = ROUNDS
+) -> Interval:
+    """Weighted mean with its percentile bootstrap interval over cases; NaN bounds for nothing at all.
+
+    Cases with the same value and weight are drawn together (multinomial), so a large suite that is mostly 0 costs
+    little.
+    """
+    n = len(values)
+    if n == 0:
+        return Interval(math.nan, math.nan, math.nan, 0)
+    counts = Counter(zip(values, weights or [1.0] * n, strict=True))
+    total = sum(w * c for (_, w), c in counts.items())
+    mean = sum(v * w * c for (v, w), c in counts.items()) / total if total else 0.0
+    if len(counts) == 1 or not math.isfinite(mean):
+        return Interval(mean, mean, mean, n)
+    import numpy as np
+
+    kinds = np.array(sorted(counts))
+    draws = np.random.default_rng(SEED).multinomial(n, [counts[v, w] / n for v, w in kinds.tolist()], rounds)
+    bottoms = draws @ kinds[:, 1]
+    means = np.divide(draws @ (kinds[:, 0] * kinds[:, 1]), bottoms, out=np.zeros(rounds), where=bottoms > 0)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(means, [tail, 1 - tail]).tolist()
+    return Interval(mean, low, high, n)
+
+
+def sign_flip(differences: Sequence[float], rounds: int = 4000) -> float:
+    """One-sided p that the mean of paired differences is above 0: share of sign patterns with as large a sum."""
+    moved = [d for d in differences if d != 0.0]
+    n = len(moved)
+    if n == 0:
+        return 1.0
+    observed = sum(moved)
+    # Sums in another order differ in their last bits; the observed pattern must count itself.
+    reached = observed - 1e-9 * sum(map(abs, moved))
+    if n <= 12:
+        sums = [0.0]
+        for d in moved:
+            sums = [s + d for s in sums] + [s - d for s in sums]
+        return sum(s >= reached for s in sums) / len(sums)
+    draw = random.Random(SEED)  # noqa: S311 - statistics, not secrets
+    hits = 0
+    for _ in range(rounds):
+        bits = draw.getrandbits(n)
+        hits += sum(d if bits >> k & 1 else -d for k, d in enumerate(moved)) >= reached
+    return (hits + 1) / (rounds + 1)
