@@ -23,12 +23,12 @@ from harness.metrics.base import Scores
 from harness.metrics.patterns import UNKNOWN
 from harness.results import Reason, Status, Verdict
 
-__all__ = ["Check", "checks", "combine", "judge", "loop_limit", "refusal"]
+__all__ = ["LEAST_REFERENCE", "Check", "checks", "combine", "judge", "loop_limit", "refusal"]
 
 LONG_PERIOD = 12.0
 """From this many units a copy on, ``FEW_COPIES`` are a loop: nobody says a sentence three times running."""
 FEW_COPIES = 3.0
-MIN_REFERENCE = 20
+LEAST_REFERENCE = 20
 """Units from which on the standard answer's length says how long an answer should be."""
 REFUSED_COVERAGE = 0.5
 """Share of a standard answer inside one run from which on it is refused."""
@@ -133,7 +133,7 @@ def checks(case: Case, scores: Scores, finish_reason: FinishReason | None) -> tu
     found.append(_most("templated", templated, t.max_templated_excess, "lines that repeat but for a word"))
     found.append(_least("length", v.get("words"), float(t.min_units), "words", repetition=False))
     if case.standard_answer is not None:
-        if not v.get("reference_units", math.nan) < MIN_REFERENCE:
+        if not v.get("reference_units", math.nan) < LEAST_REFERENCE:
             found.append(
                 _least("length_ratio", v.get("length_ratio"), t.min_length_ratio, "of the standard answer's length")
             )

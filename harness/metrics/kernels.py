@@ -1,8 +1,8 @@
 """Runs the counting kernels on batches of texts: interpreted for a few texts, compiled for many, with equal results.
 
-The kernels (units, ngrams, tandem, templates) are plain Python on integer arrays. Interpreted on lists they need some
-20 ms for a page, at once; numba compiles the same source to some 40 us a page, after a second from its cache or half a
-minute the first time. So a process starts interpreted and changes over when it has seen ``COMPILE_AFTER`` characters.
+The kernels (units, ngrams, tandem, templates) are plain Python on integer arrays. On lists they need 2 to 8 ms
+a page, at once; numba compiles the same source to some 60 us a page, after a second from its cache or four seconds
+the first time. So a process starts interpreted and changes over when it has seen ``COMPILE_AFTER`` characters.
 Invariant: which one ran is invisible in the numbers. Each kernel file is compiled on its own, because numba's cache
 looks only at the time stamp of the file that a function is in.
 
@@ -23,8 +23,8 @@ from harness.metrics import ngrams, tandem, templates, units
 
 __all__ = ["BATCH", "COMPILE_AFTER", "Counts", "count", "prepare", "unit_bounds"]
 
-COMPILE_AFTER = 400_000
-"""Characters after which compiling pays: about two seconds of interpreted work."""
+COMPILE_AFTER = 1_000_000
+"""Characters after which compiling pays: about a second of interpreted work."""
 BATCH = 65_536
 """Characters a batch: its arrays fit the second-level cache."""
 MIN_RUN_UNITS = 12

@@ -9,16 +9,18 @@ texts look half alike.
     similarity_token_set   ``token_set_ratio`` on units: order and repeats do not count
     similarity_partial     ``partial_ratio`` on characters: the shorter text against its best window in the longer
 
-All 0..1. Given up: embeddings (another model whose errors would have to be judged); the partial ratio of long texts:
-it is quadratic, so beyond ``PARTIAL_LIMIT`` characters only the first that many of each text are compared.
+All 0..1. Given up: embeddings (another model whose errors would have to be judged), and the ends of very long texts:
+these ratios are quadratic, so only the first ``LIMIT`` characters of each text are compared, ``PARTIAL_LIMIT`` for the
+last one.
 """
 
 from __future__ import annotations
 
 import unicodedata
 
-__all__ = ["NAMES", "PARTIAL_LIMIT", "normalise", "similarity", "split"]
+__all__ = ["LIMIT", "NAMES", "PARTIAL_LIMIT", "normalise", "similarity", "split"]
 
+LIMIT = 40_000
 PARTIAL_LIMIT = 2000
 NAMES = ("similarity", "similarity_characters", "similarity_token_set", "similarity_partial")
 
@@ -40,7 +42,7 @@ def similarity(answer: str, reference: str) -> dict[str, float]:
     from rapidfuzz import fuzz
     from rapidfuzz.distance import Indel
 
-    ours, theirs = normalise(answer), normalise(reference)
+    ours, theirs = normalise(answer[:LIMIT]), normalise(reference[:LIMIT])
     our_units, their_units = split(ours), split(theirs)
     if not our_units or not their_units:
         same = float(ours == theirs)

@@ -1,0 +1,175 @@
+"""Scores texts without any model: JSON lines in, scored lines out, in order, as a stream.
+
+In, a line each: ``{"id"?, "text", "reference"?}``; other fields are ignored, an absent, null or blank reference is
+none, an absent id is the line's number. Out, a line each: id, verdict PASS, FAIL or ERROR, the reasons, all scores,
+loops as character offsets of the text. A line that cannot be read is ERROR with its reason, and the others go on.
+
+The verdict is :func:`harness.verdict.judge` with the default thresholds (or given ones). There is no prompt that could
+say whether a reference may repeat, so it excuses what it holds itself; ``reference_repeats`` marks such lines. Scores
+that only the literature uses and custom metrics are left out: they cost more than all others together.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from harness.cases.model import Case, Message, Thresholds
+from harness.metrics.base import Scores
+from harness.metrics.repetition import excesses, measure
+from harness.metrics.similarity import similarity
+from harness.results import Reason, Status, Verdict
+from harness.verdict import LEAST_REFERENCE, judge, refusal
+
+__all__ = ["ScoredLine", "as_json", "as_text", "score_lines"]
+
+BATCH = 1_000_000
+"""Characters read before they are scored together."""
+_NO_SCORES = Scores({})
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredLine:
+    """One input line, judged."""
+
+    id: str | int
+    verdict: Verdict
+    scores: Scores
+    reference_repeats: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    id: str | int
+    text: str
+    reference: str | None
+    problem: str = ""
+
+
+def score_lines(lines: Iterable[bytes], thresholds: Thresholds | None = None) -> Iterator[ScoredLine]:
+    """Score JSON lines (UTF-8); blank lines are left out.
+
+    Args:
+        lines: as a binary file yields them.
+        thresholds: what answers are judged against; None for the defaults.
+    """
+    limits = replace(thresholds or Thresholds(), reference_may_repeat=True)
+    batch: list[_Record] = []
+    size = 0
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        record = _read(number, line)
+        batch.append(record)
+        size += len(record.text) + len(record.reference or "")
+        if size > BATCH:
+            yield from _score(batch, limits)
+            batch, size = [], 0
+    yield from _score(batch, limits)
+
+
+def _read(number: int, line: bytes) -> _Record:
+    try:
+        data = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+    except (ValueError, RecursionError) as error:
+        return _Record(number, "", None, f"line {number} is not JSON in UTF-8: {error}; write one object a line")
+    if not isinstance(data, dict):
+        return _Record(number, "", None, f'line {number} is not an object; want {{"text": "..."}}')
+    name = data.get("id", number)
+    if isinstance(name, bool) or not isinstance(name, str | int):
+        return _Record(number, "", None, f"line {number}: id must be a string or a whole number")
+    text, reference = data.get("text"), data.get("reference")
+    if not isinstance(text, str):
+        return _Record(name, "", None, f"line {number}: text must be a string")
+    if reference is not None and not isinstance(reference, str):
+        return _Record(name, "", None, f"line {number}: reference must be a string, or left out")
+    return _Record(name, text, reference if reference and not reference.isspace() else None)
+
+
+def _score(batch: list[_Record], limits: Thresholds) -> Iterator[ScoredLine]:
+    texts = [r.text for r in batch] + [r.reference for r in batch if r.reference is not None]
+    measured = list(measure(texts))
+    references = iter(measured[len(batch) :])
+    for record, own in zip(batch, measured, strict=False):
+        if record.problem:
+            yield ScoredLine(record.id, Verdict(Status.ERROR, (Reason("line", record.problem),)), _NO_SCORES)
+            continue
+        values = own.values
+        if record.reference is None:
+            scores = Scores({**values, **excesses(values, None)}, own.loops)
+            repeats = False
+        else:
+            against = next(references).values
+            alike = similarity(record.text, record.reference)
+            scores = Scores({**values, **excesses(values, against), **alike}, own.loops)
+            repeats = (
+                against["loop_coverage"] > limits.max_loop_excess and refusal(_case(record, Thresholds())) is not None
+            )
+        if _surely_passes(scores.values, limits):
+            yield ScoredLine(record.id, Verdict(Status.PASS), scores, repeats)
+        else:
+            yield ScoredLine(record.id, judge(_case(record, limits), scores, None), scores, repeats)
+
+
+def _case(record: _Record, limits: Thresholds) -> Case:
+    return Case(str(record.id), "", (Message("user", ""),), record.reference, thresholds=limits)
+
+
+def _surely_passes(values: Mapping[str, float], t: Thresholds) -> bool:
+    """Whether no rule of :func:`judge` can fail: most answers, told by a few comparisons instead of a dozen checks."""
+    return (
+        values["repetition"] <= min(t.max_rep8_excess, t.max_rep8d_excess, t.max_loop_excess, t.max_templated_excess)
+        and values["tail_excess"] <= t.max_tail_excess
+        and values["words"] >= t.min_units
+        and (values["reference_units"] < LEAST_REFERENCE or values["length_ratio"] >= t.min_length_ratio)
+        and t.min_similarity == 0.0
+        and t.allow_cutoff
+        and not t.min_metrics
+        and not t.max_metrics
+    )
+
+
+def as_json(line: ScoredLine) -> str:
+    """One line of JSON, numbers with six significant digits."""
+    scores = line.scores
+    values = tuple(scores.values.values())
+    names = tuple(scores.values)
+    shape = _shapes.get(names)
+    if shape is None:
+        shape = _shapes[names] = "{" + ", ".join(f"{json.dumps(name).replace('%', '%%')}: %.6g" for name in names) + "}"
+    loops = ", ".join([
+        f'{{"start": {x.start}, "end": {x.end}, "period": {x.period}, "copies": {x.copies:.6g}, "kind": "{x.kind}"}}'
+        for x in scores.loops
+    ])  # fmt: skip
+    reasons = ", ".join([json.dumps(_reason(r)) for r in line.verdict.reasons])
+    more = ', "reference_repeats": true' if line.reference_repeats else ""
+    return (
+        f'{{"id": {json.dumps(line.id)}, "verdict": "{line.verdict.status.value}", "reasons": [{reasons}], '
+        f'"scores": {shape % values}, "loops": [{loops}]{more}}}'
+    )
+
+
+_shapes: dict[tuple[str, ...], str] = {}
+
+
+def _reason(reason: Reason) -> dict[str, Any]:
+    found: dict[str, Any] = {"rule": reason.rule, "text": reason.text}
+    if reason.value is not None:
+        found |= {"value": round(reason.value, 6), "limit": reason.limit}
+    return found
+
+
+def as_text(line: ScoredLine) -> str:
+    """One line for people: verdict, id, the scores that decide, the longest loop, why it failed."""
+    v = line.scores.values
+    parts = [f"{line.verdict.status.value:5}", str(line.id)]
+    if v:
+        parts.append(
+            "  ".join(f"{name} {v[name]:.3f}" for name in ("repetition", "rep8", "loop_coverage", "templated"))
+        )
+    for x in line.scores.loops[:1]:
+        parts.append(f"loop at {x.start}..{x.end}: {x.copies:.1f} x {x.period} characters ({x.kind})")
+    parts.extend(r.text for r in line.verdict.reasons)
+    return "  ".join(parts)
