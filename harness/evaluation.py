@@ -7,27 +7,27 @@ generated for what nobody asks any more.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.cases.model import Case
 from harness.compare import Comparison, compare
-from harness.engines import open_engine
-from harness.errors import HarnessError, ManifestError
+from harness.engines import engine_info, open_engine
+from harness.errors import HarnessError
 from harness.gate import GateVerdict, Limits, judge_suite
 from harness.manifest import Manifest, read_manifest
-from harness.reports import Report, build_report, write_all
-from harness.results import CaseResult, Status
+from harness.reports import Report, write_all
+from harness.reports.assemble import assemble_report
+from harness.reports.model import Change, changes
+from harness.results import CaseResult
 from harness.runner import Job, OpenEngine, Runner, RunnerProgress
 from harness.settings import Settings
 from harness.store import Run, Store
 from harness.targets import Target, resolve_target
 
-__all__ = ["Evaluation", "Outcome", "limits_of"]
+__all__ = ["Evaluation", "Outcome", "conclude_run", "limits_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,13 @@ class Outcome:
     run: Run
     gates: Mapping[str, GateVerdict]
     """By adapter."""
+    report: Report
     comparison: Comparison | None
-    """Of the first adapter with the last, or of the baseline with the first."""
+    """Of the baseline, or else the first adapter, with the last one."""
+    changes: tuple[Change, ...] = ()
+    """The same, case by case."""
     reports: tuple[Path, ...] = ()
+    """Files that were written."""
 
     @property
     def passed(self) -> bool:
@@ -77,7 +81,6 @@ class Evaluation:
         self.store = store or Store(settings.database)
         self.results: dict[int, CaseResult] = {}
         """By position; grows while the run goes on."""
-        self.run: Run | None = None
         self.broken: HarnessError | None = None
         """Why the run stopped before its end, if it did."""
         self._owns_store = store is None
@@ -90,9 +93,13 @@ class Evaluation:
         """Say which cases run on which adapters; resolves and checks every adapter at once.
 
         Raises:
-            ManifestError: an unknown adapter.
+            ManifestError: an unknown adapter or baseline.
+            SettingsError: an unknown engine.
             AdapterError: an adapter's files are not what the manifest says.
         """
+        engine_info(self.settings.engine, **self.settings.engine_options)
+        if self.settings.baseline:
+            self.manifest.adapter(self.settings.baseline)
         for name in dict.fromkeys(name for _, name in pairs):
             self._targets[name] = resolve_target(name, self.manifest, self.settings, self.store)
         self._jobs = [Job(i, case, self._targets[name]) for i, (case, name) in enumerate(pairs)]
@@ -141,44 +148,24 @@ class Evaluation:
         Raises:
             ReportError: a report could not be written; everything is in the store all the same.
         """
+        if len(self.results) == len(self._jobs):
+            # Nothing is left to generate, but only an exhausted run knows that it is finished.
+            self.finish()
         self.stop()
-        results = [self.results[i] for i in sorted(self.results)]
-        run = self._last_run()
-        complete = complete and run.status == "finished" and len(results) == len(self._jobs)
-        baseline_name = self.settings.baseline
-        baseline = self._baseline(baseline_name, results)
-        gates = {
-            name: judge_suite(
-                [r for r in results if r.adapter == name], limits_of(self.settings),
-                baseline if name != baseline_name else None, complete,
-                baseline_wanted=bool(baseline_name) and name != baseline_name,
-            )
-            for name in self._targets
-        }  # fmt: skip
-        comparison = self._comparison(results, baseline)
-        self.store.finish_run(run.id, run.status, {"gate": gates, "complete": complete})
-        run = self.store.run(run.id)
-        report = self.report(run, results, gates, comparison, training)
-        return Outcome(run, gates, comparison, write_all(report, self.settings.reports / "runs" / run.id))
-
-    def report(
-        self,
-        run: Run,
-        results: Sequence[CaseResult],
-        gates: Mapping[str, GateVerdict],
-        comparison: Comparison | None,
-        training: Mapping[str, Any] | None = None,
-    ) -> Report:
-        """Everything that the reports are written from."""
-        return build_report(run, tuple(results), dict(gates), comparison, training)
+        run = self._runner.run
+        if run is None:
+            raise HarnessError("nothing was run: start the evaluation before it is concluded")
+        complete = complete and run.status == "finished" and len(self.results) == len(self._jobs)
+        run = self.store.finish_run(run.id, run.status, {"complete": complete, **_training(training)})
+        return conclude_run(run, self.store, self.manifest, self.settings)
 
     def _advance(self) -> bool:
         if self._work is None:
             return False
         try:
             result = next(self._work)
-        except StopIteration as stop:
-            self.run, self._work = stop.value, None
+        except StopIteration:
+            self._work = None
             return False
         except HarnessError as error:
             self.broken, self._work = error, None
@@ -188,35 +175,37 @@ class Evaluation:
         self.results[next(j.position for j in self._jobs if (j.case.id, j.target.name) == key)] = result
         return True
 
-    def _last_run(self) -> Run:
-        if self.run is None:
-            self.run = self.store.run("last")
-        return self.run
 
-    def _baseline(self, name: str, results: Sequence[CaseResult]) -> tuple[CaseResult, ...] | None:
-        if not name:
-            return None
-        if name not in self.manifest.adapters:
-            raise ManifestError(f"baseline {name!r} is not in {self.manifest.path.name}")
-        here = tuple(r for r in results if r.adapter == name)
-        return here or self.store.latest_results(name, {r.case.id for r in results})
+def conclude_run(run: Run, store: Store, manifest: Manifest, settings: Settings) -> Outcome:
+    """Judge a recorded run against the gate, compare, and write its reports; the run itself is not changed.
 
-    def _comparison(self, results: Sequence[CaseResult], baseline: Sequence[CaseResult] | None) -> Comparison | None:
-        names = list(self._targets)
-        if baseline and (others := [n for n in names if n != self.settings.baseline]):
-            return compare(baseline, [r for r in results if r.adapter == others[-1]])
-        if len(names) > 1:
-            first = [r for r in results if r.adapter == names[0]]
-            return compare(first, [r for r in results if r.adapter == names[-1]])
-        return None
+    Raises:
+        ReportError: a report could not be written; everything is in the store all the same.
+    """
+    recorded = store.results(run.id)
+    results = {name: tuple(r for r in recorded if r.adapter == name) for name in run.adapters}
+    baseline = settings.baseline
+    before = results.get(baseline) or (
+        store.latest_results(baseline, {r.case.id for r in recorded}) if baseline else ()
+    )
+    gates = {
+        name: judge_suite(
+            found, limits_of(settings), before if before and name != baseline else None,
+            bool(run.facts.get("complete")), baseline_wanted=bool(baseline) and name != baseline,
+        )
+        for name, found in results.items()
+    }  # fmt: skip
+    earlier = () if baseline in results or not before else (baseline,)
+    shown = {**dict.fromkeys(earlier, tuple(before)), **results}
+    names = list(shown)
+    first = baseline if baseline in shown else names[0]
+    last = next((n for n in reversed(names) if n != first), None)
+    report = assemble_report(run, shown, gates[names[-1]], manifest.adapters, earlier=earlier)
+    return Outcome(
+        run, gates, report, compare(shown[first], shown[last]) if last else None,
+        changes(shown[first], shown[last]) if last else (), write_all(report, settings.reports / "runs" / run.id),
+    )  # fmt: skip
 
 
-def remove_reports(folder: Path) -> None:
-    """Delete a run's exported files; the store keeps the run."""
-    with suppress(FileNotFoundError):
-        shutil.rmtree(folder)
-
-
-def any_error(results: Sequence[CaseResult]) -> bool:
-    """Whether the harness, not the model, failed somewhere."""
-    return any(r.verdict.status is Status.ERROR for r in results)
+def _training(facts: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {} if facts is None else {"training": dict(facts)}

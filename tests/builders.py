@@ -147,9 +147,7 @@ def _verdict(measured: Scores) -> Verdict:
     return Verdict(
         Status.FAIL,
         (
-            Reason(
-                "loop", f"one passage stands there {copies:g} times, {covered:.0%} of the answer", covered, 0.15, True
-            ),
+            Reason("loop", f"one passage stands there {copies:g} times (want <= 0.15)", covered, 0.15, True),
             Reason("rep8", "eight-unit sequences that occur again", measured.values["rep8"], 0.30, True),
         ),
     )

@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
                 say("nothing to fix: no case that may be trained on fails")
                 return code
             say(_plan_text(plan))
-            fix = Fix(plan, settings, store, display := _Terminal())
+            fix = Fix(plan, settings, store, display := Terminal())
             with display.live():
                 pairs = fix.pairs()
                 if args.dry_run:
@@ -124,7 +124,7 @@ def _report(result: FixResult, *, json: bool) -> int:
     return code
 
 
-class _Terminal:
+class Terminal:
     """Shows a fix: steps as lines, work under way as one bar that is taken away when it is done."""
 
     def __init__(self) -> None:
@@ -160,7 +160,7 @@ class _Terminal:
 
     def training(self, progress: TrainProgress) -> None:
         """Steps, loss, reward margin and time left."""
-        parts = [progress.phase]
+        parts: list[str] = [progress.phase]
         if progress.total_steps:
             parts.append(f"step {progress.step}/{progress.total_steps}")
         if progress.loss is not None:

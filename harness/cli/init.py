@@ -37,8 +37,7 @@ _CASES = """\
 [
   {
     "text": "Write a short poem about the sea.",
-    "standard_answer": "The sea rolls in on silver feet,\\nAnd hums along the shore,\\nIt leaves a shell, a strand of weed,\\n\
-And then goes out once more."
+    "standard_answer": "The sea rolls in on silver feet,\\nAnd hums along the shore,\\nAnd then goes out once more."
   }
 ]
 """

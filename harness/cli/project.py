@@ -15,7 +15,7 @@ from harness.settings import Settings, find_root, read_settings
 from harness.store.records import to_data
 from harness.text import for_terminal
 
-__all__ = ["add_json", "project_settings", "say", "say_json", "table"]
+__all__ = ["add_json", "project_settings", "say", "say_json", "table", "warn"]
 
 
 def project_settings(flags: Mapping[str, Any] | None = None) -> Settings:
@@ -32,6 +32,12 @@ def say(text: str) -> None:
     """A line (or several) on standard output."""
     sys.stdout.write(text.rstrip("\n") + "\n")
     sys.stdout.flush()
+
+
+def warn(text: str) -> None:
+    """A line on standard error: progress and notes, so that standard output stays what was asked for."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
 
 
 def say_json(value: object) -> None:

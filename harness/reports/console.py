@@ -85,7 +85,7 @@ def summary(
         style = "bold green" if gate.passed else "bold red"
         blocks.append(Text(f"gate: {_one_line(gate.text, 300)}", style=style))
         for check in gate.checks:
-            if not check.passed:
+            if not check.passed and check.text not in gate.text:
                 blocks.append(Text(f"  {_one_line(check.name)}: {_one_line(check.text, 300)}", style="red"))
     return _render(blocks, width, color)
 
@@ -187,23 +187,11 @@ def _reason_table(reasons: Iterable[Reason]) -> RenderableType:
     from rich.text import Text
 
     table = Table.grid(padding=(0, 2))
-    for name in ("rule", "value", "text"):
-        table.add_column(name, no_wrap=name != "text")
+    table.add_column("rule", no_wrap=True)
+    table.add_column("text")
     for reason in reasons:
-        numbers = Text()
-        if reason.value is not None:
-            numbers.append(_number(reason.value), style="bold red" if reason.limit is not None else "")
-        if reason.limit is not None:
-            numbers.append(f" ({_bound(reason)} {_number(reason.limit)})", style="dim")
-        table.add_row(Text(_one_line(reason.rule)), numbers, Text(for_terminal(reason.text)))
+        table.add_row(Text(_one_line(reason.rule)), Text(for_terminal(reason.text)))
     return table
-
-
-def _bound(reason: Reason) -> str:
-    """Which side of the limit is allowed: a broken rule tells by the side on which its value lies."""
-    if reason.value is None or reason.limit is None or reason.value == reason.limit:
-        return "limit"
-    return "at most" if reason.value > reason.limit else "at least"
 
 
 def _table(columns: Sequence[str], left: int) -> Table:
@@ -214,10 +202,6 @@ def _table(columns: Sequence[str], left: int) -> Table:
     for index, name in enumerate(columns):
         table.add_column(name, justify="left" if index < left else "right", no_wrap=True)
     return table
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value == int(value) and abs(value) >= 2 else f"{value:.2f}"
 
 
 def _own_words(text: str, limit: int) -> Text:

@@ -47,6 +47,11 @@ class Run:
     def adapters(self) -> tuple[str, ...]:
         return tuple(self.facts.get("adapters", ()))
 
+    @property
+    def kind(self) -> str:
+        """``suite``, or what else asked for answers (``probe``, ``bisect``); only suites are judged and fixed."""
+        return str(self.facts.get("kind", "suite"))
+
 
 @dataclass(frozen=True, slots=True)
 class Training:
@@ -184,12 +189,18 @@ class Store:
             raise StoreError(f"{word} with {run_id!r} in {self.path}; harness history lists them")
         return _run((exact or rows)[0])
 
-    def runs(self, *, adapter: str | None = None, finished: bool = False, limit: int = 1000) -> tuple[Run, ...]:
-        """Runs, newest first."""
+    def runs(
+        self, *, adapter: str | None = None, finished: bool = False, limit: int = 1000, kind: str = "suite"
+    ) -> tuple[Run, ...]:
+        """Runs of a kind, newest first."""
         rows = self._all(_RUN + "ORDER BY started DESC, rowid DESC LIMIT 100000", ())
         found = (_run(r) for r in rows)
         return tuple(
-            r for r in found if (adapter is None or adapter in r.adapters) and (not finished or r.status == "finished")
+            r
+            for r in found
+            if r.kind == kind
+            and (adapter is None or adapter in r.adapters)
+            and (not finished or r.status == "finished")
         )[:limit]
 
     def save_result(self, run_id: str, position: int, result: CaseResult) -> None:
@@ -210,7 +221,8 @@ class Store:
         wanted = None if case_ids is None else set(case_ids)
         rows = self._all(
             "SELECT r.case_id, r.result FROM results r JOIN runs u ON u.id = r.run "
-            "WHERE r.adapter = ? AND u.status = 'finished' ORDER BY u.started, u.rowid",
+            "WHERE r.adapter = ? AND u.status = 'finished' AND u.facts ->> '$.kind' IS NULL "
+            "ORDER BY u.started, u.rowid",
             (adapter,),
         )
         newest = {case_id: text for case_id, text in rows if wanted is None or case_id in wanted}

@@ -26,7 +26,7 @@ def test_a_failing_test_shows_prompt_answer_scores_and_standard_answer(
     project()
     text = pytester.runpytest("badcases").stdout.str()
     assert "Write a few lines about the sea." in text
-    assert "The waves roll in again and again tonight." in text
+    assert "The waves roll in again and again tonight" in text
     assert "A sea, and evening light upon it." in text
     assert "Traceback" not in text
     assert "badcase.check()" not in text
@@ -175,7 +175,7 @@ def test_an_engine_that_breaks_ends_the_session(pytester: pytest.Pytester, proje
     [
         (["--adapter", "v9"], "*adapter 'v9' is not in adapters_manifest.toml; known: v4.0, v3.9*"),
         (["--engine", "warp"], "*engine 'warp' is unknown*"),
-        (["--baseline", "v1"], "*baseline 'v1' is not in adapters_manifest.toml*"),
+        (["--baseline", "v1"], "*adapter 'v1' is not in adapters_manifest.toml*"),
         (["--max-repetition", "3"], "*3 is not between 0 and 1*"),
         (["--max-regressions", "some"], "*some is not a whole number*"),
         (["--shard", "3/2"], "*3/2 is not I/N*"),

@@ -43,12 +43,12 @@ def test_the_loop_is_marked_and_folded() -> None:
     assert "the same 7 words 39 more times" in inside.split(CLOSE)[0]
 
 
-def test_only_broken_rules_are_shown_with_the_side_that_is_allowed() -> None:
-    """A value above its limit says "at most", one below says "at least"."""
-    reasons = (Reason("loop", "loops", 0.61, 0.15, True), Reason("similarity", "far off", 0.10, 0.40))
+def test_only_broken_rules_are_shown_each_on_its_line() -> None:
+    """A rule and its own words, which hold value and limit; rules that held are not listed."""
+    reasons = (Reason("loop", "loops: 0.61 (want <= 0.15)", 0.61, 0.15, True), Reason("similarity", "far off"))
     text = failure_text(result(verdict=Verdict(Status.FAIL, reasons)), 120)
-    assert re.search(r"loop +0\.61 \(at most 0\.15\)", text)
-    assert re.search(r"similarity +0\.10 \(at least 0\.40\)", text)
+    assert re.search(r"loop +loops: 0\.61 \(want <= 0\.15\)", text)
+    assert re.search(r"similarity +far off", text)
     assert "rep8" not in text
 
 

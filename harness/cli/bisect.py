@@ -1,0 +1,70 @@
+"""``harness bisect CASE``: the first version in an adapter's lineage on which a case fails."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from harness.cases import read_suite
+from harness.cli.project import add_json, project_settings, say, say_json, table, warn
+from harness.errors import UsageError
+from harness.evaluation import Evaluation
+from harness.manifest import Manifest
+from harness.progress import ProgressLine
+from harness.results import Status
+
+__all__ = ["add_parser", "lineage", "run"]
+
+
+def add_parser(subparsers: Any) -> None:
+    """``harness bisect CASE [--adapter NAME] [--json]``."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "bisect", help="the first version in a lineage on which a case fails"
+    )
+    parser.add_argument("case", metavar="CASE", help="id of the case, <folder>/<name>")
+    parser.add_argument("--adapter", metavar="NAME", help="newest version of the lineage; the settings' by default")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """0: it passes on the whole lineage; 1: it fails somewhere; 3: it could not be judged."""
+    settings = project_settings()
+    cases = read_suite(
+        settings.badcases,
+        decoding=settings.decoding,
+        thresholds=settings.thresholds,
+        system=settings.system or None,
+    )
+    case = next((c for c in cases if c.id == args.case), None)
+    if case is None:
+        raise UsageError(f"no case {args.case!r}; pytest badcases --collect-only lists them")
+    line = ProgressLine(warn, settings.engine, every=15)
+    evaluation = Evaluation(settings, on_progress=line)
+    try:
+        names = lineage(evaluation.manifest, args.adapter or settings.adapter)
+        evaluation.plan([(case, name) for name in names])
+        evaluation.start({"kind": "bisect", "command": ["harness", "bisect", args.case]})
+        evaluation.finish()
+        if evaluation.broken is not None:
+            raise evaluation.broken
+        found = {evaluation.results[i].adapter: evaluation.results[i].verdict for i in sorted(evaluation.results)}
+    finally:
+        evaluation.close()
+    first = next((name for name in names if found[name].status is Status.FAIL), None)
+    if args.json:
+        say_json({"case": case.id, "first_failing": first, "verdicts": {n: v.status for n, v in found.items()}})
+    else:
+        rows = [[n, found[n].status.value, "; ".join(r.text for r in found[n].reasons)] for n in names]
+        say(table(("adapter", "verdict", "why"), rows))
+        say(f"{case.id} fails first on {first}" if first else f"{case.id} fails on no version")
+    if any(v.status is Status.ERROR for v in found.values()):
+        return 3
+    return 1 if first else 0
+
+
+def lineage(manifest: Manifest, name: str) -> tuple[str, ...]:
+    """The version and everything that it grew from, oldest first."""
+    found = [manifest.adapter(name)]
+    while found[-1].parent is not None:
+        found.append(manifest.adapter(found[-1].parent))
+    return tuple(a.name for a in reversed(found))

@@ -1,0 +1,52 @@
+"""``harness pairs --failed --out FOLDER``: the pairs that a fix would train on, to look at and edit."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from harness.cli.fix import Terminal
+from harness.cli.project import add_json, project_settings, say, say_json
+from harness.fix import Fix, plan_fix
+from harness.pairs import export_pairs
+from harness.store import Store
+from trainers.recipe import named_recipe
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(subparsers: Any) -> None:
+    """``harness pairs --failed --out FOLDER``."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "pairs", help="write the pairs that a fix would train on; harness fix --pairs FILE takes them back, edited"
+    )
+    parser.add_argument("--failed", action="store_true", required=True, help="of the failing cases of the last run")
+    parser.add_argument("--adapter", metavar="NAME", help="of this version; the last run's by default")
+    parser.add_argument("--run", metavar="ID", help="of this run; the newest finished one by default")
+    parser.add_argument(
+        "--out", metavar="FOLDER", required=True, help="folder for the dataset and its dataset_info.json"
+    )
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the pairs and write them."""
+    settings = project_settings()
+    with Store(settings.database) as store:
+        plan = plan_fix(settings, store, named_recipe(settings.recipe), adapter=args.adapter, run_id=args.run)
+        if plan is None:
+            say("nothing to fix: no case that may be trained on fails")
+            return 0
+        display = Terminal()
+        with display.live():
+            pairs = Fix(plan, settings, store, display).pairs()
+    path = export_pairs(pairs, Path(args.out))
+    origins = Counter(p.origin for p in pairs)
+    if args.json:
+        say_json({"path": str(path), "pairs": len(pairs), "chosen": dict(origins), "cases": len(plan.failures)})
+    else:
+        of = ", ".join(f"{count} {origin}" for origin, count in origins.most_common())
+        say(f"{len(pairs)} pairs of {len(plan.failures)} cases ({of}): {path}")
+    return 0

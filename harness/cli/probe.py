@@ -1,0 +1,64 @@
+"""``harness probe --failed``: would another decoding cure what fails?"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from harness.cli.project import add_json, project_settings, say, say_json, table, warn
+from harness.errors import UsageError
+from harness.evaluation import Evaluation
+from harness.probe import probe
+from harness.progress import ProgressLine
+from harness.results import Status
+from harness.store import Store
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(subparsers: Any) -> None:
+    """``harness probe --failed [--adapter NAME] [--run ID] [--json]``."""
+    parser: argparse.ArgumentParser = subparsers.add_parser("probe", help="which failing cases another decoding cures")
+    parser.add_argument("--failed", action="store_true", required=True, help="the failing cases of the last run")
+    parser.add_argument("--adapter", metavar="NAME", help="of this version; the last run's by default")
+    parser.add_argument("--run", metavar="ID", default="last", help="of this run; the last by default")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """0: told; 1 is never returned, since a probe judges nothing."""
+    settings = project_settings()
+    with Store(settings.database) as store:
+        found = store.run(args.run)
+        adapter = args.adapter or found.adapters[-1]
+        if adapter not in found.adapters:
+            raise UsageError(f"run {found.id} has no adapter {adapter!r}; it has: {', '.join(found.adapters)}")
+        failures = [r for r in store.results(found.id, adapter=adapter) if r.verdict.status is Status.FAIL]
+        if not failures:
+            say("nothing to probe: no case fails")
+            return 0
+        line = ProgressLine(warn, settings.engine, every=15)
+        evaluation = Evaluation(settings, store=store, on_progress=line)
+        try:
+            rows = probe(failures, evaluation)
+        finally:
+            evaluation.close()
+    if args.json:
+        say_json({"run": found.id, "adapter": adapter, "failing": len(failures), "variants": rows})
+        return 0
+    cells = [
+        [
+            r.variant,
+            f"{len(r.cured)}/{len(failures)}",
+            _figure(r.similarity_before),
+            _figure(r.similarity),
+            r.unsupported,
+        ]
+        for r in rows
+    ]
+    say(table(("decoding", "cured", "similarity before", "after", "not possible because"), cells))
+    return 0
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"

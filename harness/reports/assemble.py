@@ -1,0 +1,82 @@
+"""From a recorded run to the value that reports are written from.
+
+Apart from the reports themselves, since they are pure functions of :class:`Report` and know neither store nor manifest.
+Everything comes out of the store, so ``harness report RUN`` writes an old run's reports again at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.engines.base import EngineInfo
+from harness.gate import GateOutcome, GateVerdict
+from harness.manifest import Adapter
+from harness.reports.model import AdapterResults, Check, GateFacts, Report, RunFacts, TrainingFacts
+from harness.results import CaseResult
+from harness.store import Run
+
+__all__ = ["assemble_report"]
+
+
+def assemble_report(
+    run: Run,
+    results: Mapping[str, Sequence[CaseResult]],
+    gate: GateVerdict | None,
+    adapters: Mapping[str, Adapter],
+    earlier: Sequence[str] = (),
+) -> Report:
+    """The report of one run.
+
+    Args:
+        run: the run, as the store has it.
+        results: by adapter, in the order to show; the first is compared with the last.
+        gate: of the adapter that the run is about.
+        adapters: the manifest's entries, for what they say of themselves.
+        earlier: adapters whose results come from an earlier run.
+    """
+    shown = tuple(
+        AdapterResults(name, tuple(found), _adapter_facts(adapters.get(name)), earlier=name in earlier)
+        for name, found in results.items()
+    )
+    return Report(_run_facts(run, shown), shown, _gate_facts(gate), _training_facts(run.facts.get("training")))
+
+
+def _gate_facts(gate: GateVerdict | None) -> GateFacts | None:
+    if gate is None:
+        return None
+    checks = tuple(Check(c.name, c.text, c.passed, c.value, c.limit) for c in gate.checks)
+    passed = {GateOutcome.PASSED: True, GateOutcome.FAILED: False}.get(gate.outcome)
+    return GateFacts(passed, gate.text, checks)
+
+
+def _run_facts(run: Run, adapters: Sequence[AdapterResults]) -> RunFacts:
+    facts = run.facts
+    name, version = facts.get("engine") or ("", "")
+    attempts = [a for shown in adapters for r in shown.results for a in r.attempts]
+    machine = {key: str(facts[key]) for key in ("system", "machine", "cores", "python") if facts.get(key) is not None}
+    return RunFacts(
+        run.id, run.started, run.finished, run.status, " ".join(facts.get("command", ())), run.planned,
+        ", ".join(facts.get("models", ())), EngineInfo(name, version) if name else None, facts.get("seconds"),
+        sum(a.cached for a in attempts), machine, dict(facts.get("versions", {})),
+        {k: v for k, v in facts.get("limits", {}).items() if v is not None},
+    )  # fmt: skip
+
+
+def _adapter_facts(adapter: Adapter | None) -> dict[str, str]:
+    if adapter is None:
+        return {}
+    facts = {
+        "model": adapter.model, "parent": adapter.parent or "", "method": adapter.method,
+        "rank": str(adapter.rank or ""), "digest": adapter.sha256[:12], "recipe": adapter.recipe,
+        "status": adapter.status,
+    }  # fmt: skip
+    return {key: value for key, value in facts.items() if value}
+
+
+def _training_facts(training: Mapping[str, Any] | None) -> TrainingFacts | None:
+    if training is None:
+        return None
+    shown = {k: str(v) for k, v in training.items() if k not in ("adapter", "parent", "losses")}
+    losses = tuple((number, float(loss)) for number, loss in enumerate(training.get("losses", ()), 1))
+    return TrainingFacts(str(training["adapter"]), str(training.get("parent") or ""), shown, losses)
