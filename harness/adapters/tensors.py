@@ -1,0 +1,121 @@
+"""safetensors files without torch: header, values as numpy arrays, and writing.
+
+numpy has no bfloat16, so such a tensor is read as the float32 of the same value. The header is checked as if it were
+hostile: offsets must tile the data exactly, shapes must fit them, names and types must be known.
+Format: https://github.com/huggingface/safetensors (8 bytes header length, JSON header, raw little-endian data).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.errors import AdapterError
+from harness.files import replace_with
+
+__all__ = ["TensorFile", "read_header", "write_tensors"]
+
+_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+_MOST_HEADER = 100_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """One tensor of a file."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    """Byte offset in the file."""
+    end: int
+
+
+class TensorFile:
+    """The tensors of one file, read one at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.tensors = read_header(path)
+
+    def array(self, name: str) -> NDArray[Any]:
+        """The tensor's values: float32, float16 or float64; bfloat16 becomes float32."""
+        info = self.tensors[name]
+        raw = np.fromfile(self.path, _TYPES[info.dtype], offset=info.start, count=math.prod(info.shape))
+        if info.dtype == "BF16":
+            raw = (raw.astype(np.uint32) << 16).view(np.float32)
+        return raw.reshape(info.shape)
+
+
+def read_header(path: Path) -> dict[str, TensorInfo]:
+    """Names, types, shapes and places of the tensors in ``path``.
+
+    Raises:
+        AdapterError: not a whole, well-formed safetensors file.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if size < 8 or not 2 <= length <= min(_MOST_HEADER, size - 8):
+                raise AdapterError(f"{path}: not a safetensors file, or cut off")
+            header = json.loads(file.read(length))
+    except OSError as error:
+        raise AdapterError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise AdapterError(f"{path}: its safetensors header is damaged") from error
+    if not isinstance(header, dict):
+        raise AdapterError(f"{path}: its safetensors header is damaged")
+    header.pop("__metadata__", None)
+    found = {name: _info(path, name, entry, 8 + length) for name, entry in header.items()}
+    end = 8 + length
+    for info in sorted(found.values(), key=lambda i: i.start):
+        if info.start != end:
+            raise AdapterError(f"{path}: its tensors do not lie one after another; the file is damaged")
+        end = info.end
+    if end != size:
+        raise AdapterError(f"{path}: has {size:,} bytes, its header tells of {end:,}; the file is damaged or cut off")
+    return found
+
+
+def _info(path: Path, name: str, entry: Any, base: int) -> TensorInfo:
+    if not isinstance(entry, dict) or entry.get("dtype") not in _TYPES:
+        kind = entry.get("dtype") if isinstance(entry, dict) else entry
+        raise AdapterError(f"{path}: tensor {name!r} has type {kind!r}; known: {', '.join(_TYPES)}")
+    shape: Any = entry.get("shape")
+    offsets: Any = entry.get("data_offsets")
+    whole = [n for n in (shape, offsets) if isinstance(n, list) and all(type(i) is int and i >= 0 for i in n)]
+    if len(whole) != 2 or len(offsets) != 2:
+        raise AdapterError(f"{path}: tensor {name!r} has a damaged header")
+    width = np.dtype(_TYPES[entry["dtype"]]).itemsize
+    if offsets[1] - offsets[0] != math.prod(shape) * width:
+        raise AdapterError(f"{path}: tensor {name!r} has another size than its shape {shape} says")
+    return TensorInfo(entry["dtype"], tuple(shape), base + offsets[0], base + offsets[1])
+
+
+def write_tensors(path: Path, tensors: Mapping[str, NDArray[np.float32]]) -> Path:
+    """Write float32 tensors as one safetensors file, whole or not at all."""
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    offset = 0
+    for name in sorted(tensors):
+        array = tensors[name]
+        if array.dtype != np.float32:
+            raise TypeError(f"{name}: {array.dtype}, not float32")
+        header[name] = {"dtype": "F32", "shape": list(array.shape), "data_offsets": [offset, offset + array.nbytes]}
+        offset += array.nbytes
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            file.write(len(text).to_bytes(8, "little") + text)
+            for name in sorted(tensors):
+                file.write(np.ascontiguousarray(tensors[name], "<f4").tobytes())
+
+    return replace_with(path, write)

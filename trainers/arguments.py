@@ -1,0 +1,161 @@
+"""A request in LLaMA-Factory's words.
+
+Every key is here for a reason that was measured or read in its source (0.9.5): ``tokenized_path`` and ``template:
+empty`` so that it touches no prompt, ``logging_nan_inf_filter: false`` because it hides NaN losses, ``logging_steps:
+1`` because a short run shows nothing otherwise, a validation set by its own file because ``val_size: 1`` crashes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from harness.errors import TrainerError
+from trainers.base import TrainRequest
+from trainers.examples import DataFacts
+
+__all__ = ["DEEPSPEED", "arguments", "steps_of", "to_yaml"]
+
+DEEPSPEED = Path(__file__).parent / "deepspeed"
+_CHECKPOINTS = 8
+
+
+def arguments(request: TrainRequest, data: DataFacts, folder: Path, *, resume: Path | None = None) -> dict[str, Any]:
+    """LLaMA-Factory's configuration for one attempt in ``folder``.
+
+    Raises:
+        TrainerError: a combination that it would silently train otherwise.
+    """
+    recipe, launch = request.recipe, request.launch
+    cuda = bool(launch.devices)
+    found: dict[str, Any] = {
+        "model_name_or_path": str(request.model_path),
+        "stage": request.stage,
+        "do_train": True,
+        "finetuning_type": recipe.tuning,
+        "dataset": "harness",
+        "tokenized_path": str(folder / "dataset"),
+        "template": "empty",
+        "cutoff_len": recipe.cutoff_len,
+        "output_dir": str(folder / "output"),
+        "overwrite_output_dir": False,
+        "per_device_train_batch_size": recipe.batch_size,
+        "gradient_accumulation_steps": recipe.accumulation,
+        "learning_rate": recipe.learning_rate,
+        "num_train_epochs": recipe.epochs,
+        "lr_scheduler_type": recipe.scheduler,
+        "warmup_steps": recipe.warmup,
+        "weight_decay": recipe.weight_decay,
+        "max_grad_norm": recipe.max_grad_norm,
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,
+        "include_num_input_tokens_seen": True,
+        "save_strategy": "steps",
+        "save_steps": recipe.save_steps or max(1, math.ceil(steps_of(request, data.rows) / _CHECKPOINTS)),
+        "save_total_limit": recipe.keep_checkpoints,
+        "seed": recipe.seed,
+        "report_to": recipe.report_to,
+        "disable_gradient_checkpointing": not recipe.gradient_checkpointing,
+        "plot_loss": True,
+        "dataloader_pin_memory": cuda,
+        "ddp_timeout": 1800,
+    }
+    if recipe.max_steps is not None:
+        found["max_steps"] = recipe.max_steps
+    if recipe.precision != "fp32":
+        found["bf16"] = True
+    if not cuda:
+        found["use_cpu"] = True
+    if recipe.resize_vocab:
+        found["resize_vocab"] = True
+    if data.validation is not None:
+        found |= {"eval_strategy": "epoch", "per_device_eval_batch_size": recipe.batch_size}
+    if recipe.deepspeed is not None:
+        found["deepspeed"] = str(DEEPSPEED / f"{recipe.deepspeed}.json")
+    if resume is not None:
+        found["resume_from_checkpoint"] = str(resume)
+    return found | _lora(request) | _preference(request) | _parents(request)
+
+
+def steps_of(request: TrainRequest, rows: int) -> int:
+    """Updates that so many training examples make."""
+    recipe = request.recipe
+    if recipe.max_steps is not None:
+        return recipe.max_steps
+    batches = math.ceil(rows / (recipe.batch_size * request.launch.world_size))
+    return max(1, math.ceil(recipe.epochs * max(1, math.ceil(batches / recipe.accumulation))))
+
+
+def _lora(request: TrainRequest) -> dict[str, Any]:
+    recipe = request.recipe
+    if recipe.tuning != "lora":
+        return {}
+    found: dict[str, Any] = {
+        "lora_rank": recipe.lora_rank,
+        "lora_alpha": recipe.lora_alpha,
+        "lora_dropout": recipe.lora_dropout,
+        "lora_target": ",".join(recipe.lora_targets),
+    }
+    if recipe.additional_targets:
+        found["additional_target"] = ",".join(recipe.additional_targets)
+    if recipe.quantization is not None:
+        found |= {"quantization_bit": recipe.quantization, "quantization_method": "bnb"}
+    return found
+
+
+def _preference(request: TrainRequest) -> dict[str, Any]:
+    recipe = request.recipe
+    if request.stage == "sft":
+        return {}
+    found: dict[str, Any] = {"pref_beta": recipe.pref_beta, "pref_ftx": recipe.pref_ftx}
+    if request.stage == "dpo":
+        found["pref_loss"] = recipe.pref_loss
+        if recipe.pref_loss == "simpo":
+            found["simpo_gamma"] = recipe.simpo_gamma
+    return found
+
+
+def _parents(request: TrainRequest) -> dict[str, Any]:
+    """Parents, and the reference that a preference stage measures against.
+
+    A new LoRA on top: the parents are merged in memory, and the model without the new LoRA is the reference. A
+    continued one: LLaMA-Factory would take the bare model for the reference, so it is told of the parents once more.
+    """
+    recipe = request.recipe
+    if not request.parents:
+        return {}
+    if any("," in str(p) for p in (*request.parents, request.model_path)):
+        paths = ", ".join(map(str, request.parents))
+        raise TrainerError(f"LLaMA-Factory splits adapter paths at commas; rename: {paths}")
+    if recipe.deepspeed is not None and recipe.deepspeed.startswith("zero3"):
+        raise TrainerError(
+            "ZeRO-3 cannot train on top of a parent adapter: LLaMA-Factory would silently train the parent itself. "
+            "Merge first (harness adapters export NAME --merge DIR) or use deepspeed = 'zero2'"
+        )
+    if recipe.quantization is not None:
+        raise TrainerError(
+            "a quantised model cannot carry a merged parent adapter; "
+            "merge first (harness adapters export NAME --merge DIR) or train without quantization"
+        )
+    chain = ",".join(str(p) for p in request.parents)
+    found: dict[str, Any] = {"adapter_name_or_path": chain, "create_new_adapter": recipe.parent == "new"}
+    if recipe.parent == "continue" and request.stage != "sft" and recipe.pref_loss == "sigmoid":
+        found |= {"ref_model": str(request.model_path), "ref_model_adapters": chain}
+    return found
+
+
+def to_yaml(values: dict[str, Any]) -> str:
+    """Flat YAML that LLaMA-Factory's own command reads too.
+
+    JSON scalars are YAML scalars, but for numbers such as 1e-05, which YAML 1.1 takes for text.
+    """
+    return "".join(f"{key}: {_scalar(value)}\n" for key, value in values.items())
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, float):
+        mantissa, e, exponent = repr(value).partition("e")
+        return mantissa + ("" if "." in mantissa or not e else ".0") + (f"e{int(exponent):+03d}" if e else "")
+    return json.dumps(value, ensure_ascii=False)

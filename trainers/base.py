@@ -1,0 +1,170 @@
+"""The one seam to whatever trains.
+
+One method, so that LLaMA-Factory and the shipped fake are interchangeable and the fix loop knows neither. A trainer
+gets token ids (:mod:`trainers.examples`), never text: the tests' prompt is the training prompt because nobody renders
+it a second time. It writes below ``request.output`` only, into a folder that did not exist before, and either returns
+weights that were checked or raises; there is no half result. Given up: several trainings behind one call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+from harness.errors import SettingsError
+from trainers.examples import Example, PairLike, Renderer, pair_examples
+from trainers.launch import Launch
+from trainers.recipe import Recipe
+
+__all__ = [
+    "Checkpoint",
+    "OnProgress",
+    "Phase",
+    "Stage",
+    "TrainProgress",
+    "TrainRequest",
+    "TrainResult",
+    "Trainer",
+    "open_trainer",
+]
+
+Stage = Literal["sft", "dpo", "kto"]
+Phase = Literal["preparing", "loading", "training", "saving"]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainRequest:
+    """One training."""
+
+    stage: Stage
+    model_path: Path
+    """Folder of the base model: configuration, tokenizer, safetensors."""
+    examples: Iterable[Example]
+    """What to learn from; read once, in order, and never held in memory whole."""
+    recipe: Recipe
+    output: Path
+    """Folder that the training may write into; each attempt gets a folder of its own below it."""
+    parents: tuple[Path, ...] = ()
+    """Adapter folders that are applied to the model first, oldest first. ``recipe.parent`` says whether a new LoRA
+    goes on top of them or the last one is trained further; they are also the reference that DPO and KTO measure
+    against."""
+    resume: bool = False
+    """Go on from the last complete checkpoint of the last attempt in ``output``, if there is one."""
+    launch: Launch = field(default_factory=Launch)
+    """Processes, devices and nodes."""
+
+    @classmethod
+    def from_pairs(
+        cls,
+        *,
+        stage: Stage,
+        model_path: Path,
+        pairs: Sequence[PairLike],
+        renderer: Renderer,
+        recipe: Recipe,
+        output: Path,
+        parents: tuple[Path, ...] = (),
+        resume: bool = False,
+    ) -> TrainRequest:
+        """A request whose examples are ``pairs``, rendered with the model's own chat template."""
+        return cls(
+            stage, model_path, pair_examples(pairs, renderer), recipe, output, parents, resume,
+            Launch.on_gpus(recipe.gpus, deepspeed=recipe.deepspeed),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class TrainProgress:
+    """Where a training is."""
+
+    phase: Phase
+    step: int = 0
+    total_steps: int = 0
+    """0 while it is not known."""
+    loss: float | None = None
+    margin: float | None = None
+    """Mean reward of chosen minus rejected answers in this step (nats, times beta)."""
+    accuracy: float | None = None
+    """Share of pairs whose chosen answer has the higher reward."""
+    tokens_per_second: float | None = None
+    elapsed: float = 0.0
+    """Seconds since the training was asked for."""
+    remaining: float | None = None
+    """Seconds that the remaining steps will take at the speed so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Weights as they were at one step; loadable like any adapter folder."""
+
+    step: int
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """Weights that were checked, and how they came about."""
+
+    adapter: Path
+    """Folder with adapter_config.json and adapter_model.safetensors, nothing else."""
+    digest: str
+    """sha256 over both files."""
+    steps: int
+    seconds: float
+    """Wall time from the request to the checked weights."""
+    losses: tuple[tuple[int, float], ...]
+    """(step, training loss), oldest first."""
+    margins: tuple[tuple[int, float], ...] = ()
+    """(step, mean reward margin); empty for sft."""
+    accuracies: tuple[tuple[int, float], ...] = ()
+    """(step, reward accuracy); empty for sft and kto."""
+    checkpoints: tuple[Checkpoint, ...] = ()
+    """Oldest first; the last is the adapter itself."""
+    folder: Path | None = None
+    """The attempt's folder: configuration, data, log, progress, checkpoints."""
+    log: Path | None = None
+    examples: int = 0
+    notes: tuple[str, ...] = ()
+    """What a person should know: examples left out, processes used ..."""
+
+    @property
+    def loss(self) -> float | None:
+        """Loss of the last step."""
+        return self.losses[-1][1] if self.losses else None
+
+
+OnProgress = Callable[[TrainProgress], object]
+
+
+@runtime_checkable
+class Trainer(Protocol):
+    """Trains. A ``KeyboardInterrupt`` during :meth:`train` ends every process that it started."""
+
+    def train(self, request: TrainRequest, on_progress: OnProgress) -> TrainResult:
+        """Train and return checked weights.
+
+        Raises:
+            DataError: examples that would be dropped, truncated or taught wrongly; nothing was started.
+            TrainerMissing: the trainer's environment is not installed; nothing was started.
+            TrainerError: it did not end well; the message has the last log lines and the log's path.
+        """
+        ...
+
+
+def open_trainer(name: str, root: Path) -> Trainer:
+    """The trainer of that name for the project at ``root``.
+
+    Raises:
+        SettingsError: an unknown name.
+    """
+    if name == "llamafactory":
+        from trainers.llamafactory import LlamaFactory
+
+        return LlamaFactory(root)
+    if name == "scripted":
+        from trainers.scripted import ScriptedTrainer
+
+        return ScriptedTrainer()
+    raise SettingsError(f"trainer = {name!r}: known are 'llamafactory' and 'scripted'")

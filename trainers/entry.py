@@ -1,0 +1,291 @@
+"""Runs inside the trainer's environment: data to disk, LLaMA-Factory's own ``run_exp``, progress to a file.
+
+``python entry.py JOB.json`` trains (one process, or one worker of ``torch.distributed.run``); ``python entry.py
+JOB.json prepare`` only builds the dataset, once, before several nodes start. This file imports nothing of the harness:
+the two environments share no package. Invariants: no worker outlives the process that asked for the training
+(LLaMA-Factory's own launcher leaves them running), the dataset holds exactly the ids that were asked for, and every
+step leaves one line in ``progress.jsonl``, so that nobody has to read a console. Given up: LLaMA-Factory's own data
+loading (it cuts the ends of prompts, drops records and renders another prompt than the tests, all silently).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+import importlib.machinery
+import json
+import math
+import os
+import signal
+import sys
+import threading
+import time
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+IGNORED = -100
+"""Label of a token that is not trained on (torch's cross-entropy default)."""
+_PR_SET_PDEATHSIG = 1
+
+
+def main(argv: list[str]) -> int:
+    """Run the job of ``argv[0]``; 0 when LLaMA-Factory returned by itself."""
+    job: dict[str, Any] = json.loads(Path(argv[0]).read_text("utf-8"))
+    _end_with(job.get("owner"))
+    report = Report(Path(job["progress"]))
+    report.write(phase="loading", what="dataset")
+    _stub_torchaudio()
+    try:
+        if _rank() == 0:
+            prepare(job)
+        else:
+            _await(Path(job["dataset"]) / "dataset_dict.json", Path(job["dataset"]).with_suffix(".failed"))
+        if argv[1:] == ["prepare"]:
+            return 0
+        report.write(phase="loading", what="model")
+        return train(job, report)
+    except BaseException as error:
+        report.write(phase="failed", reason=_reason(error), message=f"{type(error).__name__}: {error}"[:2000])
+        raise
+
+
+def train(job: dict[str, Any], report: Report) -> int:
+    """Hand the job's arguments to LLaMA-Factory with our progress callback."""
+    import torch
+
+    if "threads" in job:
+        torch.set_num_threads(int(job["threads"]))
+    # Resuming several CPU processes: the optimiser's state is tagged "cpu:0", a place that torch cannot restore.
+    torch.serialization.register_package(
+        5, lambda _storage: None, lambda storage, place: storage if place.startswith("cpu:") else None
+    )
+    from llamafactory.train.tuner import run_exp
+
+    if job.get("cache_reference"):
+        _cache_reference()
+    run_exp(args=dict(job["arguments"]), callbacks=[_callback(report, job)])
+    return 0
+
+
+class Report:
+    """Appends one JSON object a line to the progress file; only rank 0 writes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._began = time.time()
+
+    def write(self, **values: Any) -> None:
+        """Add a line; times are seconds since the epoch and since this process began."""
+        if _rank() and values.get("phase") != "failed":
+            return
+        values |= {"time": time.time(), "elapsed": round(time.time() - self._began, 3), "rank": _rank()}
+        line = json.dumps(values, default=str) + "\n"
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(line)
+
+
+def _callback(report: Report, job: dict[str, Any]) -> Any:
+    from transformers import TrainerCallback
+
+    lengths = int(job.get("tokens", 0)), int(job.get("rows", 1))
+
+    class Progress(TrainerCallback):  # type: ignore[misc]
+        """Loss, margin and accuracy of every step; stops at the first number that is not finite."""
+
+        def __init__(self) -> None:
+            self.began = 0.0
+            self.first = 0
+
+        def on_train_begin(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+            self.began, self.first = time.time(), state.global_step
+            report.write(phase="training", step=state.global_step, total_steps=state.max_steps)
+
+        def on_log(self, args: Any, state: Any, _control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+            logs = logs or {}
+            values = {name.replace("rewards/", ""): _number(value) for name, value in logs.items()}
+            done, seconds = state.global_step - self.first, time.time() - self.began
+            if done:
+                values["remaining"] = round(seconds / done * (state.max_steps - state.global_step), 1)
+                # Mean length times rows seen: exact over an epoch, and free.
+                seen = done * args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+                values["tokens_per_second"] = round(seen * lengths[0] / max(1, lengths[1]) / max(seconds, 1e-9), 1)
+            report.write(phase="training", **({"step": state.global_step, "total_steps": state.max_steps} | values))
+            for name in ("loss", "grad_norm", "eval_loss"):
+                value = values.get(name)
+                if value is not None and not math.isfinite(float(value)):
+                    raise FloatingPointError(f"{name} = {value} at step {state.global_step}")
+
+        def on_save(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+            report.write(phase="training", step=state.global_step, total_steps=state.max_steps, saved=True)
+
+        def on_train_end(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+            report.write(phase="saving", step=state.global_step, total_steps=state.max_steps)
+
+    return Progress()
+
+
+def prepare(job: dict[str, Any]) -> None:
+    """Build LLaMA-Factory's tokenised dataset from ``examples.jsonl`` (and ``validation.jsonl``), once."""
+    target = Path(job["dataset"])
+    if (target / "dataset_dict.json").exists():
+        return
+    failed = target.with_suffix(".failed")
+    failed.unlink(missing_ok=True)
+    try:
+        from datasets import Dataset, DatasetDict, disable_progress_bars
+
+        disable_progress_bars()
+        splits = {"train": job["examples"], "validation": job.get("validation")}
+        cache = str(target.with_suffix(".cache"))
+        DatasetDict(
+            {
+                name: Dataset.from_generator(_rows, gen_kwargs={"path": path}, cache_dir=cache, keep_in_memory=False)
+                for name, path in splits.items()
+                if path
+            }
+        ).save_to_disk(str(target.with_suffix(".part")))
+        target.with_suffix(".part").rename(target)
+    except BaseException as error:
+        failed.write_text(f"{type(error).__name__}: {error}", "utf-8")
+        raise
+
+
+def _rows(path: str) -> Iterator[dict[str, Any]]:
+    with Path(path).open(encoding="utf-8") as lines:
+        for line in lines:
+            yield columns(json.loads(line))
+
+
+def columns(example: dict[str, Any]) -> dict[str, Any]:
+    """One example in the columns that LLaMA-Factory's collators read, by its keys.
+
+    ``prompt, chosen, rejected``: DPO; ``prompt, answer, kl, label``: KTO (``kl``: another example's answer, which
+    estimates the divergence); ``ids, spans``: SFT, with the half-open spans that are trained on.
+    """
+    row: dict[str, Any] = {"images": None, "videos": None, "audios": None}
+    if "chosen" in example:
+        for side in ("chosen", "rejected"):
+            row |= _sequence(f"{side}_", example["prompt"] + example[side], [(len(example["prompt"]), None)])
+    elif "label" in example:
+        row |= _sequence("", example["prompt"] + example["answer"], [(len(example["prompt"]), None)])
+        row |= _sequence("kl_", example["prompt"] + example["kl"], [(len(example["prompt"]), None)])
+        row["kto_tags"] = example["label"]
+    else:
+        row |= _sequence("", example["ids"], example["spans"])
+    return row
+
+
+def _sequence(prefix: str, ids: list[int], spans: list[Any]) -> dict[str, list[int]]:
+    labels = [IGNORED] * len(ids)
+    for start, end in spans:
+        labels[start:end] = ids[start:end]
+    return {f"{prefix}input_ids": ids, f"{prefix}attention_mask": [1] * len(ids), f"{prefix}labels": labels}
+
+
+def _cache_reference() -> None:
+    """Remember the reference's log-probability of every row.
+
+    LLaMA-Factory computes it again in every epoch although the reference never changes. One process only: ranks must
+    agree on who runs a forward pass, or collectives hang.
+    """
+    import torch
+    from llamafactory.train.dpo.trainer import CustomDPOTrainer
+
+    known: dict[bytes, float] = {}
+    compute = CustomDPOTrainer.compute_reference_log_probs
+
+    def cached(self: Any, model: Any, batch: dict[str, Any]) -> tuple[Any, Any]:
+        if not self.finetuning_args.use_ref_model or self.args.world_size > 1:
+            return compute(self, model, batch)  # type: ignore[no-any-return]
+        keys = [
+            bytes(ids[mask.bool()].cpu().numpy().tobytes() + labels[mask.bool()].cpu().numpy().tobytes())
+            for ids, mask, labels in zip(batch["input_ids"], batch["attention_mask"], batch["labels"], strict=True)
+        ]
+        if not all(key in known for key in keys):
+            chosen, rejected = compute(self, model, batch)
+            known.update(zip(keys, torch.cat([chosen, rejected]).float().tolist(), strict=True))
+        values = torch.tensor([known[key] for key in keys], device=self.accelerator.device)
+        return values[: len(keys) // 2], values[len(keys) // 2 :]
+
+    CustomDPOTrainer.compute_reference_log_probs = cached
+
+
+def _stub_torchaudio() -> None:
+    """Put an empty module in the place of torchaudio where it is absent or cannot load; text needs none of it."""
+    with contextlib.suppress(Exception):
+        importlib.import_module("torchaudio")
+        return
+    stub = types.ModuleType("torchaudio")
+    # torch walks over sys.modules and asks for both; a missing attribute must be an AttributeError, as ModuleType does.
+    stub.__file__ = __file__
+    stub.__spec__ = importlib.machinery.ModuleSpec("torchaudio", None)
+    sys.modules["torchaudio"] = stub
+
+
+def _end_with(owner: dict[str, Any] | None) -> None:
+    """Die when the parent dies (at once) and when the process that asked for the training does (within a second)."""
+    parent = os.getppid()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+    if owner is None or owner.get("host") != os.uname().nodename:
+        return
+
+    def watch() -> None:
+        while process_mark(int(owner["pid"])) == owner["mark"]:
+            time.sleep(1.0)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, name="owner-watch", daemon=True).start()
+
+
+def process_mark(pid: int) -> str | None:
+    """What tells a process from a later one of the same number: its start time in clock ticks; None when it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text("utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] == "Z" else fields[19]
+
+
+def _rank() -> int:
+    return int(os.environ.get("RANK", "0"))
+
+
+def _await(done: Path, failed: Path, seconds: float = 1800.0) -> None:
+    until = time.monotonic() + seconds
+    while not done.exists():
+        if failed.exists():
+            raise RuntimeError(f"the dataset could not be built: {failed.read_text('utf-8')}")
+        if time.monotonic() > until:
+            raise TimeoutError(f"waited {seconds:.0f} s for {done}")
+        time.sleep(0.2)
+
+
+def _number(value: Any) -> Any:
+    """A logged value as a float where it is one; transformers 5 logs some as strings."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return value
+
+
+def _reason(error: BaseException) -> str:
+    text = f"{type(error).__name__}: {error}".lower()
+    if isinstance(error, FloatingPointError):
+        return "not finite"
+    if isinstance(error, MemoryError) or "out of memory" in text or "not enough memory" in text:
+        return "out of memory"
+    if isinstance(error, KeyboardInterrupt | SystemExit):
+        return "interrupted"
+    return "error"
+
+
+if __name__ == "__main__":
+    # This file's folder has a module that is called llamafactory too.
+    sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != Path(__file__).resolve().parent]
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,142 @@
+"""Which processes train: how many, on which devices, over which nodes.
+
+One process is started directly; more of them, and everything with DeepSpeed, through ``torch.distributed.run``, never
+through LLaMA-Factory's own command line (a kill leaves its workers training, it splits paths at spaces and takes
+``torchrun`` from PATH). LLaMA-Factory's Ray support is not offered: 0.9.5 reserves ten CPUs and a GPU for every GPU of
+the whole cluster and waits for ever.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import SettingsError
+
+__all__ = ["Launch", "parse_devices", "visible_gpus"]
+
+_RANGE = re.compile(r"(\d+)(?:-(\d+))?")
+_MOST = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Processes of one training."""
+
+    devices: tuple[int, ...] = ()
+    """CUDA devices on this node; empty: the CPU."""
+    cpu_processes: int = 1
+    """Processes when there are no devices."""
+    deepspeed: bool = False
+    nodes: int = 1
+    node_rank: int = 0
+    master_address: str = "127.0.0.1"
+    master_port: int = 0
+    """0: a free one of this machine; must be given for several nodes."""
+
+    def __post_init__(self) -> None:
+        problems = []
+        if not 1 <= self.cpu_processes <= _MOST:
+            problems.append(f"{self.cpu_processes} CPU processes (want 1..{_MOST})")
+        if self.nodes < 1 or not 0 <= self.node_rank < self.nodes:
+            problems.append(f"node rank {self.node_rank} of {self.nodes} nodes (want 0..{max(self.nodes, 1) - 1})")
+        if self.nodes > 1 and not 0 < self.master_port < 65536:
+            problems.append("several nodes need a master port: a random one would differ on every node")
+        if self.nodes > 1 and self.master_address in ("127.0.0.1", "localhost", ""):
+            problems.append("several nodes need the first node's address, which localhost is not")
+        if problems:
+            raise SettingsError("launch: " + "; ".join(problems))
+
+    @classmethod
+    def on_gpus(cls, gpus: str, *, deepspeed: str | None = None, available: tuple[int, ...] | None = None) -> Launch:
+        """Devices by number or list; without any, the first GPU, or the CPU where there is none.
+
+        Raises:
+            SettingsError: not a number or list, or a device that does not exist.
+        """
+        found = visible_gpus() if available is None else available
+        devices = parse_devices(gpus, found) if gpus.strip() else found[:1]
+        return cls(devices, deepspeed=deepspeed is not None)
+
+    @property
+    def processes(self) -> int:
+        """On this node."""
+        return len(self.devices) or self.cpu_processes
+
+    @property
+    def world_size(self) -> int:
+        """On all nodes."""
+        return self.processes * self.nodes
+
+    @property
+    def torchrun(self) -> bool:
+        """Whether ``torch.distributed.run`` is needed."""
+        return self.world_size > 1 or self.deepspeed
+
+    def command(self, python: Path, entry: Path, job: Path) -> list[str]:
+        """The words that start the training on this node; never a shell line."""
+        if not self.torchrun:
+            return [str(python), str(entry), str(job)]
+        return [
+            str(python), "-m", "torch.distributed.run", "--nnodes", str(self.nodes), "--node_rank", str(self.node_rank),
+            "--nproc_per_node", str(self.processes), "--master_addr", self.master_address,
+            "--master_port", str(self.master_port or free_port()), str(entry), str(job),
+        ]  # fmt: skip
+
+
+def parse_devices(text: str, available: tuple[int, ...]) -> tuple[int, ...]:
+    """``"8"``: the first eight devices; ``"0-3,6"`` or ``"2,"``: these.
+
+    Raises:
+        SettingsError: another form, a device twice, or one that is not there.
+    """
+    text = text.strip()
+    have = f"this machine has {', '.join(map(str, available)) or 'none'}"
+    if text.isdigit():
+        count = int(text)
+        if not 1 <= count <= len(available):
+            raise SettingsError(f"gpus = {text!r}: asks for {count} GPUs; {have}")
+        return available[:count]
+    wanted: list[int] = []
+    for part in [p.strip() for p in text.split(",") if p.strip()] or [text]:
+        match = _RANGE.fullmatch(part)
+        if match is None or len(part) > 9:
+            raise SettingsError(
+                f"gpus = {text!r}: {part!r} is no device; write a number, or a list such as 0-7 or 0,2,5"
+            )
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first or last - first >= _MOST:
+            raise SettingsError(f"gpus = {text!r}: {part!r} is no range")
+        wanted += range(first, last + 1)
+    twice = sorted({d for d in wanted if wanted.count(d) > 1})
+    if twice:
+        raise SettingsError(f"gpus = {text!r}: device {twice[0]} is named twice")
+    missing = [d for d in wanted if d not in available]
+    if missing:
+        raise SettingsError(f"gpus = {text!r}: there is no device {', '.join(map(str, missing))}; {have}")
+    return tuple(wanted)
+
+
+def visible_gpus() -> tuple[int, ...]:
+    """Numbers of the NVIDIA GPUs that a child process may use.
+
+    From CUDA_VISIBLE_DEVICES where it is a list of numbers, else from the driver's own listing; no torch needed.
+    """
+    there = sorted(int(p.name) for p in Path("/proc/driver/nvidia/gpus_by_minor").glob("*") if p.name.isdigit())
+    if not there:
+        there = sorted(int(m[1]) for p in Path("/dev").glob("nvidia*") if (m := re.fullmatch(r"nvidia(\d+)", p.name)))
+    said = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if said is None:
+        return tuple(there)
+    listed = [int(p) for p in said.split(",") if p.strip().isdigit()]
+    return tuple(d for d in listed if d in there)
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,314 @@
+"""Training through LLaMA-Factory, in its own environment.
+
+    check -> data on disk -> job -> processes -> watch -> judge -> weights
+
+An attempt has a fresh folder (LLaMA-Factory resumes by itself in an old one). It succeeded when its processes ended
+with 0, the trainer's own state says that every step was made, and the weights are whole, finite and not zero; an
+adapter file alone proves nothing. Everything that can be refused is refused before a process starts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from harness.adapters.folder import FILES, check, publish
+from harness.errors import AdapterError, SettingsError, TrainerError, TrainerMissing
+from harness.files import write_text
+from trainers.arguments import arguments, steps_of, to_yaml
+from trainers.base import Checkpoint, OnProgress, TrainProgress, TrainRequest, TrainResult
+from trainers.examples import DataFacts, write_examples
+from trainers.process import last_lines, owner, run_logged
+
+__all__ = ["LlamaFactory", "trainer_python"]
+
+_ENTRY = Path(__file__).with_name("entry.py")
+_POLL = 0.25
+_SPARE = 512 * 2**20
+"""Bytes that must stay free on the disk."""
+_PROGRESS = "progress.jsonl"
+
+
+def trainer_python(root: Path) -> Path:
+    """The Python of the trainer's environment: HARNESS_TRAINER_PYTHON, else ``.venv-trainer`` beside the project.
+
+    Raises:
+        TrainerMissing: there is none.
+    """
+    said = os.environ.get("HARNESS_TRAINER_PYTHON")
+    path = Path(said).expanduser() if said else root / ".venv-trainer" / "bin" / "python"
+    if not path.is_file():
+        where = "HARNESS_TRAINER_PYTHON names" if said else "the trainer's environment is missing:"
+        raise TrainerMissing(f"{where} {path}, which is not there; run: harness setup")
+    # Not resolved: a virtual environment's python is a link, and what it links to knows nothing of the environment.
+    return path.absolute()
+
+
+class LlamaFactory:
+    """The trainer of the name ``llamafactory``."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def train(self, request: TrainRequest, on_progress: OnProgress) -> TrainResult:
+        """See :meth:`trainers.base.Trainer.train`."""
+        began = time.monotonic()
+        python = trainer_python(self._root)
+        check_request(request)
+        on_progress(TrainProgress("preparing"))
+        resume = last_checkpoint(request.output) if request.resume else None
+        folder = _attempt(request.output)
+        data = write_examples(request.examples, folder, request.recipe)
+        on_progress(TrainProgress("preparing", total_steps=steps_of(request, data.rows)))
+        _check_disk(request, data, folder)
+        job = write_job(request, data, folder, resume=resume)
+        watch = _Watch(folder / _PROGRESS, on_progress, began)
+        log = folder / "train.log"
+        command = request.launch.command(python, _ENTRY, job)
+        code = run_logged(command, log, environment(request, python), every=_POLL, tick=watch.tick)
+        watch.tick()
+        _judge(code, folder, watch, request)
+        return _result(data, folder, watch, time.monotonic() - began)
+
+
+def check_request(request: TrainRequest) -> None:
+    """Refuse what cannot end well.
+
+    Raises:
+        SettingsError: recipe and stage do not go together.
+        TrainerError: no model there.
+        AdapterError: a parent is damaged.
+    """
+    problems = request.recipe.problems_for(request.stage, parents=len(request.parents))
+    if problems:
+        raise SettingsError(f"recipe {request.recipe.name!r}: " + "; ".join(problems))
+    if not (request.model_path / "config.json").is_file():
+        raise TrainerError(f"{request.model_path}: no model there (config.json is missing)")
+    for parent in request.parents:
+        check(parent)
+
+
+def write_job(request: TrainRequest, data: DataFacts, folder: Path, *, resume: Path | None = None) -> Path:
+    """Write what :mod:`trainers.entry` reads, and the same configuration as YAML for people."""
+    settings = arguments(request, data, folder, resume=resume)
+    write_text(folder / "train.yaml", to_yaml(settings))
+    write_text(folder / "recipe.json", json.dumps(request.recipe.to_mapping(), indent=2) + "\n")
+    job = {
+        "arguments": settings, "dataset": str(folder / "dataset"), "examples": str(data.train),
+        "validation": str(data.validation) if data.validation else None, "progress": str(folder / _PROGRESS),
+        "cache_reference": request.recipe.cache_reference, "threads": threads(request), "rows": data.rows,
+        "tokens": data.tokens, "owner": owner(),
+    }  # fmt: skip
+    return write_text(folder / "job.json", json.dumps(job, indent=2) + "\n")
+
+
+def threads(request: TrainRequest) -> int:
+    """CPU threads of each process."""
+    cores = len(os.sched_getaffinity(0))
+    return request.recipe.threads or max(1, cores // request.launch.processes)
+
+
+def environment(request: TrainRequest, python: Path) -> dict[str, str]:
+    """Variables of the training's processes: this process's, what the launch needs, the recipe's own over all."""
+    base = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "VLLM_", "PYTHON", "TORCHELASTIC_"))}
+    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "USE_RAY", "USE_MCA", "USE_V1"):
+        base.pop(name, None)
+    made = {
+        "PATH": f"{python.parent}{os.pathsep}{base.get('PATH', os.defpath)}",  # DeepSpeed looks for ninja there
+        "OMP_NUM_THREADS": str(threads(request)),
+        "CUDA_VISIBLE_DEVICES": ",".join(map(str, request.launch.devices)),
+        "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false",
+        "DISABLE_VERSION_CHECK": "1", "PYTHONUNBUFFERED": "1", "PYTHONNOUSERSITE": "1", "MPLBACKEND": "Agg",
+    }  # fmt: skip
+    if not request.launch.devices:
+        made["DS_ACCELERATOR"] = "cpu"
+        # Logits of several hundred MB come and go every step; giving them back to the kernel costs a quarter of the
+        # time.
+        made |= {"MALLOC_MMAP_THRESHOLD_": str(2**33), "MALLOC_TRIM_THRESHOLD_": str(2**34)}
+    return base | made | dict(request.recipe.environment)
+
+
+def last_checkpoint(output: Path) -> Path | None:
+    """The newest complete checkpoint of any attempt below ``output``; trainer_state.json is what is written last."""
+    found = [
+        (attempt, int(path.name.rpartition("-")[2]), path)
+        for attempt, folder in enumerate(_attempts(output))
+        for path in (folder / "output").glob("checkpoint-*")
+        if path.name.rpartition("-")[2].isdigit() and _complete(path)
+    ]
+    return max(found)[2] if found else None
+
+
+def _complete(checkpoint: Path) -> bool:
+    state = _state(checkpoint)
+    files = [*FILES, "trainer_state.json"]
+    incomplete = checkpoint / "checkpoint-is-incomplete.txt"
+    return state is not None and all((checkpoint / n).is_file() for n in files) and not incomplete.exists()
+
+
+def _attempts(output: Path) -> list[Path]:
+    found = [p for p in output.glob("attempt-*") if p.name.removeprefix("attempt-").isdigit()]
+    return sorted(found, key=lambda p: int(p.name.removeprefix("attempt-")))
+
+
+def _attempt(output: Path) -> Path:
+    """A folder that nobody else has: making it is the claim."""
+    number = len(_attempts(output)) + 1
+    while True:
+        folder = output / f"attempt-{number}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+            continue
+        except OSError as error:
+            raise TrainerError(f"cannot make {folder}: {error.strerror or error}") from error
+        return folder.absolute()
+
+
+def _check_disk(request: TrainRequest, data: DataFacts, folder: Path) -> None:
+    weights = sum(p.stat().st_size for p in request.model_path.glob("*.safetensors"))
+    # Arrow copy of the data with masks and labels; per checkpoint weights and two moments in fp32: for a LoRA a few
+    # percent.
+    share = 6.0 if request.recipe.tuning == "full" else 0.05 * request.recipe.lora_rank / 8
+    checkpoints = request.recipe.keep_checkpoints + 1
+    needed = int(3 * data.train.stat().st_size + weights * share * checkpoints) + _SPARE
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise TrainerError(
+            f"{folder}: {free / 2**30:.1f} GiB free, this training needs about {needed / 2**30:.1f} GiB; "
+            "free space, or set keep_checkpoints = 1"
+        )
+
+
+class _Watch:
+    """Reads the progress file as it grows."""
+
+    def __init__(self, path: Path, on_progress: OnProgress, began: float) -> None:
+        self._path = path
+        self._on_progress = on_progress
+        self._began = began
+        self._read = 0
+        self._last = TrainProgress("loading")
+        self.failure: dict[str, Any] | None = None
+        self.series: dict[str, list[tuple[int, float]]] = {"loss": [], "margins": [], "accuracies": []}
+
+    def tick(self) -> None:
+        """Take in new lines; tell the caller what they say."""
+        with suppress(FileNotFoundError), self._path.open("rb") as file:
+            file.seek(self._read)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                self._read += len(line)
+                self._take(json.loads(line))
+        self._on_progress(self._now())
+
+    def _take(self, row: dict[str, Any]) -> None:
+        if row["phase"] == "failed":
+            # Ranks that die because another one failed say so later.
+            self.failure = self.failure or row
+            return
+        step = int(row.get("step", 0))
+        for name, values in self.series.items():
+            if isinstance(row.get(name), float):
+                values.append((step, row[name]))
+        last = self._last
+        self._last = TrainProgress(
+            row["phase"], step, int(row.get("total_steps", 0)), row.get("loss", last.loss),
+            row.get("margins", last.margin), row.get("accuracies", last.accuracy),
+            row.get("tokens_per_second", last.tokens_per_second), 0.0, row.get("remaining", last.remaining),
+        )  # fmt: skip
+
+    def _now(self) -> TrainProgress:
+        last = self._last
+        return TrainProgress(
+            last.phase, last.step, last.total_steps, last.loss, last.margin, last.accuracy, last.tokens_per_second,
+            time.monotonic() - self._began, last.remaining,
+        )  # fmt: skip
+
+
+def _state(folder: Path) -> dict[str, Any] | None:
+    try:
+        state = json.loads((folder / "trainer_state.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return state if isinstance(state, dict) else None
+
+
+def _judge(code: int, folder: Path, watch: _Watch, request: TrainRequest) -> None:
+    log = folder / "train.log"
+    if code == 0 and watch.failure is None:
+        state = _state(folder / "output")
+        if state is None:
+            raise TrainerError(f"the training ended without a word about its state; log: {log}")
+        steps, wanted = int(state.get("global_step", 0)), int(state.get("max_steps", 0))
+        if steps < max(1, wanted):
+            raise TrainerError(f"the training stopped at step {steps} of {wanted}; log: {log}")
+        return
+    failure = watch.failure or {}
+    lines = last_lines(log)
+    text = str(failure.get("message") or (lines[-1] if lines else "it said nothing"))
+    reason = str(failure.get("reason") or ("out of memory" if _killed(code, lines) else "error"))
+    shown = "".join(f"\n    {line}" for line in lines[-6:])
+    raise TrainerError(f"{_what(reason, text, code, request)}; log: {log}{shown}")
+
+
+def _killed(code: int, lines: list[str]) -> bool:
+    return code in (-signal.SIGKILL, 128 + signal.SIGKILL) or any("exitcode  : -9" in line for line in lines)
+
+
+def _what(reason: str, text: str, code: int, request: TrainRequest) -> str:
+    recipe = request.recipe
+    if reason == "out of memory":
+        smaller = f"batch_size = {max(1, recipe.batch_size // 2)}, accumulation = {recipe.accumulation * 2}"
+        if recipe.batch_size == 1:
+            smaller = f"cutoff_len = {recipe.cutoff_len // 2}"
+        more = "" if recipe.gradient_checkpointing else ", gradient_checkpointing = true"
+        if request.launch.devices and recipe.deepspeed is None:
+            more += ', deepspeed = "zero2"'
+        return f"the training ran out of memory (batch_size = {recipe.batch_size}); try {smaller}{more}"
+    if reason == "not finite":
+        return f"the training diverged: {text}; try learning_rate = {recipe.learning_rate / 5:g}"
+    return f"the training failed (exit code {code}): {text}"
+
+
+def _result(data: DataFacts, folder: Path, watch: _Watch, seconds: float) -> TrainResult:
+    output = folder / "output"
+    try:
+        facts = publish(output, folder / "adapter")
+    except AdapterError as error:
+        raise TrainerError(f"the training left no usable weights: {error}; log: {folder / 'train.log'}") from error
+    steps = int((_state(output) or {})["global_step"])
+    return TrainResult(
+        adapter=folder / "adapter",
+        digest=facts.digest,
+        steps=steps,
+        seconds=seconds,
+        losses=tuple(watch.series["loss"]),
+        margins=tuple(watch.series["margins"]),
+        accuracies=tuple(watch.series["accuracies"]),
+        checkpoints=(*_earlier(output, folder / "checkpoints", steps), Checkpoint(steps, folder / "adapter")),
+        folder=folder,
+        log=folder / "train.log",
+        examples=data.rows,
+        notes=data.notes,
+    )
+
+
+def _earlier(output: Path, destination: Path, last: int) -> list[Checkpoint]:
+    """Publish every complete checkpoint before the last step, oldest first; one that is not usable is left out."""
+    found = []
+    for path in output.glob("checkpoint-*"):
+        step = path.name.rpartition("-")[2]
+        if step.isdigit() and int(step) < last and _complete(path):
+            with suppress(AdapterError):
+                publish(path, destination / f"step-{step}")
+                found.append(Checkpoint(int(step), destination / f"step-{step}"))
+    return sorted(found, key=lambda c: c.step)

@@ -1,0 +1,246 @@
+"""How to train, as one frozen value; checked whole before anything starts, every problem in one message.
+
+A recipe is a TOML file: one of those shipped in ``trainers/recipes`` (by name) or a project's own (by path). It holds
+what is about learning and hardware; what is about one training (data, model, parents, folder) is in
+:class:`~trainers.base.TrainRequest`. Fields have this project's names, one meaning each, and are translated to
+LLaMA-Factory's in :mod:`trainers.arguments`. Given up: passing LLaMA-Factory's own keys through; half of them are
+silently ignored in some combination (refused below where known), and none could be checked.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.errors import SettingsError
+
+__all__ = ["Recipe", "named_recipe", "recipe_names"]
+
+_FOLDER = Path(__file__).parent / "recipes"
+_CHOICES: dict[str, tuple[object, ...]] = {
+    "tuning": ("lora", "full"),
+    "quantization": (None, 4, 8),
+    "scheduler": ("cosine", "linear", "constant", "constant_with_warmup"),
+    "pref_loss": ("sigmoid", "orpo", "simpo"),
+    "precision": ("auto", "bf16", "fp32"),
+    "deepspeed": (None, "zero2", "zero3", "zero2-offload", "zero3-offload"),
+    "parent": ("new", "continue"),
+    "over_long": ("error", "drop"),
+    "report_to": ("none", "tensorboard", "wandb"),
+}
+# name: (type, least, most); the bounds are what makes sense, not what torch would take.
+_NUMBERS: dict[str, tuple[type, float, float]] = {
+    "lora_rank": (int, 1, 1024), "lora_alpha": (float, 1e-3, 8192), "lora_dropout": (float, 0, 0.9),
+    "learning_rate": (float, 0, 1), "epochs": (float, 1e-3, 1000), "warmup": (float, 0, 0.9),
+    "weight_decay": (float, 0, 1), "max_grad_norm": (float, 0, 1e6), "cutoff_len": (int, 8, 2**20),
+    "val_size": (float, 0, 0.9), "batch_size": (int, 1, 4096), "accumulation": (int, 1, 4096),
+    "pref_beta": (float, 1e-4, 100), "pref_ftx": (float, 0, 100), "simpo_gamma": (float, 0, 100),
+    "seed": (int, 0, 2**32 - 1), "keep_checkpoints": (int, 1, 1000),
+}  # fmt: skip
+_OPTIONAL_NUMBERS: dict[str, tuple[type, float, float]] = {
+    "max_steps": (int, 1, 10**9), "max_samples": (int, 1, 10**9), "save_steps": (int, 1, 10**9),
+    "threads": (int, 1, 1024),
+}  # fmt: skip
+_MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
+_FORBIDDEN_LOSSES = ("hinge", "ipo", "kto_pair")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Hyperparameters of one training. The defaults are LLaMA-Factory's where nothing better is known."""
+
+    name: str = "custom"
+    tuning: Literal["lora", "full"] = "lora"
+    lora_rank: int = 8
+    lora_alpha: float = 16
+    """The update is scaled by ``lora_alpha / lora_rank``."""
+    lora_dropout: float = 0.0
+    """sft only; preference stages turn dropout off."""
+    lora_targets: tuple[str, ...] = ("all",)
+    """Names of the linear layers that get a LoRA; ``all`` is every one but the output layer."""
+    additional_targets: tuple[str, ...] = ()
+    """Modules trained in full and saved with the adapter (needed after a vocabulary resize; vLLM refuses such
+    adapters)."""
+    resize_vocab: bool = False
+    quantization: Literal[4, 8] | None = None
+    """Bits of the frozen model's weights (QLoRA; needs bitsandbytes and a GPU)."""
+    learning_rate: float = 1e-4
+    epochs: float = 1.0
+    max_steps: int | None = None
+    """Ends before ``epochs`` when given."""
+    scheduler: str = "cosine"
+    warmup: float = 0.1
+    """Share of the steps over which the learning rate rises."""
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    cutoff_len: int = 4096
+    """Most tokens of prompt and answer together. Nothing is ever cut: see ``over_long``."""
+    over_long: Literal["error", "drop"] = "error"
+    """What becomes of an example over ``cutoff_len``: refuse to train, or leave it out and say so."""
+    val_size: float = 0.0
+    """Share of the prompts that is held back and evaluated; never a prompt on both sides."""
+    max_samples: int | None = None
+    """Train on the first so many examples."""
+    batch_size: int = 1
+    """Examples (pairs) a device and step."""
+    accumulation: int = 1
+    """Batches whose gradients are added before an update."""
+    pref_beta: float = 0.1
+    """DPO and KTO: strength of the pull towards the reference."""
+    pref_loss: Literal["sigmoid", "orpo", "simpo"] = "sigmoid"
+    pref_ftx: float = 0.0
+    """Weight of the chosen answers' mean negative log-likelihood beside the preference loss."""
+    simpo_gamma: float = 0.5
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """Of activations; trained weights are always kept in fp32."""
+    gradient_checkpointing: bool = True
+    """Compute activations twice to hold fewer of them; slower, and needless for a small model."""
+    cache_reference: bool = True
+    """Remember the reference's log-probabilities from the first epoch on (one process only)."""
+    deepspeed: str | None = None
+    gpus: str = ""
+    """A number or a list such as ``0-7`` or ``0,2,5``; empty: one GPU, or the CPU where there is none."""
+    threads: int | None = None
+    """CPU threads a process; None: the cores divided among the processes."""
+    parent: Literal["new", "continue"] = "new"
+    """On a parent adapter: put a new LoRA on top (parent frozen, the exact reference), or train the parent's own
+    further."""
+    seed: int = 42
+    report_to: str = "none"
+    save_steps: int | None = None
+    """Steps between checkpoints; None: about eight in a training."""
+    keep_checkpoints: int = 8
+    """Older ones are deleted."""
+    environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Variables for the training's processes: NCCL_*, CUDA_*, CUTLASS_* ..."""
+
+    def __post_init__(self) -> None:
+        problems = list(self._problems())
+        if problems:
+            raise SettingsError(f"recipe {self.name!r}: " + "; ".join(problems))
+
+    def problems_for(self, stage: str, *, parents: int = 0) -> list[str]:
+        """What speaks against this recipe for that stage and so many parent adapters, one line each."""
+        found = []
+        if stage == "kto" and self.pref_loss != "sigmoid":
+            found.append(f"pref_loss = {self.pref_loss!r} is for dpo; kto has its own loss")
+        if stage == "sft" and self.pref_ftx:
+            found.append("pref_ftx is for dpo and kto; sft is nothing but that loss")
+        if parents and self.tuning == "full":
+            found.append(
+                "tuning = 'full' cannot start from a LoRA; merge it first: harness adapters export NAME --merge DIR"
+            )
+        return found
+
+    def _problems(self) -> Iterator[str]:
+        yield from self._wrong_values()
+        if self.pref_loss in _FORBIDDEN_LOSSES:
+            yield f"pref_loss = {self.pref_loss!r} would silently train sigmoid DPO (LLaMA-Factory 0.9.5 with trl 0.24)"
+        zero3 = isinstance(self.deepspeed, str) and self.deepspeed.startswith("zero3")
+        if self.quantization is not None:
+            if self.tuning == "full":
+                yield "quantization needs tuning = 'lora'"
+            if zero3 and self.quantization != 4:
+                yield "quantization = 8 does not work with ZeRO-3; use 4, or zero2"
+            if self.resize_vocab:
+                yield "quantization does not go together with resize_vocab"
+        if self.resize_vocab and not self.additional_targets and self.tuning == "lora":
+            yield "resize_vocab needs additional_targets (embedding and output layer): new rows stay random otherwise"
+        if self.additional_targets and self.tuning == "full":
+            yield "additional_targets needs tuning = 'lora'; full tuning trains every module"
+
+    def _wrong_values(self) -> Iterator[str]:
+        for name, allowed in _CHOICES.items():
+            value = getattr(self, name)
+            if name == "pref_loss" and value in _FORBIDDEN_LOSSES:
+                continue
+            if not any(value == a and type(value) is type(a) for a in allowed):
+                yield f"{name} = {value!r} (want one of {', '.join(map(repr, allowed))})"
+        for name, (kind, least, most) in (_NUMBERS | _OPTIONAL_NUMBERS).items():
+            value = getattr(self, name)
+            if value is None and name in _OPTIONAL_NUMBERS:
+                continue
+            number = isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool)
+            if not number or not math.isfinite(value) or not least <= value <= most:
+                want = "a whole number" if kind is int else "a number"
+                yield f"{name} = {value!r} (want {want} {least:g}..{most:g})"
+        if self.learning_rate == 0:
+            yield "learning_rate = 0 would train nothing"
+        for name in ("resize_vocab", "gradient_checkpointing", "cache_reference"):
+            if not isinstance(getattr(self, name), bool):
+                yield f"{name} = {getattr(self, name)!r} (want true or false)"
+        for name, least in (("lora_targets", 1), ("additional_targets", 0)):
+            value = getattr(self, name)
+            words = isinstance(value, tuple) and all(isinstance(v, str) and _MODULE.fullmatch(v) for v in value)
+            if not words or len(value) < least:
+                yield f"{name} = {value!r} (want a list of module names)"
+        for key, value in self.environment.items():
+            if not _VARIABLE.fullmatch(key) or not isinstance(value, str) or "\0" in value:
+                yield f'environment.{key} = {value!r} (want NAME = "text")'
+        if not isinstance(self.gpus, str):
+            yield f'gpus = {self.gpus!r} (want a number or a list such as "0-7")'
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any], base: Recipe | None = None) -> Recipe:
+        """``base`` (or the defaults) with ``values`` over it.
+
+        Raises:
+            SettingsError: an unknown name or a wrong value; all problems in one message.
+        """
+        known = {f.name for f in dataclasses.fields(cls)}
+        given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        for name in ("quantization", "deepspeed", "max_steps", "max_samples", "save_steps", "threads"):
+            # TOML has no null.
+            if given.get(name) in ("none", "off", ""):
+                given[name] = None
+        if isinstance(given.get("gpus"), int) and not isinstance(given["gpus"], bool):
+            given["gpus"] = str(given["gpus"])
+        problems = []
+        for name in sorted(set(given) - known):
+            near = difflib.get_close_matches(name, known, n=1)
+            problems.append(f"unknown field {name!r}" + (f" (did you mean {near[0]!r}?)" if near else ""))
+        start = base or cls()
+        try:
+            made = dataclasses.replace(start, **{k: v for k, v in given.items() if k in known})
+        except SettingsError as error:
+            problems.append(str(error).partition(": ")[2])
+        if problems:
+            raise SettingsError(f"recipe {given.get('name', start.name)!r}: " + "; ".join(problems))
+        return made
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Every field as plain data; what is kept with a training."""
+        data = dataclasses.asdict(self)
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in data.items()}
+
+
+def recipe_names() -> tuple[str, ...]:
+    """Names of the recipes that ship."""
+    return tuple(sorted(p.stem for p in _FOLDER.glob("*.toml")))
+
+
+def named_recipe(name: str, **changes: Any) -> Recipe:
+    """The recipe ``name`` (shipped, or a path that ends in .toml), with every change that is not None over it.
+
+    Raises:
+        SettingsError: no such recipe, not TOML, or wrong fields; all problems in one message.
+    """
+    path = Path(name) if name.endswith(".toml") else _FOLDER / f"{name}.toml"
+    if not name.endswith(".toml") and name not in recipe_names():
+        raise SettingsError(f"no recipe {name!r}; known: {', '.join(recipe_names())}, or the path of a .toml file")
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"recipe {name}: cannot be read: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise SettingsError(f"recipe {name}: not readable as TOML: {error}") from error
+    given = {k: v for k, v in changes.items() if v is not None}
+    return Recipe.from_mapping({"name": path.stem} | values | given)

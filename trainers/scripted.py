@@ -1,0 +1,68 @@
+"""A trainer that trains nothing: a tiny valid adapter at once, or a fault on request. Ships for users' own tests.
+
+It obeys the seam to the letter (reads every example, reports every phase, leaves a folder that
+:func:`harness.adapters.folder.check` accepts), so that a loop tested with it meets the real one's behaviour.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.adapters.folder import CONFIG, WEIGHTS, check
+from harness.adapters.tensors import write_tensors
+from harness.errors import TrainerError
+from harness.files import write_text
+from trainers.base import Checkpoint, OnProgress, TrainProgress, TrainRequest, TrainResult
+from trainers.examples import write_examples
+
+__all__ = ["ScriptedTrainer"]
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptedTrainer:
+    """Trains ``steps`` pretended steps."""
+
+    steps: int = 3
+    fail_at: int | None = None
+    """Raise :class:`~harness.errors.TrainerError` at this step."""
+    interrupt_at: int | None = None
+    """Raise ``KeyboardInterrupt`` at this step."""
+    width: int = 8
+    """Size of the layer that the adapter pretends to adapt."""
+
+    def train(self, request: TrainRequest, on_progress: OnProgress) -> TrainResult:
+        """See :meth:`trainers.base.Trainer.train`."""
+        began = time.monotonic()
+        number = sum(1 for _ in request.output.glob("attempt-*")) + 1
+        folder = request.output / f"attempt-{number}"
+        on_progress(TrainProgress("preparing"))
+        data = write_examples(request.examples, folder, request.recipe)
+        losses = []
+        for step in range(1, self.steps + 1):
+            if step == self.fail_at:
+                raise TrainerError(f"scripted: the training failed at step {step}; log: {folder}")
+            if step == self.interrupt_at:
+                raise KeyboardInterrupt
+            losses.append((step, 0.7 / step))
+            on_progress(TrainProgress("training", step, self.steps, 0.7 / step, 0.1 * step, 1.0))
+        adapter = folder / "adapter"
+        module = "base_model.model.model.layers.0.self_attn.q_proj"
+        rank = request.recipe.lora_rank
+        # Different examples, different weights: content is what versions are told apart by.
+        values = np.random.default_rng(data.tokens + request.recipe.seed)
+        write_tensors(adapter / WEIGHTS, {
+            f"{module}.lora_A.weight": values.standard_normal((rank, self.width)).astype(np.float32),
+            f"{module}.lora_B.weight": values.standard_normal((self.width, rank)).astype(np.float32),
+        })  # fmt: skip
+        config = {"peft_type": "LORA", "r": rank, "lora_alpha": request.recipe.lora_alpha, "target_modules": ["q_proj"],
+                  "base_model_name_or_path": str(request.model_path), "bias": "none"}  # fmt: skip
+        write_text(adapter / CONFIG, json.dumps(config, indent=2) + "\n")
+        on_progress(TrainProgress("saving", self.steps, self.steps))
+        return TrainResult(
+            adapter, check(adapter).digest, self.steps, time.monotonic() - began, tuple(losses),
+            checkpoints=(Checkpoint(self.steps, adapter),), folder=folder, examples=data.rows, notes=data.notes,
+        )  # fmt: skip
