@@ -1,15 +1,16 @@
 """Proof that an adapter changes the model: an engine can load a LoRA, say nothing, and decode with the bare model.
 
-A few prompts are decoded greedily, each twice with the model as shipped and twice with the adapter, in one call and
-so in one batch. What is compared is the answers' log-probability, not their text: a small real adapter moves it long
-before it changes a word. The yardstick is how far two equal requests of that very batch differ (A/A), since batching
-alone moves numbers. Fails closed: an effect that does not stand out of the noise is no proof.
+A few prompts are decoded greedily, each four times with the model as shipped and four times with the adapter, in one
+call and so in one batch. What is compared is the answers' log-probability, not their text: a small real adapter moves
+it long before it changes a word. The yardstick is how far equal requests of that very batch differ (A/A), since
+batching alone moves numbers. Fails closed: an effect that does not stand out of the noise is no proof.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from statistics import fmean
 
 from harness.decoding import Decoding
@@ -20,7 +21,9 @@ __all__ = ["CanaryReport", "prove_adapter"]
 
 _DECODING = Decoding(beam_width=1, max_tokens=8, early_fail=False)
 """A beam of one: greedy, but with its log-probability."""
-_TIMES_NOISE = 3.0
+_COPIES = 4
+_TIMES_NOISE = 2.0
+"""Without an effect, means over four copies differ by half of what two copies differ by: four times that is far out."""
 _LEAST = 1e-4
 """Nats per answer. Rounding in bfloat16 alone is above that where there is any; a real adapter is at 0.01 and more."""
 
@@ -31,9 +34,9 @@ class CanaryReport:
 
     adapter: str
     effect: float
-    """Mean over prompts of the distance between adapter and model, nats per answer."""
+    """Mean over prompts of the distance between the adapter's mean and the model's, nats per answer."""
     noise: float
-    """Mean over prompts of the distance between two equal requests, nats per answer."""
+    """Mean distance of two equal requests, nats per answer."""
     prompts: int
 
 
@@ -51,15 +54,16 @@ def prove_adapter(engine: Engine, prompts: Sequence[Sequence[int]], adapter: Ada
     """
     if not prompts:
         raise EngineError(f"adapter {adapter.name}: no prompt to prove its effect on")
+    both = 2 * _COPIES
     requests = [
-        Request(4 * number + copy, tuple(prompt), _DECODING, adapter if copy >= 2 else None)
+        Request(both * number + copy, tuple(prompt), _DECODING, adapter if copy >= _COPIES else None)
         for number, prompt in enumerate(prompts)
-        for copy in range(4)
+        for copy in range(both)
     ]
     answers: dict[int, Completion] = {}
     for outcome in engine.generate(requests):
         if isinstance(outcome, Failure):
-            if outcome.request_id % 4 >= 2:
+            if outcome.request_id % both >= _COPIES:
                 raise AdapterError(f"adapter {adapter.name} cannot be used: {outcome.message}")
             raise EngineError(f"the model as shipped cannot be decoded: {outcome.message}")
         answers[outcome.request_id] = outcome
@@ -67,9 +71,10 @@ def prove_adapter(engine: Engine, prompts: Sequence[Sequence[int]], adapter: Ada
         raise EngineError(f"the engine answered {len(answers)} of {len(requests)} requests")
     effects, noises = [], []
     for number in range(len(prompts)):
-        base, again, with_it, with_it_again = (answers[4 * number + copy] for copy in range(4))
-        noises.append((_distance(base, again) + _distance(with_it, with_it_again)) / 2)
-        effects.append((_distance(base, with_it) + _distance(again, with_it_again)) / 2)
+        group = [answers[both * number + copy] for copy in range(both)]
+        base, tuned = _values(group, group[:_COPIES]), _values(group, group[_COPIES:])
+        effects.append(abs(fmean(tuned) - fmean(base)))
+        noises += [abs(a - b) for values in (base, tuned) for a, b in combinations(values, 2)]
     report = CanaryReport(adapter.name, fmean(effects), fmean(noises), len(prompts))
     if report.effect <= max(_LEAST, _TIMES_NOISE * report.noise):
         raise AdapterError(
@@ -79,7 +84,9 @@ def prove_adapter(engine: Engine, prompts: Sequence[Sequence[int]], adapter: Ada
     return report
 
 
-def _distance(one: Completion, other: Completion) -> float:
-    if one.logprob is None or other.logprob is None:
-        return float(one.token_ids != other.token_ids or one.text != other.text)
-    return abs(one.logprob - other.logprob)
+def _values(group: Sequence[Completion], part: Sequence[Completion]) -> list[float]:
+    """Log-probabilities; where the engine knows none, 1 for every answer that differs from the group's first."""
+    if all(answer.logprob is not None for answer in group):
+        return [answer.logprob or 0.0 for answer in part]
+    first = group[0]
+    return [float((answer.token_ids, answer.text) != (first.token_ids, first.text)) for answer in part]

@@ -136,14 +136,18 @@ class HostedEngine:
     def close(self) -> None:
         """End the child and wait until it is gone, its memory with it."""
         self._closed = True
+        self._hang_up()
         if self._child.poll() is not None:
             return
-        with suppress(OSError):
-            if self._child.stdin is not None:
-                self._child.stdin.close()
         with suppress(subprocess.TimeoutExpired):
             self._child.wait(_PATIENCE)
         self._kill()
+
+    def _hang_up(self) -> None:
+        # What the child did not read is of no matter any more.
+        with suppress(OSError):
+            if self._child.stdin is not None:
+                self._child.stdin.close()
 
     def _kill(self) -> None:
         """End the child, and whatever it started: a tensor-parallel engine has workers in the same group."""
@@ -200,6 +204,7 @@ class HostedEngine:
         else:
             how = f"ended with code {code}"
         self._closed = True
+        self._hang_up()
         # A signal leaves no words of its own: whatever was logged last has nothing to do with it.
         words = last_words(self.log_path, errors_only=code is not None and code < 0)
         return EngineError(f"the engine's process {how}{f': {words}' if words else ''}; its log: {self.log_path}")

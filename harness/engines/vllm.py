@@ -29,6 +29,12 @@ from harness.errors import EngineError, EngineMissing
 __all__ = ["VllmEngine", "distribution", "vllm_info"]
 
 _GIB = 1024**3
+_FORKS = {
+    "kv_connector": "ForkConnector",
+    "kv_connector_module_path": "harness.engines.vllm_fork",
+    "kv_role": "kv_consumer",
+}
+"""vLLM's ``kv_transfer_config`` for harness/engines/vllm_fork.py."""
 
 
 def distribution() -> str | None:
@@ -122,6 +128,7 @@ class VllmEngine:
         if cpu:
             # The smallest block that the CPU kernels take: a fork recomputes what a block does not hold yet.
             options |= {"block_size": 32, "enforce_eager": True, "max_num_seqs": max_num_seqs or 128}
+            options["kv_transfer_config"] = _FORKS
             kv_cache_gib = kv_cache_gib or 2.0
         else:
             options |= {"block_size": 16, "gpu_memory_utilization": gpu_memory_utilization}
@@ -132,6 +139,7 @@ class VllmEngine:
         if max_loras:
             options |= {"enable_lora": True, "max_loras": max_loras, "max_lora_rank": _lora_rank(max_lora_rank)}
         options |= llm_options or {}
+        self._forks = options.get("kv_transfer_config") is not None
         try:
             self._llm: Any = LLM(**options)
         except Exception as error:
@@ -145,6 +153,8 @@ class VllmEngine:
         self._kv_tokens: int = (cache.num_gpu_blocks or 1) * cache.block_size
         self._loras: dict[str, Any] = {}
         self._runs: dict[str, Run] = {}
+        self._internal: dict[str, str] = {}
+        """vLLM's own names of our streams, where forks need them."""
         self._count = 0
 
     def generate(self, requests: Sequence[Request]) -> Iterator[Outcome]:
@@ -191,25 +201,32 @@ class VllmEngine:
 
         gc.collect()
 
-    def open(self, run: Run, ids: list[int], params: dict[str, Any]) -> str:
+    def open(self, run: Run, ids: list[int], params: dict[str, Any], parent: str | None = None) -> str:
         """Start one engine request for ``run`` (see :class:`harness.engines.vllm_runs.Streams`)."""
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
         self._count += 1
         key = str(self._count)
-        self._llm.llm_engine.add_request(
+        known_as = self._internal.get(parent) if parent is not None else None
+        if known_as is not None:
+            params["extra_args"] = {"kv_transfer_params": {"fork_of": known_as}}
+        internal = self._llm.llm_engine.add_request(
             key,
             {"prompt_token_ids": ids},
             SamplingParams(**params, output_kind=RequestOutputKind.DELTA),
             lora_request=self._lora(run.request.adapter),
         )
         self._runs[key] = run
+        if self._forks:
+            self._internal[key] = internal
         return key
 
     def drop(self, keys: Sequence[str]) -> None:
         """Abort engine requests (see :class:`harness.engines.vllm_runs.Streams`)."""
         live = [key for key in keys if self._runs.pop(key, None) is not None]
+        for key in live:
+            self._internal.pop(key, None)
         if live:
             self._llm.llm_engine.abort_request(live)
 
@@ -224,6 +241,7 @@ class VllmEngine:
                 continue
             if output.finished:
                 del self._runs[output.request_id]
+                self._internal.pop(output.request_id, None)
             run.take(output.request_id, output.outputs[0], output.finished)
 
     def _admit(self, waiting: deque[Request], active: list[Run]) -> None:

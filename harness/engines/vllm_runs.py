@@ -35,8 +35,8 @@ class Text(Protocol):
 class Streams(Protocol):
     """Where a run opens and drops its engine requests."""
 
-    def open(self, run: Run, ids: list[int], params: dict[str, Any]) -> str:
-        """Start decoding after ``ids``; returns the stream's key."""
+    def open(self, run: Run, ids: list[int], params: dict[str, Any], parent: str | None = None) -> str:
+        """Start decoding after ``ids``, all but the last of which stream ``parent`` has; returns the stream's key."""
         ...
 
     def drop(self, keys: Sequence[str]) -> None:
@@ -217,27 +217,29 @@ class BeamRun:
                 after[place] = lane
         # Forks copy their parent's ids before the parent's own stream takes its next token.
         forks = [
-            (place, [*before[hypothesis.origin].ids, hypothesis.token])
+            (place, [*before[hypothesis.origin].ids, hypothesis.token], before[hypothesis.origin].key)
             for place, hypothesis in enumerate(search.live)
             if after[place] is None
         ]
         for place, kept in enumerate(after):
             if kept is not None:
                 kept.ids.append(search.live[place].token)
+        # Forks first: they copy from streams that are about to be dropped.
+        for place, ids, parent in forks:
+            after[place] = self._open(ids, parent)
         self._drop([before[origin] for origin in free])
-        for place, ids in forks:
-            after[place] = self._open(ids)
         self._lanes = [lane for lane in after if lane is not None]
 
-    def _open(self, ids: list[int]) -> _Stream:
+    def _open(self, ids: list[int], parent: str | None = None) -> _Stream:
         params = {
             "max_tokens": self.rules.max_tokens - self.tokens,
             "temperature": 0.0,
             "logprobs": self.rules.row_width,
             "detokenize": False,
-            "stop_token_ids": list(self.rules.eos_ids),
+            # Its ends are the search's matter; a stream that ended by itself could not be forked cheaply.
+            "ignore_eos": True,
         }
-        key = self._streams.open(self, ids, params)
+        key = self._streams.open(self, ids, params, parent)
         stream = _Stream(key, ids)
         self._by_key[key] = stream
         return stream
