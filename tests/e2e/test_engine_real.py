@@ -1,0 +1,227 @@
+"""Both real engines on the real model: what each promises beyond the contract of every engine."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.decoding import Decoding
+from harness.engines import open_engine
+from harness.engines.base import AdapterWeights, Completion, Engine, Failure, Request
+from harness.engines.canary import prove_adapter
+from harness.errors import AdapterError
+from harness.metrics.repetition import measure
+
+pytestmark = pytest.mark.e2e
+
+TEXTS = ["Write a poem about the sea.", "List 20 fruits.", "写一首关于春天的诗。", "How do I cook rice?"]
+Prompts = list[tuple[int, ...]]
+
+
+@pytest.fixture(scope="module")
+def prompts(embedded_model: Path) -> Prompts:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(embedded_model)
+    return [
+        tuple(
+            tokenizer.apply_chat_template(
+                [{"role": "user", "content": text}], add_generation_prompt=True, return_dict=True
+            )["input_ids"]
+        )
+        for text in TEXTS
+    ]
+
+
+@pytest.fixture(scope="module")
+def adapters(embedded_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, AdapterWeights]:
+    """Random adapters: one without any effect, two with a small one."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    made = {}
+    for number, (name, scale) in enumerate({"zero": 0.0, "small": 0.01, "other": 0.02}.items()):
+        torch.manual_seed(number)
+        model = AutoModelForCausalLM.from_pretrained(embedded_model, dtype=torch.bfloat16)
+        tuned = get_peft_model(model, LoraConfig(r=8, target_modules=["q_proj", "v_proj", "down_proj"]))
+        for parameter, weights in tuned.named_parameters():
+            if "lora_B" in parameter:
+                weights.data.normal_(0.0, scale) if scale else weights.data.zero_()
+        path = tmp_path_factory.mktemp("adapters") / name
+        tuned.save_pretrained(path)
+        made[name] = AdapterWeights(name, path, f"digest of {name}")
+    return made
+
+
+@pytest.fixture(scope="module", params=["vllm", "transformers"])
+def engine(
+    request: pytest.FixtureRequest, embedded_model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Engine]:
+    log = tmp_path_factory.mktemp("log") / "engine.log"
+    opened = open_engine(request.param, embedded_model, log_path=log, max_model_len=512, max_loras=2, max_lora_rank=8)
+    with closing(opened):
+        yield opened
+
+
+def _run(engine: Engine, requests: Sequence[Request]) -> list[Completion]:
+    outcomes = {outcome.request_id: outcome for outcome in engine.generate(requests)}
+    found = [outcomes[request.id] for request in requests]
+    assert all(isinstance(outcome, Completion) for outcome in found), found
+    return [outcome for outcome in found if isinstance(outcome, Completion)]
+
+
+def _requests(prompts: Prompts, decoding: Decoding, **fields: Any) -> list[Request]:
+    return [Request(number, ids, decoding, **fields) for number, ids in enumerate(prompts)]
+
+
+def test_mixed_decodings_and_adapters_share_one_call(
+    engine: Engine, prompts: Prompts, adapters: dict[str, AdapterWeights]
+) -> None:
+    """Each request gets its own decoding and adapter; the bare model's answers are those it gives alone."""
+    greedy = Decoding(method="greedy", max_tokens=24)
+    beam = Decoding(beam_width=3, max_tokens=16)
+    mixed = [
+        Request(4 * number + place, ids, decoding, adapter)
+        for number, ids in enumerate(prompts)
+        for place, (decoding, adapter) in enumerate(
+            [(greedy, None), (greedy, adapters["small"]), (greedy, adapters["other"]), (beam, adapters["other"])]
+        )
+    ]
+    found = _run(engine, mixed)
+    alone = _run(engine, _requests(prompts, greedy))
+    same = [a.token_ids == b.token_ids for a, b in zip(found[::4], alone, strict=True)]
+    assert sum(same) >= len(same) - 1, "but for one near-tie that batching may flip"
+    assert any(a.token_ids != b.token_ids for a, b in zip(found[::4], found[2::4], strict=True))
+    assert any(a.token_ids != b.token_ids for a, b in zip(found[1::4], found[2::4], strict=True))
+    assert all(c.finish_reason in ("stop", "length") for c in found)
+
+
+def test_an_adapter_without_effect_is_told_from_one_with(
+    engine: Engine, prompts: Prompts, adapters: dict[str, AdapterWeights]
+) -> None:
+    """The canary on real numbers: a LoRA of zeros is refused, a small random one passes."""
+    assert prove_adapter(engine, prompts, adapters["small"]).effect > 1e-3
+    with pytest.raises(AdapterError, match="zero has no provable effect"):
+        prove_adapter(engine, prompts, adapters["zero"])
+
+
+def test_a_seed_means_an_answer(engine: Engine, prompts: Prompts) -> None:
+    """Equal seeds give equal answers, whatever else is in the batch; other samples differ."""
+    decoding = Decoding(method="sample", temperature=1.0, top_p=0.9, seed=5, samples=2, max_tokens=24)
+    requests = [Request(sample, prompts[0], decoding, sample=sample) for sample in range(2)]
+    first, second = _run(engine, requests)
+    again = _run(engine, [replace(requests[1], id=9)])
+    assert first.token_ids != second.token_ids
+    assert again[0].token_ids == second.token_ids
+
+
+@pytest.mark.parametrize("method", ["greedy", "beam"])
+def test_stop_strings_end_the_answer_and_are_not_part_of_it(engine: Engine, prompts: Prompts, method: Any) -> None:
+    """The answer ends by itself before the second item of the list."""
+    (found,) = _run(engine, [Request(0, prompts[1], Decoding(method=method, max_tokens=64, stop=("\n2",)))])
+    assert found.finish_reason == "stop"
+    assert "\n2" not in found.text
+    assert "1" in found.text
+
+
+def test_what_an_engine_cannot_do_fails_alone(engine: Engine, prompts: Prompts, tmp_path: Path) -> None:
+    """A field, a length or an adapter that cannot be obeyed fails that request and no other."""
+    none = AdapterWeights("gone", tmp_path / "gone", "no digest")
+    wrong = (
+        Decoding(no_repeat_ngram=3, max_tokens=4)
+        if engine.info.name == "vllm"
+        else Decoding(semantics="vllm", max_tokens=4)
+    )
+    fine = Decoding(method="greedy", max_tokens=4)
+    outcomes = {
+        outcome.request_id: outcome
+        for outcome in engine.generate(
+            [
+                Request(0, prompts[0], wrong),
+                Request(1, prompts[0], Decoding(max_tokens=4096)),
+                Request(2, prompts[0], fine, none),
+                Request(3, prompts[0], fine),
+            ]
+        )
+    }
+    messages = [o.message for o in (outcomes[0], outcomes[1], outcomes[2]) if isinstance(o, Failure)]
+    assert len(messages) == 3
+    assert "4096" in messages[1]
+    assert "gone" in messages[2]
+    assert isinstance(outcomes[3], Completion)
+
+
+def test_a_cancelled_call_leaves_the_engine_usable(engine: Engine, prompts: Prompts) -> None:
+    """Closing the iterator stops the work; the next call is answered."""
+    outcomes = engine.generate(
+        [
+            Request(0, prompts[0], Decoding(method="greedy", max_tokens=2)),
+            Request(1, prompts[1], Decoding(max_tokens=400)),
+        ]
+    )
+    next(outcomes)
+    outcomes.close()  # type: ignore[attr-defined]
+    assert len(_run(engine, _requests(prompts, Decoding(method="greedy", max_tokens=2)))) == len(prompts)
+
+
+@pytest.fixture(scope="module")
+def reference(embedded_model: Path) -> Callable[[Sequence[int], Sequence[int]], float]:
+    """Teacher-forced log-probability of an answer, float32: the common judge."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(embedded_model, dtype=torch.float32).eval()
+
+    def logprob(prompt: Sequence[int], answer: Sequence[int]) -> float:
+        with torch.inference_mode():
+            logits = model(input_ids=torch.tensor([[*prompt, *answer]])).logits[0, len(prompt) - 1 : -1]
+        logprobs = torch.log_softmax(logits, dim=-1)
+        return float(logprobs.gather(-1, torch.tensor(answer)[:, None]).sum())
+
+    return logprob
+
+
+def test_the_search_on_vllm_is_as_good_as_that_of_transformers(
+    embedded_model: Path, prompts: Prompts, reference: Callable[[Sequence[int], Sequence[int]], float]
+) -> None:
+    """Judged by one scorer: neither engine's winners are better by more than bfloat16 moves a score."""
+    decoding = Decoding(max_tokens=48)
+    scores: dict[str, list[float]] = {}
+    answers: dict[str, list[Completion]] = {}
+    for name in ("vllm", "transformers"):
+        with closing(open_engine(name, embedded_model, max_model_len=512)) as engine:
+            found = _run(engine, _requests(prompts, decoding))
+        answers[name] = found
+        scores[name] = [reference(ids, c.token_ids) / len(c.token_ids) for ids, c in zip(prompts, found, strict=True)]
+    gaps = [a - b for a, b in zip(scores["vllm"], scores["transformers"], strict=True)]
+    assert statistics.fmean(gaps) == pytest.approx(0.0, abs=0.02), gaps
+    assert sum(a.token_ids == b.token_ids for a, b in zip(answers["vllm"], answers["transformers"], strict=True)) >= 2
+    for ids, completion in zip(prompts, answers["vllm"], strict=True):
+        assert completion.score is not None
+        assert completion.score == pytest.approx(
+            reference(ids, completion.token_ids) / len(completion.token_ids), abs=0.05
+        )
+
+
+def test_the_early_fail_cuts_only_what_fails_in_full(embedded_model: Path, prompts: Prompts) -> None:
+    """Real repeaters: what was cut holds the run in full too, what was not cut is the same answer."""
+    units = 60.0
+    decoding = Decoding(max_tokens=256)
+    with closing(open_engine("vllm", embedded_model, max_model_len=512)) as engine:
+        full = _run(engine, _requests(prompts, decoding))
+        cut = _run(engine, _requests(prompts, decoding, loop_units=units))
+    loops = [scores.values["loop_units"] for scores in measure([c.text for c in full])]
+    assert any(c.finish_reason == "loop" for c in cut)
+    for early, whole, run in zip(cut, full, loops, strict=True):
+        if early.finish_reason == "loop":
+            assert run >= units
+            assert len(early.token_ids) < len(whole.token_ids)
+        else:
+            assert run < units or whole.finish_reason == early.finish_reason
