@@ -107,7 +107,8 @@ class Evaluation:
 
     def start(self, facts: Mapping[str, Any] | None = None) -> None:
         """Begin the run; answers are made when results are asked for."""
-        self._work = self._runner.execute(self._jobs, {"limits": limits_of(self.settings), **(facts or {})})
+        about = {"limits": limits_of(self.settings), "baseline": self.settings.baseline, **(facts or {})}
+        self._work = self._runner.execute(self._jobs, about)
 
     def result(self, job: Job) -> CaseResult:
         """The result of ``job``; generates until it is known.

@@ -51,6 +51,9 @@ class _Crash:
     path: str = ""
     lineno: int = 0
 
+    def __str__(self) -> str:
+        return self.message
+
 
 class Explanation:
     """Why a test did not pass, in the shape that pytest prints: no traceback, which would say nothing here."""
@@ -58,7 +61,7 @@ class Explanation:
     def __init__(self, problem: BadCaseFailed | BadCaseError, width: int) -> None:
         self._result = problem.result
         self._width = width
-        self.reprcrash = _Crash(str(problem))
+        self.reprcrash = _Crash(f"{problem.result.case.id}: {problem}")
 
     def toterminal(self, writer: Any) -> None:
         """Write to pytest's terminal writer."""

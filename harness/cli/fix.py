@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from harness.cli.project import add_json, project_settings, say, say_json, table
 from harness.fix import Fix, FixPlan, FixResult, plan_fix
@@ -58,8 +59,9 @@ def run(args: argparse.Namespace) -> int:
             if plan is None:
                 say("nothing to fix: no case that may be trained on fails")
                 return code
-            say(_plan_text(plan))
-            fix = Fix(plan, settings, store, display := Terminal())
+            display = Terminal(sys.stderr if args.json else sys.stdout)
+            display.say(_plan_text(plan))
+            fix = Fix(plan, settings, store, display)
             with display.live():
                 pairs = fix.pairs()
                 if args.dry_run:
@@ -127,11 +129,18 @@ def _report(result: FixResult, *, json: bool) -> int:
 class Terminal:
     """Shows a fix: steps as lines, work under way as one bar that is taken away when it is done."""
 
-    def __init__(self) -> None:
+    def __init__(self, stream: TextIO = sys.stdout) -> None:
+        """Show on ``stream``; standard output stays free for JSON where that was asked for."""
+        self._stream = stream
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._plain_state = ""
         self._plain_at = float("-inf")
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        self._stream.write(for_terminal(text) + "\n")
+        self._stream.flush()
 
     @contextmanager
     def live(self) -> Iterator[None]:
@@ -139,7 +148,7 @@ class Terminal:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
-        console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+        console = Console(file=self._stream, highlight=False, markup=False, emoji=False)
         columns = (TextColumn("{task.description}", markup=False), BarColumn(30))
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as self._progress:
             self._task = self._progress.add_task("", total=None)
@@ -151,7 +160,7 @@ class Terminal:
     def step(self, text: str) -> None:
         """A line that stays."""
         if self._progress is not None:
-            self._progress.console.print(f"• {for_terminal(text)}")
+            self._progress.console.print(f"- {for_terminal(text)}", soft_wrap=True)
         self._show(text, 0, None)
 
     def sampling(self, done: int, total: int) -> None:
@@ -185,9 +194,7 @@ class Terminal:
 
     def _plain(self, text: str) -> None:
         """Without a terminal: a line when the kind of work changes and every 30 seconds."""
-        import time
-
         state = text.split(" ", 1)[0]
         if state != self._plain_state or time.monotonic() - self._plain_at > 30:
             self._plain_state, self._plain_at = state, time.monotonic()
-            say(f"  {for_terminal(text)}")
+            self.say(f"  {text}")

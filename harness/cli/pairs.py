@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         if plan is None:
             say("nothing to fix: no case that may be trained on fails")
             return 0
-        display = Terminal()
+        display = Terminal(sys.stderr)
         with display.live():
             pairs = Fix(plan, settings, store, display).pairs()
     path = export_pairs(pairs, Path(args.out))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import math
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -41,8 +42,16 @@ def warn(text: str) -> None:
 
 
 def say_json(value: object) -> None:
-    """``value`` as JSON on standard output; NaN is never written."""
-    sys.stdout.write(json.dumps(to_data(value), ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+    """``value`` as JSON on standard output; what is no number (NaN: not told) is null, which JSON can say."""
+    sys.stdout.write(json.dumps(_finite(to_data(value)), ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+
+
+def _finite(data: Any) -> Any:
+    if isinstance(data, float):
+        return data if math.isfinite(data) else None
+    if isinstance(data, dict):
+        return {key: _finite(value) for key, value in data.items()}
+    return [_finite(value) for value in data] if isinstance(data, list) else data
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

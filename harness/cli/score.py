@@ -21,7 +21,7 @@ def add_parser(subparsers: Any) -> None:
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "score",
         help="score texts without a model",
-        description='In, a line each: {"id"?, "text", "reference"?}. Exit code 1 when one fails, 2 when a line is wrong.',
+        description='In, a line each: {"id"?, "text", "reference"?}. Exit 1 when one fails, 2 when a line is wrong.',
     )
     parser.add_argument("file", metavar="FILE.jsonl", help="JSON lines; - reads standard input")
     parser.add_argument("--json", action="store_true", help="JSON lines: id, verdict, reasons, scores, loops")

@@ -78,5 +78,5 @@ def _training_facts(training: Mapping[str, Any] | None) -> TrainingFacts | None:
     if training is None:
         return None
     shown = {k: str(v) for k, v in training.items() if k not in ("adapter", "parent", "losses")}
-    losses = tuple((number, float(loss)) for number, loss in enumerate(training.get("losses", ()), 1))
+    losses = tuple((int(step), float(loss)) for step, loss in training.get("losses", ()))
     return TrainingFacts(str(training["adapter"]), str(training.get("parent") or ""), shown, losses)

@@ -29,9 +29,7 @@ def main() -> int:
     memory = PeakMemory()
     memory.start()
     phases: list[dict[str, object]] = []
-    evaluated = step(
-        phases, "evaluate v4.0", ["pytest", "badcases", "--adapter", "v4.0", "-m", "demo", "-q", "--tb=line"]
-    )
+    evaluated = step(phases, "evaluate v4.0", ["pytest", "badcases", "--adapter", "v4.0", "-m", "demo", "--tb=line"])
     if evaluated != 1:
         print(f"expected exit code 1 (the model fails cases), got {evaluated}")
         return evaluated or 3

@@ -1,0 +1,65 @@
+"""``harness compare BEFORE AFTER``: fixed, still failing, broken, with significance; out of the store, no engine."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from harness.cli.project import add_json, project_settings, say, say_json
+from harness.compare import Comparison, compare
+from harness.errors import StoreError
+from harness.manifest import read_manifest
+from harness.reports.console import comparison_table, summary
+from harness.reports.model import AdapterResults, changes
+from harness.store import Store
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(subparsers: Any) -> None:
+    """``harness compare BEFORE AFTER [--json]``."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "compare", help="two versions on the cases that both were run on"
+    )
+    parser.add_argument("before", metavar="BEFORE", help="adapter version")
+    parser.add_argument("after", metavar="AFTER", help="adapter version")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """0: no case broke; 1: at least one did."""
+    settings = project_settings()
+    manifest = read_manifest(settings.manifest_path)
+    with Store(settings.database) as store:
+        sides = []
+        for name in (args.before, args.after):
+            manifest.adapter(name)
+            found = store.latest_results(name)
+            if not found:
+                raise StoreError(f"no finished run on {name!r}; run: pytest badcases --adapter {name}")
+            sides.append(found)
+    # Only what both were run on: a version that met more cases is neither better nor worse for it.
+    common = {r.case.id for r in sides[0]} & {r.case.id for r in sides[1]}
+    before, after = (tuple(r for r in side if r.case.id in common) for side in sides)
+    comparison = compare(before, after)
+    if args.json:
+        say_json(comparison)
+        return 1 if comparison.broken else 0
+    color = sys.stdout.isatty()
+    say(summary([AdapterResults(args.before, before), AdapterResults(args.after, after)], color=color))
+    say(comparison_table(changes(before, after), color=color))
+    say(_significance(comparison))
+    for word, ids in (("broken", comparison.broken), ("still failing", comparison.still_failing)):
+        for case_id in ids:
+            say(f"{word}: {case_id}")
+    return 1 if comparison.broken else 0
+
+
+def _significance(comparison: Comparison) -> str:
+    total = comparison.total
+    rise = total.repetition
+    return (
+        f"repetition score {rise.value:+.3f} ({rise.low:+.3f}..{rise.high:+.3f}); "
+        f"{len(total.fixed)} fixed against {len(total.broken)} broken: p = {total.p_fixed:.3g} (McNemar, one-sided)"
+    )

@@ -1,0 +1,53 @@
+"""``harness gate``: judge the last recorded run, or a named one; the step of a pipeline that decides."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from harness.cli.project import add_json, project_settings, say, say_json
+from harness.evaluation import conclude_run
+from harness.gate import GateOutcome
+from harness.manifest import read_manifest
+from harness.store import Store
+
+__all__ = ["add_parser", "run"]
+
+_EXIT = {GateOutcome.PASSED: 0, GateOutcome.FAILED: 1, GateOutcome.INSUFFICIENT: 1, GateOutcome.NOT_JUDGEABLE: 3}
+
+
+def add_parser(subparsers: Any) -> None:
+    """``harness gate [RUN] [--max-repetition X] ... [--json]``."""
+    parser: argparse.ArgumentParser = subparsers.add_parser("gate", help="judge the last run (or a named one); for CI")
+    parser.add_argument(
+        "run", nargs="?", metavar="RUN", help="id of a run; the limits that it was run with, else these"
+    )
+    for name in ("--max-repetition", "--max-repeater-rate", "--max-cutoff-rate"):
+        parser.add_argument(name, type=float, metavar="X", help="0..1")
+    parser.add_argument("--max-regressions", type=int, metavar="N", help="most cases broken since the baseline")
+    parser.add_argument("--baseline", metavar="NAME", help="adapter version to compare with")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """0: passed; 1: failed, or too little data; 3: nothing to judge by."""
+    names = ("max_repetition", "max_repeater_rate", "max_cutoff_rate", "max_regressions", "baseline")
+    given = {name: getattr(args, name) for name in names}
+    # Checks the words even where the run's own limits are used.
+    settings = project_settings(given)
+    with Store(settings.database) as store:
+        found = store.run(args.run or "last")
+        # What the run was asked to keep to counts, unless this call says otherwise.
+        recorded = {k: v for k, v in {**found.facts.get("limits", {})}.items() if k in names and v is not None}
+        recorded |= {"baseline": found.facts["baseline"]} if found.facts.get("baseline") else {}
+        settings = project_settings({**recorded, **{k: v for k, v in given.items() if v is not None}})
+        outcome = conclude_run(found, store, read_manifest(settings.manifest_path), settings)
+    if args.json:
+        say_json({"run": found.id, "status": found.status, "gates": outcome.gates})
+    else:
+        for name, gate in outcome.gates.items():
+            say(f"{name}: {gate.text}")
+            for check in gate.checks:
+                say(f"  {check.outcome.value:<18} {check.text}")
+        say(f"run {found.id} ({found.status})")
+    return max((_EXIT[gate.outcome] for gate in outcome.gates.values()), default=3)

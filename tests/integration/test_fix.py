@@ -1,0 +1,163 @@
+"""``harness fix`` turns failures into a registered version, and leaves nothing half-done behind."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.cli import main
+from harness.manifest import read_manifest
+from harness.store import Store
+from tests.integration.conftest import Make
+from tests.projects import CLEAN, LOOP, record
+
+TRAINER = 'trainer = "scripted"'
+
+
+@pytest.fixture
+def failing(project: Make, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Make:
+    """A project with a recorded run, one of whose cases loops on v4.0 and not on v4.1."""
+
+    def make(**fields: Any) -> Path:
+        fields.setdefault(
+            "script", {"sea": {"": LOOP, "v4.1": CLEAN}, "hill": CLEAN, "calm": {"": CLEAN, "v4.1": CLEAN + " Yes."}}
+        )
+        root = project(**{"settings": TRAINER, **fields})
+        monkeypatch.chdir(root)
+        pytester.runpytest("badcases", "--adapter", "v4.0")
+        return root
+
+    return make
+
+
+def test_a_fix_trains_registers_runs_again_and_blesses(failing: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    """The whole loop, from a failing case to a blessed version, exit code 0."""
+    root = failing()
+    assert main(["fix", "--failed"]) == 0
+    adapter = read_manifest(root / "adapters_manifest.toml").adapter("v4.1")
+    assert (adapter.parent, adapter.status, adapter.method) == ("v4.0", "blessed", "dpo")
+    assert adapter.facts["after"]["failing"] == 0
+    assert {p.name for p in (root / "adapters" / "v4.1").iterdir()} == {
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    }
+    assert "v4.1 is blessed" in capsys.readouterr().out
+
+
+def test_pairs_are_left_for_people_and_for_llamafactory(failing: Make) -> None:
+    """The dataset and its registry lie in the training's folder, in the columns that people know."""
+    root = failing()
+    main(["fix", "--failed"])
+    (folder,) = (root / "reports" / "trainings").iterdir()
+    pairs = json.loads((folder / "generalized_dpo_preference_dataset.json").read_text())
+    assert {"instruction", "input", "chosen", "rejected"} <= pairs[0].keys()
+    assert "generalized_dpo_preference" in json.loads((folder / "dataset_info.json").read_text())
+    assert {p["case_id"] for p in pairs if p["origin"] == "standard"} == {"badcase1/sea"}
+
+
+def test_a_fix_that_breaks_a_guard_is_not_blessed(failing: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    """Something fixed and a guard broken is a candidate: exit code 1, and the guard is named."""
+    root = failing(script={"sea": {"": LOOP, "v4.1": CLEAN}, "hill": CLEAN, "calm": {"": CLEAN, "v4.1": LOOP}})
+    assert main(["fix", "--failed"]) == 1
+    assert read_manifest(root / "adapters_manifest.toml").adapter("v4.1").status == "candidate"
+    assert "1 guard cases broke: badcase1/calm" in capsys.readouterr().out
+
+
+def test_an_adapter_without_effect_is_refused(failing: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    """When the engine answers with the adapter exactly as without, nothing is judged: exit code 3."""
+    failing(script={"sea": LOOP, "hill": CLEAN, "calm": CLEAN})
+    assert main(["fix", "--failed"]) == 3
+    assert "effect" in capsys.readouterr().err
+
+
+def test_nothing_to_fix_is_said_and_is_fine(failing: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    """A green suite needs no fix: exit code 0, nothing is trained."""
+    root = failing(script={"Write": CLEAN})
+    assert main(["fix", "--failed"]) == 0
+    assert "nothing to fix" in capsys.readouterr().out
+    assert not (root / "adapters").exists()
+
+
+def test_failing_holdout_and_guard_cases_are_never_trained_on(
+    failing: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run in which only those fail has nothing to fix."""
+    failing(cases=[record("sea", role="holdout"), record("hill"), record("calm", role="guard")])
+    assert main(["fix", "--failed"]) == 0
+    assert "nothing to fix" in capsys.readouterr().out
+
+
+def test_without_a_run_the_call_says_what_to_do(
+    project: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There is nothing to fix before something was run: exit code 3 and the command."""
+    monkeypatch.chdir(project(settings=TRAINER))
+    assert main(["fix", "--failed"]) == 3
+    assert "run first: pytest badcases" in capsys.readouterr().err
+
+
+def test_dry_run_shows_the_pairs_and_trains_nothing(failing: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    """What would be done is shown; manifest and adapters stay as they are."""
+    root = failing()
+    before = (root / "adapters_manifest.toml").read_text()
+    assert main(["fix", "--failed", "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "badcase1/sea" in out
+    assert "nothing was trained" in out
+    assert (root / "adapters_manifest.toml").read_text() == before
+    assert not (root / "adapters").exists()
+
+
+@pytest.mark.parametrize("name", ["v4.0", "../x", "a b"], ids=["taken", "path", "space"])
+def test_a_name_that_cannot_be_is_refused(failing: Make, name: str) -> None:
+    """A version that exists, or a name that is no folder's, is an error of the call."""
+    failing()
+    assert main(["fix", "--failed", "--as", name]) == 2
+
+
+def test_json_output_is_one_document(failing: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    """--json gives a program what the table gives a person."""
+    failing()
+    capsys.readouterr()
+    main(["fix", "--failed", "--json"])
+    data = json.loads(capsys.readouterr().out)
+    assert data["adapter"] == "v4.1"
+    assert data["roles"]["fix"]["fixed"] == ["badcase1/sea"]
+
+
+def test_the_training_is_recorded(failing: Make) -> None:
+    """The store knows which run a version learned from."""
+    root = failing()
+    main(["fix", "--failed"])
+    with Store(root / "reports" / "harness.sqlite") as store:
+        (training,) = store.trainings("v4.1")
+        assert training.status == "registered"
+        assert training.run in {r.id for r in store.runs()}
+
+
+def test_compare_tells_fixed_and_broken(failing: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two recorded versions are compared without any engine."""
+    failing()
+    main(["fix", "--failed"])
+    capsys.readouterr()
+    assert main(["compare", "v4.0", "v4.1", "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["total"]["fixed"] == ["badcase1/sea"]
+
+
+def test_a_hand_edited_pair_is_what_is_trained_on(failing: Make) -> None:
+    """Pairs in the training's folder are taken as they are, and checked like any."""
+    root = failing()
+    main(["fix", "--failed", "--dry-run"])
+    (folder,) = (root / "reports" / "trainings").iterdir()
+    path = folder / "generalized_dpo_preference_dataset.json"
+    pairs = json.loads(path.read_text())
+    pairs[0]["chosen"] = "The sea, in my own words."
+    path.write_text(json.dumps(pairs))
+    assert main(["fix", "--failed"]) == 0
+    assert tomllib.loads((root / "adapters_manifest.toml").read_text())["adapters"]["v4.1"]["pairs"] == len(pairs)
+    assert json.loads(path.read_text())[0]["chosen"] == "The sea, in my own words."
