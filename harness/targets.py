@@ -53,16 +53,17 @@ def resolve_target(name: str, manifest: Manifest, settings: Settings, store: Sto
     """
     adapter = manifest.adapter(name)
     model_path = locate_model(manifest.models[adapter.model], settings.root)
-    weights, rank = _weights(manifest.chain(name))
+    weights, rank = _weights(manifest.chain(name), model_path)
     return Target(
         adapter, model_path, model_digest(model_path, store), PromptRenderer(model_path, store), weights, rank
     )
 
 
-def _weights(chain: tuple[Adapter, ...]) -> tuple[AdapterWeights | None, int]:
+def _weights(chain: tuple[Adapter, ...], model_path: Path) -> tuple[AdapterWeights | None, int]:
     if not chain:
         return None, 0
     from harness.adapters.folder import check
+    from harness.adapters.lineage import check_lineage
 
     folders, rank = [], 0
     for adapter in chain:
@@ -75,6 +76,7 @@ def _weights(chain: tuple[Adapter, ...]) -> tuple[AdapterWeights | None, int]:
             )
         rank += facts.rank
         folders.append((adapter.path, facts.digest))
+    check_lineage(model_path, [path for path, _ in folders])
     name = chain[-1].name
     if len(folders) == 1:
         path, digest = folders[0]

@@ -8,6 +8,7 @@ weights that were checked or raises; there is no half result. Given up: several 
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -157,7 +158,7 @@ def open_trainer(name: str, root: Path) -> Trainer:
     """The trainer of that name for the project at ``root``.
 
     Raises:
-        SettingsError: an unknown name.
+        SettingsError: an unknown name, or one that makes no trainer. ``module:attribute`` is called with ``root``.
     """
     if name == "llamafactory":
         from trainers.llamafactory import LlamaFactory
@@ -167,4 +168,19 @@ def open_trainer(name: str, root: Path) -> Trainer:
         from trainers.scripted import ScriptedTrainer
 
         return ScriptedTrainer()
-    raise SettingsError(f"trainer = {name!r}: known are 'llamafactory' and 'scripted'")
+    if ":" in name:
+        return _own(name, root)
+    raise SettingsError(f"trainer = {name!r}: known are 'llamafactory', 'scripted' and module:attribute of your own")
+
+
+def _own(name: str, root: Path) -> Trainer:
+    module, _, attribute = name.partition(":")
+    try:
+        made = getattr(importlib.import_module(module), attribute)(root)
+    except (ImportError, AttributeError, TypeError) as error:
+        raise SettingsError(f"trainer = {name!r}: cannot be made with the project's folder: {error}") from error
+    if not isinstance(made, Trainer):
+        raise SettingsError(
+            f"trainer = {name!r}: made a {type(made).__name__}, which has no train(request, on_progress)"
+        )
+    return made

@@ -14,11 +14,13 @@ import os
 import shutil
 import signal
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from harness.adapters.folder import FILES, check, publish
+from harness.adapters.folder import FILES, publish
+from harness.adapters.lineage import Lineage, check_lineage, fingerprint, parts_of
 from harness.errors import AdapterError, SettingsError, TrainerError, TrainerMissing
 from harness.files import write_text
 from trainers.arguments import arguments, steps_of, to_yaml
@@ -74,7 +76,7 @@ class LlamaFactory:
         code = run_logged(command, log, environment(request, python), every=_POLL, tick=watch.tick)
         watch.tick()
         _judge(code, folder, watch, request)
-        return _result(data, folder, watch, time.monotonic() - began)
+        return _result(request, data, folder, watch, time.monotonic() - began)
 
 
 def check_request(request: TrainRequest) -> None:
@@ -90,8 +92,8 @@ def check_request(request: TrainRequest) -> None:
         raise SettingsError(f"recipe {request.recipe.name!r}: " + "; ".join(problems))
     if not (request.model_path / "config.json").is_file():
         raise TrainerError(f"{request.model_path}: no model there (config.json is missing)")
-    for parent in request.parents:
-        check(parent)
+    if request.parents:
+        check_lineage(request.model_path, request.parents)
 
 
 def write_job(request: TrainRequest, data: DataFacts, folder: Path, *, resume: Path | None = None) -> Path:
@@ -279,10 +281,11 @@ def _what(reason: str, text: str, code: int, request: TrainRequest) -> str:
     return f"the training failed (exit code {code}): {text}"
 
 
-def _result(data: DataFacts, folder: Path, watch: _Watch, seconds: float) -> TrainResult:
+def _result(request: TrainRequest, data: DataFacts, folder: Path, watch: _Watch, seconds: float) -> TrainResult:
     output = folder / "output"
     try:
-        facts = publish(output, folder / "adapter")
+        notes = _lineage(request).notes()
+        facts = publish(output, folder / "adapter", notes)
     except AdapterError as error:
         raise TrainerError(f"the training left no usable weights: {error}; log: {folder / 'train.log'}") from error
     steps = int((_state(output) or {})["global_step"])
@@ -294,7 +297,7 @@ def _result(data: DataFacts, folder: Path, watch: _Watch, seconds: float) -> Tra
         losses=tuple(watch.series["loss"]),
         margins=tuple(watch.series["margins"]),
         accuracies=tuple(watch.series["accuracies"]),
-        checkpoints=(*_earlier(output, folder / "checkpoints", steps), Checkpoint(steps, folder / "adapter")),
+        checkpoints=(*_earlier(output, folder / "checkpoints", steps, notes), Checkpoint(steps, folder / "adapter")),
         folder=folder,
         log=folder / "train.log",
         examples=data.rows,
@@ -302,13 +305,19 @@ def _result(data: DataFacts, folder: Path, watch: _Watch, seconds: float) -> Tra
     )
 
 
-def _earlier(output: Path, destination: Path, last: int) -> list[Checkpoint]:
+def _lineage(request: TrainRequest) -> Lineage:
+    """What the new weights stand on; a parent that was trained further is part of them."""
+    below = request.parents if request.recipe.parent == "new" else request.parents[:-1]
+    return Lineage(fingerprint(request.model_path), tuple(digest for path in below for digest in parts_of(path)))
+
+
+def _earlier(output: Path, destination: Path, last: int, notes: Mapping[str, str]) -> list[Checkpoint]:
     """Publish every complete checkpoint before the last step, oldest first; one that is not usable is left out."""
     found = []
     for path in output.glob("checkpoint-*"):
         step = path.name.rpartition("-")[2]
         if step.isdigit() and int(step) < last and _complete(path):
             with suppress(AdapterError):
-                publish(path, destination / f"step-{step}")
+                publish(path, destination / f"step-{step}", notes)
                 found.append(Checkpoint(int(step), destination / f"step-{step}"))
     return sorted(found, key=lambda c: c.step)

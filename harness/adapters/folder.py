@@ -13,13 +13,14 @@ import json
 import re
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from harness.adapters.tensors import TensorFile
+from harness.adapters.tensors import TensorFile, copy_tensors
 from harness.errors import AdapterError
 from harness.files import digest_folder
 
@@ -98,8 +99,13 @@ def check(folder: Path) -> AdapterFacts:
     )
 
 
-def publish(source: Path, destination: Path) -> AdapterFacts:
+def publish(source: Path, destination: Path, notes: Mapping[str, str] | None = None) -> AdapterFacts:
     """Copy the two files, and nothing else, into a folder that appears whole or not at all.
+
+    Args:
+        source: a folder that may hold more.
+        destination: must not exist.
+        notes: further metadata of the weights file (:meth:`harness.adapters.lineage.Lineage.notes`).
 
     Raises:
         AdapterError: ``destination`` exists, or the weights are not fit to be used; nothing is left behind.
@@ -111,8 +117,11 @@ def publish(source: Path, destination: Path) -> AdapterFacts:
     destination.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".tmp-{destination.name}-", dir=destination.parent))
     try:
-        for name in FILES:
-            shutil.copyfile(source / name, temporary / name)
+        shutil.copyfile(source / CONFIG, temporary / CONFIG)
+        if notes:
+            copy_tensors(source / WEIGHTS, temporary / WEIGHTS, notes=notes)
+        else:
+            shutil.copyfile(source / WEIGHTS, temporary / WEIGHTS)
         facts = check(temporary)
         temporary.chmod(0o755)
         temporary.rename(destination)

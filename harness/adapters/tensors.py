@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,23 @@ from numpy.typing import NDArray
 from harness.errors import AdapterError
 from harness.files import replace_with
 
-__all__ = ["TensorFile", "read_header", "write_tensors"]
+__all__ = ["TensorFile", "TensorInfo", "copy_tensors", "read_header", "read_notes", "write_tensors"]
 
 _TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+_OTHERS = {
+    "I64": 8,
+    "I32": 4,
+    "I16": 2,
+    "I8": 1,
+    "U64": 8,
+    "U32": 4,
+    "U16": 2,
+    "U8": 1,
+    "BOOL": 1,
+    "F8_E4M3": 1,
+    "F8_E5M2": 1,
+}
+"""Types that may lie in a model and are only ever copied; bytes an element."""
 _MOST_HEADER = 100_000_000
 
 
@@ -47,6 +61,8 @@ class TensorFile:
     def array(self, name: str) -> NDArray[Any]:
         """The tensor's values: float32, float16 or float64; bfloat16 becomes float32."""
         info = self.tensors[name]
+        if info.dtype not in _TYPES:
+            raise AdapterError(f"{self.path}: tensor {name!r} has type {info.dtype}, which holds no weights")
         raw = np.fromfile(self.path, _TYPES[info.dtype], offset=info.start, count=math.prod(info.shape))
         if info.dtype == "BF16":
             raw = (raw.astype(np.uint32) << 16).view(np.float32)
@@ -59,6 +75,26 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
     Raises:
         AdapterError: not a whole, well-formed safetensors file.
     """
+    header, size, end = _raw_header(path)
+    header.pop("__metadata__", None)
+    found = {name: _info(path, name, entry, end) for name, entry in header.items()}
+    for info in sorted(found.values(), key=lambda i: i.start):
+        if info.start != end:
+            raise AdapterError(f"{path}: its tensors do not lie one after another; the file is damaged")
+        end = info.end
+    if end != size:
+        raise AdapterError(f"{path}: has {size:,} bytes, its header tells of {end:,}; the file is damaged or cut off")
+    return found
+
+
+def read_notes(path: Path) -> dict[str, str]:
+    """The texts under ``__metadata__``; empty when there are none."""
+    notes = _raw_header(path)[0].get("__metadata__") or {}
+    return {str(k): str(v) for k, v in notes.items()} if isinstance(notes, dict) else {}
+
+
+def _raw_header(path: Path) -> tuple[dict[str, Any], int, int]:
+    """Header, size of the file, and where the data begin."""
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -72,36 +108,29 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
         raise AdapterError(f"{path}: its safetensors header is damaged") from error
     if not isinstance(header, dict):
         raise AdapterError(f"{path}: its safetensors header is damaged")
-    header.pop("__metadata__", None)
-    found = {name: _info(path, name, entry, 8 + length) for name, entry in header.items()}
-    end = 8 + length
-    for info in sorted(found.values(), key=lambda i: i.start):
-        if info.start != end:
-            raise AdapterError(f"{path}: its tensors do not lie one after another; the file is damaged")
-        end = info.end
-    if end != size:
-        raise AdapterError(f"{path}: has {size:,} bytes, its header tells of {end:,}; the file is damaged or cut off")
-    return found
+    return header, size, 8 + length
 
 
 def _info(path: Path, name: str, entry: Any, base: int) -> TensorInfo:
-    if not isinstance(entry, dict) or entry.get("dtype") not in _TYPES:
-        kind = entry.get("dtype") if isinstance(entry, dict) else entry
-        raise AdapterError(f"{path}: tensor {name!r} has type {kind!r}; known: {', '.join(_TYPES)}")
+    kind = entry.get("dtype") if isinstance(entry, dict) else None
+    if kind not in _TYPES and kind not in _OTHERS:
+        raise AdapterError(f"{path}: tensor {name!r} has type {kind!r}; known: {', '.join((*_TYPES, *_OTHERS))}")
     shape: Any = entry.get("shape")
     offsets: Any = entry.get("data_offsets")
     whole = [n for n in (shape, offsets) if isinstance(n, list) and all(type(i) is int and i >= 0 for i in n)]
     if len(whole) != 2 or len(offsets) != 2:
         raise AdapterError(f"{path}: tensor {name!r} has a damaged header")
-    width = np.dtype(_TYPES[entry["dtype"]]).itemsize
+    width = _OTHERS.get(str(kind)) or np.dtype(_TYPES[str(kind)]).itemsize
     if offsets[1] - offsets[0] != math.prod(shape) * width:
         raise AdapterError(f"{path}: tensor {name!r} has another size than its shape {shape} says")
     return TensorInfo(entry["dtype"], tuple(shape), base + offsets[0], base + offsets[1])
 
 
-def write_tensors(path: Path, tensors: Mapping[str, NDArray[np.float32]]) -> Path:
-    """Write float32 tensors as one safetensors file, whole or not at all."""
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+def write_tensors(
+    path: Path, tensors: Mapping[str, NDArray[np.float32]], notes: Mapping[str, str] | None = None
+) -> Path:
+    """Write float32 tensors as one safetensors file, whole or not at all; ``notes`` become its metadata."""
+    header: dict[str, Any] = {"__metadata__": {"format": "pt", **(notes or {})}}
     offset = 0
     for name in sorted(tensors):
         array = tensors[name]
@@ -109,13 +138,46 @@ def write_tensors(path: Path, tensors: Mapping[str, NDArray[np.float32]]) -> Pat
             raise TypeError(f"{name}: {array.dtype}, not float32")
         header[name] = {"dtype": "F32", "shape": list(array.shape), "data_offsets": [offset, offset + array.nbytes]}
         offset += array.nbytes
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
 
     def write(temporary: Path) -> None:
         with temporary.open("wb") as file:
-            file.write(len(text).to_bytes(8, "little") + text)
+            file.write(_packed(header))
             for name in sorted(tensors):
                 file.write(np.ascontiguousarray(tensors[name], "<f4").tobytes())
 
     return replace_with(path, write)
+
+
+def copy_tensors(
+    source: Path,
+    target: Path,
+    *,
+    notes: Mapping[str, str] | None = None,
+    change: Callable[[str, TensorInfo, bytes], bytes] | None = None,
+) -> Path:
+    """Copy a safetensors file tensor by tensor, with further metadata and, where ``change`` gives them, other bytes.
+
+    Types, shapes and places stay; one tensor is in memory at a time.
+    """
+    header, _, begin = _raw_header(source)
+    tensors = read_header(source)
+    header["__metadata__"] = {"format": "pt", **read_notes(source), **(notes or {})}
+
+    def write(temporary: Path) -> None:
+        with source.open("rb") as old, temporary.open("wb") as new:
+            old.seek(begin)
+            new.write(_packed(header))
+            for name, info in sorted(tensors.items(), key=lambda item: item[1].start):
+                data = old.read(info.end - info.start)
+                made = data if change is None else change(name, info, data)
+                if len(made) != len(data):
+                    raise ValueError(f"{name}: {len(made)} bytes in the place of {len(data)}")
+                new.write(made)
+
+    return replace_with(target, write)
+
+
+def _packed(header: Mapping[str, Any]) -> bytes:
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
