@@ -28,6 +28,10 @@ __all__ = ["LEAST_REFERENCE", "Check", "checks", "combine", "judge", "loop_limit
 LONG_PERIOD = 12.0
 """From this many units a copy on, ``FEW_COPIES`` are a loop: nobody says a sentence three times running."""
 FEW_COPIES = 3.0
+FEW_WORDS = 10
+"""Words below which an answer must reach the least length ratio; a fifth of the ratio is asked of longer ones."""
+DRAWN_SCALE = 8.0
+"""A loop of characters without letters and digits is a drawn line until it is this many times ``min_loop_units``."""
 LEAST_REFERENCE = 20
 """Units from which on the standard answer's length says how long an answer should be."""
 REFUSED_COVERAGE = 0.5
@@ -120,7 +124,8 @@ def checks(case: Case, scores: Scores, finish_reason: FinishReason | None) -> tu
     runs = (
         ("loop", "loop_excess", "loop_copies", "loop_units", "loop_period", 1.0, "a stretch that repeats itself"),
         ("numbered", "numbered_excess", "numbered_copies", "numbered_units", "numbered_period", 1.0, "a numbered loop"),
-        ("char_loop", "char_loop_excess", "char_loop_copies", "char_loop_length", "char_loop_period", 2.0,
+        ("char_loop", "char_loop_excess", "char_loop_copies", "char_loop_length", "char_loop_period",
+         DRAWN_SCALE if v.get("char_loop_drawn") else 2.0,
          "characters that repeat themselves"),
     )  # fmt: skip
     for rule, excess, copies, length, period, scale, text in runs:
@@ -135,7 +140,13 @@ def checks(case: Case, scores: Scores, finish_reason: FinishReason | None) -> tu
     if case.standard_answer is not None:
         if not v.get("reference_units", math.nan) < LEAST_REFERENCE:
             found.append(
-                _least("length_ratio", v.get("length_ratio"), t.min_length_ratio, "of the standard answer's length")
+                # A short answer to a long one's question may be right; two words are none.
+                _least(
+                    "length_ratio",
+                    v.get("length_ratio"),
+                    t.min_length_ratio / (5 if v.get("words", 0.0) >= FEW_WORDS else 1),
+                    "of the standard answer's length",
+                )
             )
         if t.min_similarity > 0.0:
             found.append(

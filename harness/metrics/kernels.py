@@ -39,6 +39,7 @@ class Counts:
     offsets: list[int]
     starts: Sequence[int]
     ends: Sequence[int]
+    kinds: Sequence[int]
     numbers: list[int]
     contents: list[int]
     """Units that are words or numbers, per text."""
@@ -140,7 +141,7 @@ def _count_interpreted(texts: Sequence[str], bounds: list[int]) -> Counts:
         template_shares
     )  # fmt: skip
     contents = [sum(kind != units.PUNCTUATION for kind in kinds[a:b]) for a, b in pairwise(offsets)]
-    return Counts(bounds, offsets, starts, ends, numbers, contents, shares, runs, found, spans, template_shares)
+    return Counts(bounds, offsets, starts, ends, kinds, numbers, contents, shares, runs, found, spans, template_shares)
 
 
 def _scratch(name: str, size: int, kind: str) -> Any:
@@ -197,6 +198,7 @@ def _count_compiled(texts: Sequence[str], bounds: list[int]) -> Counts:
         offsets.tolist(),
         starts,
         ends,
+        kinds,
         numbers.tolist(),
         (content[offsets[1:]] - content[offsets[:-1]]).tolist(),
         shares.tolist(),

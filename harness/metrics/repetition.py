@@ -5,7 +5,9 @@
     loop_*              the longest tandem run of three copies or more, on units: coverage (share of the units), copies,
                         period (units), units (length)
     numbered_*          the same with digits taken for one sign; 0 where the text has no digits
+                        (numbered_worded: whether its period has at least as many words as numbers)
     char_loop_*         the same on characters, spaces included: loops inside one word; period and length in characters
+                        (char_loop_drawn: whether a copy holds neither letter nor digit: a drawn line, white space)
     tail_*              the longest of these runs that reaches the end (but for one cut unit): the answer did not
     terminate templated           share of the units in lines or sentences that repeat but for a word
     (harness/metrics/templates.py) duplicate_lines     share of the lines that say the same as an earlier line
@@ -15,7 +17,8 @@
 An excess is a value above the same value of the case's standard answer, since no absolute limit separates a loop from
 a table, a song or code. The standard answer excuses an answer up to ``LICENCE`` times its own length; beyond, its share
 of repetition shrinks in proportion: a loop is sustained, a table ends. Without a standard answer the values
-``ASSUMED`` stand in for it, so that one rule serves both. Invariant: every value is finite; shares are 0..1.
+``ASSUMED`` stand in for it, so that one rule serves both. Where there are more numbers than words, what repeats with
+digits taken for one sign is data (years, results), and excused. Invariant: every value is finite; shares are 0..1.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from harness.metrics import kernels
 from harness.metrics.base import Loop, LoopKind, Scores
 from harness.metrics.ngrams import ORDERS
 from harness.metrics.tandem import KEEP
+from harness.metrics.units import NUMBER, WORD
 
 __all__ = ["ASSUMED", "EXCESSES", "LICENCE", "excesses", "measure", "repetition"]
 
@@ -87,10 +91,14 @@ def excesses(values: Mapping[str, float], reference: Mapping[str, float] | None)
     """
     if reference is None:
         licence, against, length = 1.0, ASSUMED, 0.0
+        if not values["numbered_worded"]:
+            against = {**against, "numbered_coverage": max(against["numbered_coverage"], values["numbered_coverage"])}
     else:
         own, other = values["units"], reference["units"]
         licence = min(1.0, LICENCE * other / own) if own else 1.0
         against, length = reference, (own / other if other else 0.0)
+    if 2.0 * values["numbers"] > values["words"]:
+        against = {**against, "rep8d": max(against["rep8d"], values["rep8d"])}
     found: dict[str, float] = {
         "has_reference": float(reference is not None),
         "length_ratio": length,
@@ -110,10 +118,10 @@ def excesses(values: Mapping[str, float], reference: Mapping[str, float] | None)
 def _scores(texts: Sequence[str]) -> list[Scores]:
     # A list, not a generator: the arrays in ``counts`` are used again by the next batch.
     counts = kernels.count(texts)
-    return [_one(counts, d) for d in range(len(texts))]
+    return [_one(counts, d, text) for d, text in enumerate(texts)]
 
 
-def _one(counts: kernels.Counts, d: int) -> Scores:
+def _one(counts: kernels.Counts, d: int, text: str) -> Scores:
     low, high = counts.offsets[d], counts.offsets[d + 1]
     begin, stop = counts.bounds[d], counts.bounds[d + 1]
     n, characters = high - low, stop - begin
@@ -122,6 +130,7 @@ def _one(counts: kernels.Counts, d: int) -> Scores:
     longest: list[tuple[int, int, int]] = []
     tail = (0, 0, 1)
     tail_share = 0.0
+    solid = [True, True, True]
     candidates: list[tuple[float, int, int, int, float, LoopKind]] = []
     for kind, weight in _KINDS:
         which = _WHICH[kind]
@@ -134,7 +143,15 @@ def _one(counts: kernels.Counts, d: int) -> Scores:
             start, end, period = runs[k], runs[k + 1], runs[k + 2]
             if k == base:
                 first = (start, end, period)
-            if end >= ends_at - 1 and (end - start) / size > tail_share:
+            substance = True
+            if which == 1:
+                kinds = list(counts.kinds[start : start + period])
+                substance = kinds.count(WORD) >= kinds.count(NUMBER)
+            elif which == 2:
+                substance = any(map(str.isalnum, text[start - begin : start - begin + period]))
+            if k == base:
+                solid[which] = substance
+            if substance and end >= ends_at - 1 and (end - start) / size > tail_share:
                 tail, tail_share = (start, end, period), (end - start) / size
             copies = (end - start) / period
             if which == 2:
@@ -171,10 +188,12 @@ def _one(counts: kernels.Counts, d: int) -> Scores:
         "numbered_copies": (e1 - s1) / p1,
         "numbered_period": float(p1) if e1 else 0.0,
         "numbered_units": float(e1 - s1),
+        "numbered_worded": float(solid[1]),
         "char_loop_coverage": (e2 - s2) * per_character,
         "char_loop_copies": (e2 - s2) / p2,
         "char_loop_period": float(p2) if e2 else 0.0,
         "char_loop_length": float(e2 - s2),
+        "char_loop_drawn": float(not solid[2]),
         "tail_coverage": tail_share,
         "tail_copies": (tail[1] - tail[0]) / tail[2],
         "tail_period": float(tail[2]) if tail[1] else 0.0,
@@ -186,6 +205,7 @@ def _one(counts: kernels.Counts, d: int) -> Scores:
         "lines": lines,
         "units": float(n),
         "words": float(counts.contents[d]),
+        "numbers": float(counts.numbers[d]),
         "characters": float(characters),
         "distinct1": 1.0 - rep[0] if n else 0.0,
         "distinct2": 1.0 - rep[1] if n else 0.0,

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import MutableSequence, Sequence
 
-from harness.metrics.units import PUNCTUATION, WORD, Ints
+from harness.metrics.units import NUMBER, PUNCTUATION, WORD, Ints
 
 __all__ = ["ALIKE", "COPIES", "find_templates"]
 
@@ -72,6 +72,7 @@ def find_templates(
         segments = 0
         first = low
         seen = 0
+        counted = 0
         line = low
         line_code = 0
         line_words = 0
@@ -80,6 +81,8 @@ def find_templates(
         for u in range(low, high):
             if kinds[u] == WORD:
                 seen += 1
+            elif kinds[u] == NUMBER:
+                counted += 1
             if kinds[u] != PUNCTUATION:
                 line_words += 1
             line_code = (line_code * 1000003 + ids[u]) & 0xFFFFFFFFFF
@@ -109,10 +112,12 @@ def find_templates(
             if stop and seen > 0:
                 firsts[segments] = first
                 lasts[segments] = u + 1
-                words[segments] = seen
+                # With more numbers than words the numbers are what it says: a sum, a row of results.
+                words[segments] = seen if counted <= seen else 0
                 segments += 1
                 first = u + 1
                 seen = 0
+                counted = 0
             if newline:
                 if line_words > 0:
                     lines += 1
@@ -171,7 +176,7 @@ def find_templates(
                 if theirs < less:
                     less = theirs
                 alike[LAGS * t + lag - 1] = 0
-                if 2 * less < ALIKE * (mine + theirs):
+                if less == 0 or 2 * less < ALIKE * (mine + theirs):
                     continue
                 vector = full
                 done = 0

@@ -3,11 +3,13 @@
 One unit is one CJK character, one word of a script that writes words apart (Latin, Cyrillic, Greek, Arabic, Hangul
 ...), one run of digits, or one punctuation mark or symbol. Never whitespace splitting: it sees nothing in Chinese.
 Thai, Lao, Khmer and Burmese write no spaces: one unit is a consonant with its vowels and marks. An emoji sequence
-(skin tone, joiner, variation selector) is one unit. Chinese numerals count as digits only where they number something
-(``第三，`` or ``三、`` at the start of a clause), since 一 is also the commonest word for "a".
+(skin tone, joiner, variation selector) is one unit, and so is a drawn line: four or more of one mark in a row
+(``-----``, ``=====``, leader dots), which is typography, as long as a table is wide. Chinese numerals count as digits
+only where they number something (``第三，`` or ``三、`` at the start of a clause), since 一 is also the commonest word
+for "a".
 
 The kernel below is plain Python on integer arrays, so that the same source runs interpreted on lists and compiled on
-numpy arrays with equal results (harness/metrics/compiled.py). Given up: dictionaries and segmenters (slow, and a
+numpy arrays with equal results (harness/metrics/kernels.py). Given up: dictionaries and segmenters (slow, and a
 version of them would change scores), case folding, Unicode normalisation (a loop repeats itself byte for byte).
 """
 
@@ -40,6 +42,11 @@ APOSTROPHE = 8
 NUMERAL = 9
 ORDINAL = 10
 CLOSER = 11
+RULE = 12
+STOP = 13
+
+DRAWN = 4
+"""Marks of one kind in a row that make a drawn line."""
 
 _SINGLE_RANGES = (
     (0x0E00, 0x0EFF),  # Thai, Lao
@@ -73,7 +80,9 @@ _EXCEPTIONS = {
     ord("ー"): SINGLE,
     ord("第"): ORDINAL,
     0x200D: JOINER,
-    **dict.fromkeys(map(ord, "、．.)）:："), CLOSER),
+    **dict.fromkeys(map(ord, "、．)）:："), CLOSER),
+    **dict.fromkeys(map(ord, "-=*~#+·…—–─━═│┃╌┄"), RULE),
+    ord("."): STOP,
 }
 _CATEGORIES = {"L": LETTER, "N": DIGIT, "M": MARK, "Z": SPACE, "C": SPACE, "P": SYMBOL, "S": SYMBOL}
 _ASSIGNED = ((0, 0x32400), (0xE0000, 0xE0200))
@@ -175,13 +184,19 @@ def split_units(
                     k += 1
                 before = SPACE if i == low else classes[codes[i - 1]]
                 after = SPACE if k == high else classes[codes[k]]
-                apart = before in (SPACE, SYMBOL, CLOSER)
-                if before == ORDINAL or (apart and after == CLOSER):
+                apart = before in (SPACE, SYMBOL, CLOSER, RULE, STOP)
+                if before == ORDINAL or (apart and after in (CLOSER, STOP)):
                     unit = NUMBER
                     j = k
             else:
                 if kind in (SINGLE, ORDINAL):
                     unit = WORD
+                elif kind in (RULE, STOP):
+                    k = j
+                    while k < high and codes[k] == codes[i]:
+                        k += 1
+                    if k - i >= DRAWN:
+                        j = k
                 elif kind == LEAD:
                     unit = WORD
                     if j < high and classes[codes[j]] == SINGLE:

@@ -1,0 +1,172 @@
+"""Looping answers, made by a script: a clean beginning, then one of the ways in which models repeat themselves.
+
+A loop is cut in the middle of a copy, as max_tokens cuts it, but for the ``bounded`` kind, which recovers. References are ordinary
+answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from random import Random
+
+from tests.benchmarks.scores.material import sentences, snippets
+from tests.benchmarks.scores.ordinary import answer, paragraphs
+from tests.benchmarks.scores.sample import Sample
+
+__all__ = ["looping"]
+
+NOUNS = {
+    "en": (
+        "grief guilt rain music silver memory patience thunder laughter paper winter bread courage silence salt honey iron velvet "
+        "money distance water darkness coffee freedom luck sorrow summer dust glass hunger justice kindness language "
+        "marble nature order poetry reason safety time understanding victory wisdom youth zeal"
+    ).split(),
+    "zh": (
+        "快乐 悲伤 音乐 雨水 记忆 耐心 雷声 笑声 冬天 面包 勇气 沉默 盐 蜂蜜 钢铁 金钱 距离 黑暗 咖啡 自由 运气 夏天 灰尘 玻璃 饥饿 "
+        "正义 善良 语言 自然 秩序 诗歌 理性 安全 时间 智慧 青春 热情 友谊 家庭 健康"
+    ).split(),
+}
+TEMPLATES = {
+    "en": (
+        "He is haunted by {}. ", "I feel the weight of {} in my heart. ", "The {} of the city never sleeps at night. ",
+        "She dreams of {} and wakes before dawn.\n", "- Learn how to deal with {} in everyday life\n", "It is important to respect {}. ",
+        "There is no life without {}, and no hope. ", "My favourite subject at school was {}, as you know. ", "We went to the market to buy {}. ",
+        "The role of {} in modern society is often underestimated. ", "* **{}**: a key part of every successful strategy\n",
+        "Q: What is {}?\nA: It is one of the most important things in life.\n", "The king gave the queen a gift of {}. ",
+        "And then came {}, and everything changed again.\n", "You should always think about {} before you act. ",
+        "{} is a gift that we must share with others. ", "The study of {} began in ancient Greece. ", "In the land of {} there lived a king.\n",
+        "Some people say that {} cannot be bought or sold. ", "This recipe needs a little {} at the end. ",
+    ),
+    "zh": (
+        "他被{}所困扰。", "我心里感到{}的重量。", "这座城市的{}从不入睡。", "她梦见{}，在黎明前醒来。\n", "- 学会在生活中面对{}的方法\n",
+        "我们应该尊重{}。", "没有{}就没有生活，也没有希望。", "我在学校最喜欢的科目是{}。", "我们去市场买{}。", "{}在现代社会中的作用常常被低估。",
+        "* **{}**：成功策略的重要组成部分\n", "问：什么是{}？\n答：它是生活中最重要的东西之一。\n", "国王送给王后一份{}作为礼物。",
+        "然后{}来了，一切又改变了。\n", "行动之前一定要先想到{}。", "{}是我们必须与他人分享的礼物。", "对{}的研究始于古希腊。", "在{}的国度里住着一位国王。\n",
+        "有人说{}是买不到也卖不掉的。", "这道菜最后需要加一点{}。",
+    ),
+    "code": (
+        "    assert convert({!r}) == expected\n", "def handle_{}(request):\n    return render(request, template)\n\n",
+        "    if name == {!r}:\n        return True\n", "print('the value of {} is', value)\n", "import {}\n",
+        "        self.{} = None\n", "  const {} = await load(url);\n", "    case '{}':\n      return true;\n",
+    ),
+}  # fmt: skip
+NUMBERED = {
+    "en": ("{}. {}\n", "{}. {} ", "Step {}: repeat the {} step\n", "{}) Think about {} again\n", "Day {}: I went home and wrote about {}.\n",
+           "Chapter {}: {}\n", "{}. The {} of the people\n", "[{}] {} was here. "),
+    "zh": ("{}. {}\n", "{}、{} ", "第{}步：重复{}的步骤\n", "（{}）再想一想{}\n", "第{}天：我回家写下了{}。\n", "第{}章：{}\n", "{}. 人民的{}\n", "第{}，我们要珍惜{}。"),
+    "code": ("    x{0} = compute({0}, '{1}')\n", "case {}: return '{}';\n", "print({}, '{}')\n", "test_{0}: {1} ok\n"),
+}  # fmt: skip
+Unit = Callable[[Random, str], str]
+
+
+def _word(draw: Random, language: str) -> str:
+    if language == "code":
+        return draw.choice(("0, ", "x = x; ", "}\n", "null, ", "pass\n", "<br>", "\\n", "end "))
+    return draw.choice(NOUNS[language]) + (" " if language == "en" else draw.choice(("", "，")))
+
+
+def _character(draw: Random, language: str) -> str:
+    return draw.choice({"en": ("ha", "o", "la", "!", "0", "na", "x", "hm"), "zh": ("哈", "啊", "！", "的", "呜", "0", "好", "哈哈，"),
+                        "code": ("0", "1,", "AA", "x", "f(", "((", "ab", "00")}[language])  # fmt: skip
+
+
+def _phrase(draw: Random, language: str) -> str:
+    if language == "code":
+        lines = [line for line in draw.choice(snippets()).splitlines() if line.strip()]
+        return draw.choice(lines) + "\n"
+    sentence = draw.choice(sentences(language)).strip(".。")
+    if language == "zh":
+        size = draw.randint(4, 9)
+        at = draw.randrange(max(1, len(sentence) - size))
+        return sentence[at : at + size] + draw.choice(("，", "", "、"))
+    words = sentence.split()
+    at = draw.randrange(max(1, len(words) - 6))
+    return " ".join(words[at : at + draw.randint(2, 6)]) + draw.choice((", ", " ", " and "))
+
+
+def _sentence(draw: Random, language: str) -> str:
+    if language == "code":
+        lines = draw.choice(snippets()).splitlines(keepends=True)
+        at = draw.randrange(max(1, len(lines) - 3))
+        return "".join(lines[at : at + 3])
+    return draw.choice(sentences(language)) + draw.choice((" ", "\n") if language == "en" else ("", "\n"))
+
+
+def _paragraph(draw: Random, language: str) -> str:
+    if language == "code":
+        return draw.choice(snippets()) + "\n"
+    joint = " " if language == "en" else ""
+    return joint.join(draw.sample(sentences(language), draw.randint(3, 7))) + "\n\n"
+
+
+def _exact(unit: Unit) -> Callable[[Random, str, str], str]:
+    def make(draw: Random, language: str, before: str) -> str:
+        one = unit(draw, language)
+        copies = draw.randint(5, 40) if len(one) > 8 else draw.randint(80, 400)
+        return before + (one * copies)[: len(one) * copies - draw.randrange(len(one))]
+
+    return make
+
+
+def _numbered(draw: Random, language: str, before: str) -> str:
+    shape, noun = draw.choice(NUMBERED[language]), draw.choice(NOUNS["zh" if language == "zh" else "en"])
+    start = draw.randint(1, 9)
+    digits = "一二三四五六七八九"
+
+    def number(i: int) -> str:
+        if shape.startswith("第") and draw_hanzi:
+            tens, ones = divmod(i, 10)
+            return ("" if tens == 0 else "十" if tens == 1 else digits[min(tens, 9) - 1] + "十") + (
+                digits[ones - 1] if ones else ""
+            )
+        return str(i)
+
+    draw_hanzi = draw.random() < 0.5
+    text = before + "".join(shape.format(number(i), noun) for i in range(start, start + draw.randint(20, 80)))
+    return text[: len(text) - draw.randrange(4)]
+
+
+def _templated(draw: Random, language: str, before: str) -> str:
+    shape, nouns = draw.choice(TEMPLATES[language]), NOUNS["zh" if language == "zh" else "en"]
+    text = before + "".join(shape.format(draw.choice(nouns)) for _ in range(draw.randint(12, 50)))
+    return text[: len(text) - draw.randrange(4)]
+
+
+def _drifting(draw: Random, language: str, before: str) -> str:
+    for _ in range(draw.randint(3, 6)):
+        before += _sentence(draw, language) * draw.randint(5, 12)
+    return before
+
+
+def _bounded(draw: Random, language: str, before: str) -> str:
+    unit = _sentence(draw, language)
+    after = draw.choice(snippets()) if language == "code" else paragraphs(draw, language, 3)
+    return before[-3 * len(unit) :] + unit * draw.randint(5, 9) + after
+
+
+KINDS: dict[str, Callable[[Random, str, str], str]] = {
+    "character": _exact(_character),
+    "word": _exact(_word),
+    "phrase": _exact(_phrase),
+    "sentence": _exact(_sentence),
+    "paragraph": _exact(_paragraph),
+    "numbered": _numbered,
+    "templated": _templated,
+    "drifting": _drifting,
+    "bounded": _bounded,
+}
+
+
+def looping(count: int) -> Iterator[Sample]:
+    """``count`` texts of every kind and language."""
+    for kind, make in KINDS.items():
+        for language in ("en", "zh", "code"):
+            draw = Random(f"{kind} {language}")  # noqa: S311 - a benchmark's material, not secrets
+            for i in range(count):
+                if language == "code":
+                    before = "".join(draw.sample(snippets(), draw.randint(0, 2)))
+                else:
+                    before = paragraphs(draw, language, draw.randint(1, 8)) + draw.choice((" ", "\n", "\n\n"))
+                text = make(draw, language, before)
+                onset = len(before) if kind not in ("bounded", "drifting") else None
+                yield Sample(f"{kind}-{language}-{i}", f"{kind} {language}", text, answer(draw, language), True, onset)
