@@ -161,6 +161,14 @@ class Fix:
         self._trainer = trainer or open_trainer(settings.trainer, settings.root)
         self._target = resolve_target(plan.parent.name, self._manifest(), settings, store)
 
+    def check(self) -> None:
+        """Make sure that what the training needs is there, before time is spent on its data.
+
+        Raises:
+            TrainerMissing: the trainer's environment is not installed.
+        """
+        self._trainer.check()
+
     def pairs(self) -> tuple[Pair, ...]:
         """The pairs to train on: edited ones when a person left them in the folder, else made now.
 

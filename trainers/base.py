@@ -17,6 +17,7 @@ from typing import Literal, Protocol, runtime_checkable
 from harness.errors import SettingsError
 from trainers.examples import Example, PairLike, Renderer, pair_examples
 from trainers.launch import Launch
+from trainers.probe import Probe, probes
 from trainers.recipe import Recipe
 
 __all__ = [
@@ -55,6 +56,8 @@ class TrainRequest:
     """Go on from the last complete checkpoint of the last attempt in ``output``, if there is one."""
     launch: Launch = field(default_factory=Launch)
     """Processes, devices and nodes."""
+    probes: tuple[Probe, ...] = ()
+    """Dialogues that the training must render as the tests do; a difference stops it."""
 
     @classmethod
     def from_pairs(
@@ -72,7 +75,7 @@ class TrainRequest:
         """A request whose examples are ``pairs``, rendered with the model's own chat template."""
         return cls(
             stage, model_path, pair_examples(pairs, renderer), recipe, output, parents, resume,
-            Launch.on_gpus(recipe.gpus, deepspeed=recipe.deepspeed),
+            Launch.on_gpus(recipe.gpus, deepspeed=recipe.deepspeed), probes(renderer, [p.messages for p in pairs[:4]]),
         )  # fmt: skip
 
 
@@ -142,6 +145,14 @@ OnProgress = Callable[[TrainProgress], object]
 @runtime_checkable
 class Trainer(Protocol):
     """Trains. A ``KeyboardInterrupt`` during :meth:`train` ends every process that it started."""
+
+    def check(self) -> None:
+        """Say whether a training could start at all, before anything is spent on its data.
+
+        Raises:
+            TrainerMissing: the trainer's environment is not installed.
+        """
+        ...
 
     def train(self, request: TrainRequest, on_progress: OnProgress) -> TrainResult:
         """Train and return checked weights.

@@ -11,40 +11,44 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
+import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from harness.adapters.folder import FILES, publish
+from harness.adapters.folder import publish
 from harness.adapters.lineage import Lineage, check_lineage, fingerprint, parts_of
 from harness.errors import AdapterError, SettingsError, TrainerError, TrainerMissing
 from harness.files import write_text
 from trainers.arguments import arguments, steps_of, to_yaml
+from trainers.attempt import check_disk, check_same, is_complete, last_checkpoint, new_attempt, trainer_state
 from trainers.base import Checkpoint, OnProgress, TrainProgress, TrainRequest, TrainResult
 from trainers.examples import DataFacts, write_examples
 from trainers.process import last_lines, owner, run_logged
+from trainers.watch import Timing, Watch, write_timing
 
 __all__ = ["LlamaFactory", "trainer_python"]
 
-_ENTRY = Path(__file__).with_name("entry.py")
+ENTRY = Path(__file__).with_name("entry.py")
 _POLL = 0.25
-_SPARE = 512 * 2**20
-"""Bytes that must stay free on the disk."""
-_PROGRESS = "progress.jsonl"
+PROGRESS = "progress.jsonl"
 
 
 def trainer_python(root: Path) -> Path:
-    """The Python of the trainer's environment: HARNESS_TRAINER_PYTHON, else ``.venv-trainer`` beside the project.
+    """The Python of the trainer's environment.
+
+    HARNESS_TRAINER_PYTHON, else ``.venv-trainer`` in the project, else beside the environment that runs the harness.
 
     Raises:
         TrainerMissing: there is none.
     """
     said = os.environ.get("HARNESS_TRAINER_PYTHON")
-    path = Path(said).expanduser() if said else root / ".venv-trainer" / "bin" / "python"
+    folders = [Path(said).expanduser()] if said else [
+        place / ".venv-trainer" / "bin" / "python" for place in (root, Path(sys.prefix).parent)
+    ]  # fmt: skip
+    path = next((p for p in folders if p.is_file()), folders[0])
     if not path.is_file():
         where = "HARNESS_TRAINER_PYTHON names" if said else "the trainer's environment is missing:"
         raise TrainerMissing(f"{where} {path}, which is not there; run: harness setup")
@@ -58,6 +62,10 @@ class LlamaFactory:
     def __init__(self, root: Path) -> None:
         self._root = root
 
+    def check(self) -> None:
+        """See :meth:`trainers.base.Trainer.check`."""
+        trainer_python(self._root)
+
     def train(self, request: TrainRequest, on_progress: OnProgress) -> TrainResult:
         """See :meth:`trainers.base.Trainer.train`."""
         began = time.monotonic()
@@ -65,18 +73,33 @@ class LlamaFactory:
         check_request(request)
         on_progress(TrainProgress("preparing"))
         resume = last_checkpoint(request.output) if request.resume else None
-        folder = _attempt(request.output)
-        data = write_examples(request.examples, folder, request.recipe)
-        on_progress(TrainProgress("preparing", total_steps=steps_of(request, data.rows)))
-        _check_disk(request, data, folder)
+        folder, data = prepare(request)
+        prepared = time.monotonic() - began
+        on_progress(TrainProgress("preparing", total_steps=steps_of(request, data.rows), elapsed=prepared))
+        if resume is not None:
+            check_same(resume, data, request.recipe)
         job = write_job(request, data, folder, resume=resume)
-        watch = _Watch(folder / _PROGRESS, on_progress, began)
+        watch = Watch(folder / PROGRESS, on_progress, began)
         log = folder / "train.log"
-        command = request.launch.command(python, _ENTRY, job)
+        command = request.launch.command(python, ENTRY, job)
         code = run_logged(command, log, environment(request, python), every=_POLL, tick=watch.tick)
         watch.tick()
+        ended, total = time.time(), time.monotonic() - began
         _judge(code, folder, watch, request)
-        return _result(request, data, folder, watch, time.monotonic() - began)
+        recipe = request.recipe
+        per_step = recipe.batch_size * recipe.accumulation * request.launch.world_size
+        timing = Timing.of(watch, data, total=total, prepared=prepared, ended=ended, per_step=per_step)
+        write_timing(timing, folder)
+        notes = (*data.notes, *([f"went on from {resume.name}"] if resume else []))
+        return _result(request, data, folder, watch, time.monotonic() - began, notes)
+
+
+def prepare(request: TrainRequest) -> tuple[Path, DataFacts]:
+    """A fresh attempt's folder with the checked examples in it."""
+    folder = new_attempt(request.output)
+    data = write_examples(request.examples, folder, request.recipe)
+    check_disk(request.model_path, data, request.recipe, folder)
+    return folder, data
 
 
 def check_request(request: TrainRequest) -> None:
@@ -103,9 +126,9 @@ def write_job(request: TrainRequest, data: DataFacts, folder: Path, *, resume: P
     write_text(folder / "recipe.json", json.dumps(request.recipe.to_mapping(), indent=2) + "\n")
     job = {
         "arguments": settings, "dataset": str(folder / "dataset"), "examples": str(data.train),
-        "validation": str(data.validation) if data.validation else None, "progress": str(folder / _PROGRESS),
+        "validation": str(data.validation) if data.validation else None, "progress": str(folder / PROGRESS),
         "cache_reference": request.recipe.cache_reference, "threads": threads(request), "rows": data.rows,
-        "tokens": data.tokens, "owner": owner(),
+        "tokens": data.tokens, "probes": [p.record() for p in request.probes], "owner": owner(),
     }  # fmt: skip
     return write_text(folder / "job.json", json.dumps(job, indent=2) + "\n")
 
@@ -136,118 +159,10 @@ def environment(request: TrainRequest, python: Path) -> dict[str, str]:
     return base | made | dict(request.recipe.environment)
 
 
-def last_checkpoint(output: Path) -> Path | None:
-    """The newest complete checkpoint of any attempt below ``output``; trainer_state.json is what is written last."""
-    found = [
-        (attempt, int(path.name.rpartition("-")[2]), path)
-        for attempt, folder in enumerate(_attempts(output))
-        for path in (folder / "output").glob("checkpoint-*")
-        if path.name.rpartition("-")[2].isdigit() and _complete(path)
-    ]
-    return max(found)[2] if found else None
-
-
-def _complete(checkpoint: Path) -> bool:
-    state = _state(checkpoint)
-    files = [*FILES, "trainer_state.json"]
-    incomplete = checkpoint / "checkpoint-is-incomplete.txt"
-    return state is not None and all((checkpoint / n).is_file() for n in files) and not incomplete.exists()
-
-
-def _attempts(output: Path) -> list[Path]:
-    found = [p for p in output.glob("attempt-*") if p.name.removeprefix("attempt-").isdigit()]
-    return sorted(found, key=lambda p: int(p.name.removeprefix("attempt-")))
-
-
-def _attempt(output: Path) -> Path:
-    """A folder that nobody else has: making it is the claim."""
-    number = len(_attempts(output)) + 1
-    while True:
-        folder = output / f"attempt-{number}"
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            number += 1
-            continue
-        except OSError as error:
-            raise TrainerError(f"cannot make {folder}: {error.strerror or error}") from error
-        return folder.absolute()
-
-
-def _check_disk(request: TrainRequest, data: DataFacts, folder: Path) -> None:
-    weights = sum(p.stat().st_size for p in request.model_path.glob("*.safetensors"))
-    # Arrow copy of the data with masks and labels; per checkpoint weights and two moments in fp32: for a LoRA a few
-    # percent.
-    share = 6.0 if request.recipe.tuning == "full" else 0.05 * request.recipe.lora_rank / 8
-    checkpoints = request.recipe.keep_checkpoints + 1
-    needed = int(3 * data.train.stat().st_size + weights * share * checkpoints) + _SPARE
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise TrainerError(
-            f"{folder}: {free / 2**30:.1f} GiB free, this training needs about {needed / 2**30:.1f} GiB; "
-            "free space, or set keep_checkpoints = 1"
-        )
-
-
-class _Watch:
-    """Reads the progress file as it grows."""
-
-    def __init__(self, path: Path, on_progress: OnProgress, began: float) -> None:
-        self._path = path
-        self._on_progress = on_progress
-        self._began = began
-        self._read = 0
-        self._last = TrainProgress("loading")
-        self.failure: dict[str, Any] | None = None
-        self.series: dict[str, list[tuple[int, float]]] = {"loss": [], "margins": [], "accuracies": []}
-
-    def tick(self) -> None:
-        """Take in new lines; tell the caller what they say."""
-        with suppress(FileNotFoundError), self._path.open("rb") as file:
-            file.seek(self._read)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                self._read += len(line)
-                self._take(json.loads(line))
-        self._on_progress(self._now())
-
-    def _take(self, row: dict[str, Any]) -> None:
-        if row["phase"] == "failed":
-            # Ranks that die because another one failed say so later.
-            self.failure = self.failure or row
-            return
-        step = int(row.get("step", 0))
-        for name, values in self.series.items():
-            if isinstance(row.get(name), float):
-                values.append((step, row[name]))
-        last = self._last
-        self._last = TrainProgress(
-            row["phase"], step, int(row.get("total_steps", 0)), row.get("loss", last.loss),
-            row.get("margins", last.margin), row.get("accuracies", last.accuracy),
-            row.get("tokens_per_second", last.tokens_per_second), 0.0, row.get("remaining", last.remaining),
-        )  # fmt: skip
-
-    def _now(self) -> TrainProgress:
-        last = self._last
-        return TrainProgress(
-            last.phase, last.step, last.total_steps, last.loss, last.margin, last.accuracy, last.tokens_per_second,
-            time.monotonic() - self._began, last.remaining,
-        )  # fmt: skip
-
-
-def _state(folder: Path) -> dict[str, Any] | None:
-    try:
-        state = json.loads((folder / "trainer_state.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
-    return state if isinstance(state, dict) else None
-
-
-def _judge(code: int, folder: Path, watch: _Watch, request: TrainRequest) -> None:
+def _judge(code: int, folder: Path, watch: Watch, request: TrainRequest) -> None:
     log = folder / "train.log"
     if code == 0 and watch.failure is None:
-        state = _state(folder / "output")
+        state = trainer_state(folder / "output")
         if state is None:
             raise TrainerError(f"the training ended without a word about its state; log: {log}")
         steps, wanted = int(state.get("global_step", 0)), int(state.get("max_steps", 0))
@@ -278,17 +193,21 @@ def _what(reason: str, text: str, code: int, request: TrainRequest) -> str:
         return f"the training ran out of memory (batch_size = {recipe.batch_size}); try {smaller}{more}"
     if reason == "not finite":
         return f"the training diverged: {text}; try learning_rate = {recipe.learning_rate / 5:g}"
+    if reason == "prompt":
+        return f"refused, the training would not see the tests' prompts: {text.partition(': ')[2]}"
     return f"the training failed (exit code {code}): {text}"
 
 
-def _result(request: TrainRequest, data: DataFacts, folder: Path, watch: _Watch, seconds: float) -> TrainResult:
+def _result(
+    request: TrainRequest, data: DataFacts, folder: Path, watch: Watch, seconds: float, notes: tuple[str, ...]
+) -> TrainResult:
     output = folder / "output"
     try:
-        notes = _lineage(request).notes()
-        facts = publish(output, folder / "adapter", notes)
+        lineage = _lineage(request).notes()
+        facts = publish(output, folder / "adapter", lineage)
     except AdapterError as error:
         raise TrainerError(f"the training left no usable weights: {error}; log: {folder / 'train.log'}") from error
-    steps = int((_state(output) or {})["global_step"])
+    steps = int((trainer_state(output) or {})["global_step"])
     return TrainResult(
         adapter=folder / "adapter",
         digest=facts.digest,
@@ -297,11 +216,11 @@ def _result(request: TrainRequest, data: DataFacts, folder: Path, watch: _Watch,
         losses=tuple(watch.series["loss"]),
         margins=tuple(watch.series["margins"]),
         accuracies=tuple(watch.series["accuracies"]),
-        checkpoints=(*_earlier(output, folder / "checkpoints", steps, notes), Checkpoint(steps, folder / "adapter")),
+        checkpoints=(*_earlier(output, folder / "checkpoints", steps, lineage), Checkpoint(steps, folder / "adapter")),
         folder=folder,
         log=folder / "train.log",
         examples=data.rows,
-        notes=data.notes,
+        notes=notes,
     )
 
 
@@ -316,7 +235,7 @@ def _earlier(output: Path, destination: Path, last: int, notes: Mapping[str, str
     found = []
     for path in output.glob("checkpoint-*"):
         step = path.name.rpartition("-")[2]
-        if step.isdigit() and int(step) < last and _complete(path):
+        if step.isdigit() and int(step) < last and is_complete(path):
             with suppress(AdapterError):
                 publish(path, destination / f"step-{step}", notes)
                 found.append(Checkpoint(int(step), destination / f"step-{step}"))

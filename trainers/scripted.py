@@ -34,6 +34,9 @@ class ScriptedTrainer:
     width: int = 8
     """Size of the layer that the adapter pretends to adapt."""
 
+    def check(self) -> None:
+        """Nothing is needed."""
+
     def train(self, request: TrainRequest, on_progress: OnProgress) -> TrainResult:
         """See :meth:`trainers.base.Trainer.train`."""
         began = time.monotonic()

@@ -62,6 +62,8 @@ def run(args: argparse.Namespace) -> int:
             display = Terminal(sys.stderr if args.json else sys.stdout)
             display.say(_plan_text(plan))
             fix = Fix(plan, settings, store, display)
+            if not args.dry_run:
+                fix.check()
             with display.live():
                 pairs = fix.pairs()
                 if args.dry_run:

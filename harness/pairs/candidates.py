@@ -39,9 +39,9 @@ _MOST_REP8 = 0.03
 class Sampling:
     """How candidates are drawn."""
 
-    answers: int = 8
+    answers: int = 6
     """Samples per failing case."""
-    continuations: int = 4
+    continuations: int = 2
     """Samples per failing case that begin where its loop does."""
     keep: int = 2
     """Most chosen answers of the model's own per case."""
@@ -50,6 +50,9 @@ class Sampling:
     repetition_penalty: float = 1.15
     max_tokens: int = 512
     """Upper bound; a case's own max_tokens counts where it is less."""
+
+    greedy: bool = True
+    """Whether the greedy answer is drawn too: production may decode so, and where it loops it is rejected as well."""
 
     def decoding(self, case: Case, samples: int) -> Decoding:
         """The decoding of one case's samples."""
@@ -130,15 +133,17 @@ def _plan(failures: Sequence[CaseResult], target: Target, sampling: Sampling) ->
     for result in failures:
         case = result.case
         prompt = target.renderer.prompt_ids(case.messages)
-        wanted = [("", sampling.answers)]
-        if prefix := _before_loop(result):
-            wanted.append((prefix, sampling.continuations))
-        for text, samples in wanted:
-            if not samples:
-                continue
+        wanted: list[tuple[str, Decoding]] = []
+        if sampling.answers:
+            wanted.append(("", sampling.decoding(case, sampling.answers)))
+        if sampling.continuations and (prefix := _before_loop(result)):
+            wanted.append((prefix, sampling.decoding(case, sampling.continuations)))
+        if sampling.greedy and case.decoding.method != "greedy":
+            most = min(case.decoding.max_tokens, sampling.max_tokens)
+            wanted.append(("", Decoding(method="greedy", max_tokens=most, stop=case.decoding.stop)))
+        for text, decoding in wanted:
             ids = prompt + (target.renderer.answer_ids(text) if text else ())
-            decoding = sampling.decoding(case, samples)
-            for sample in range(samples):
+            for sample in range(decoding.samples):
                 identity = [target.digest, to_data(decoding), list(ids), sample]
                 key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
                 request = Request(len(draws), ids, decoding, target.weights, sample)

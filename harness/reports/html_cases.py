@@ -152,10 +152,7 @@ def _why(result: CaseResult, attempt: Attempt | None) -> Html | None:
 
 
 def _reason(reason: Reason) -> tuple[Html | str, ...]:
-    numbers = ""
-    if reason.value is not None and reason.limit is not None:
-        numbers = f" ({reason.value:.2f}, limit {reason.limit:.2f})"
-    return el("code", reason.rule), f" {reason.text}{numbers}"
+    return el("code", reason.rule), f" {reason.text}"
 
 
 def _facts(attempt: Attempt) -> Iterator[Html]:
