@@ -33,6 +33,8 @@ _PR_SET_PDEATHSIG = 1
 
 def main(argv: list[str]) -> int:
     """Run the job of ``argv[0]``; 0 when LLaMA-Factory returned by itself."""
+    if argv[:1] == ["jsonl"]:
+        return to_jsonl(Path(argv[1]), Path(argv[2]))
     job: dict[str, Any] = json.loads(Path(argv[0]).read_text("utf-8"))
     _end_with(job.get("owner"))
     report = Report(Path(job["progress"]))
@@ -46,7 +48,10 @@ def main(argv: list[str]) -> int:
         if argv[1:] == ["prepare"]:
             return 0
         report.write(phase="loading", what="model")
-        return train(job, report)
+        prove(job, Path(job["arguments"]["model_name_or_path"]), "the model's tokenizer")
+        code = train(job, report)
+        prove(job, Path(job["arguments"]["output_dir"]), "the tokenizer beside the adapter")
+        return code
     except BaseException as error:
         report.write(phase="failed", reason=_reason(error), message=f"{type(error).__name__}: {error}"[:2000])
         raise
@@ -68,6 +73,39 @@ def train(job: dict[str, Any], report: Report) -> int:
         _cache_reference()
     run_exp(args=dict(job["arguments"]), callbacks=[_callback(report, job)])
     return 0
+
+
+class PromptMismatch(Exception):
+    """The training would see other ids than the tests."""
+
+
+def prove(job: dict[str, Any], folder: Path, whose: str) -> None:
+    """Render the job's probe dialogues and compare; rank 0 does it for all.
+
+    Raises:
+        PromptMismatch: says which dialogue and shows both sides where they part.
+    """
+    if _rank() or not job.get("probes"):
+        return
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
+    for probe in job["probes"]:
+        ids = tokenizer.apply_chat_template(probe["messages"], add_generation_prompt=True, return_dict=True)
+        _same(probe["prompt"], list(ids["input_ids"]), tokenizer, f"the prompt by {whose}")
+        answer = [*tokenizer(probe["answer"], add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+        _same(probe["answer_ids"], answer, tokenizer, f"the answer by {whose}")
+
+
+def _same(wanted: list[int], found: list[int], tokenizer: Any, what: str) -> None:
+    if wanted == found:
+        return
+    at = next((i for i, (a, b) in enumerate(zip(wanted, found, strict=False)) if a != b), min(len(wanted), len(found)))
+    sides = [
+        f"{name} {ids[at : at + 8]} {tokenizer.decode(ids[max(0, at - 4) : at + 8])!r}"
+        for name, ids in (("tests", wanted), ("training", found))
+    ]
+    raise PromptMismatch(f"{what} differs from the tests' at token {at}: {'; '.join(sides)}")
 
 
 class Report:
@@ -147,10 +185,35 @@ def prepare(job: dict[str, Any]) -> None:
                 if path
             }
         ).save_to_disk(str(target.with_suffix(".part")))
+        _check_copy(job, target.with_suffix(".part"))
         target.with_suffix(".part").rename(target)
     except BaseException as error:
         failed.write_text(f"{type(error).__name__}: {error}", "utf-8")
         raise
+
+
+def _check_copy(job: dict[str, Any], folder: Path) -> None:
+    """What lies on the disk is what was asked for: as many rows, the first and the last of the same ids."""
+    from datasets import load_from_disk
+
+    rows = load_from_disk(str(folder))["train"]
+    if len(rows) != job["rows"]:
+        raise RuntimeError(f"the dataset has {len(rows)} rows, {job['rows']} were sent")
+    wanted = list(_ends(Path(job["examples"])))
+    for row, example in zip((rows[0], rows[len(rows) - 1]), (wanted[0], wanted[-1]), strict=True):
+        asked = columns(example)
+        if any(row[name] != asked[name] for name in asked):
+            raise PromptMismatch("the training data hold other ids than were sent")
+
+
+def _ends(path: Path) -> Iterator[dict[str, Any]]:
+    """The first and the last example."""
+    with path.open("rb") as file:
+        first = last = file.readline()
+        for last in file:  # noqa: B007 - the last one is wanted
+            pass
+    yield json.loads(first)
+    yield json.loads(last)
 
 
 def _rows(path: str) -> Iterator[dict[str, Any]]:
@@ -183,6 +246,15 @@ def _sequence(prefix: str, ids: list[int], spans: list[Any]) -> dict[str, list[i
     for start, end in spans:
         labels[start:end] = ids[start:end]
     return {f"{prefix}input_ids": ids, f"{prefix}attention_mask": [1] * len(ids), f"{prefix}labels": labels}
+
+
+def to_jsonl(source: Path, target: Path) -> int:
+    """Parquet to JSONL, a block of rows at a time; the harness's environment has no reader for it."""
+    parquet = importlib.import_module("pyarrow.parquet")
+    with target.open("w", encoding="utf-8") as file:
+        for batch in parquet.ParquetFile(source).iter_batches(1024):
+            file.writelines(json.dumps(row, default=str, ensure_ascii=False) + "\n" for row in batch.to_pylist())
+    return 0
 
 
 def _cache_reference() -> None:
@@ -278,6 +350,8 @@ def _reason(error: BaseException) -> str:
     text = f"{type(error).__name__}: {error}".lower()
     if isinstance(error, FloatingPointError):
         return "not finite"
+    if isinstance(error, PromptMismatch):
+        return "prompt"
     if isinstance(error, MemoryError) or "out of memory" in text or "not enough memory" in text:
         return "out of memory"
     if isinstance(error, KeyboardInterrupt | SystemExit):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -19,21 +20,19 @@ from contextlib import suppress
 from pathlib import Path
 
 from harness.adapters.folder import publish
-from harness.adapters.lineage import Lineage, check_lineage, fingerprint, parts_of
-from harness.errors import AdapterError, SettingsError, TrainerError, TrainerMissing
-from harness.files import write_text
-from trainers.arguments import arguments, steps_of, to_yaml
-from trainers.attempt import check_disk, check_same, is_complete, last_checkpoint, new_attempt, trainer_state
+from harness.adapters.lineage import fingerprint
+from harness.errors import AdapterError, TrainerError, TrainerMissing
+from trainers.arguments import steps_of
+from trainers.attempt import check_same, is_complete, last_checkpoint, trainer_state
 from trainers.base import Checkpoint, OnProgress, TrainProgress, TrainRequest, TrainResult
-from trainers.examples import DataFacts, write_examples
-from trainers.process import last_lines, owner, run_logged
+from trainers.examples import DataFacts
+from trainers.job import ENTRY, JOB, PROGRESS, check_request, environment, prepare, write_job
+from trainers.process import last_lines, run_logged
 from trainers.watch import Timing, Watch, write_timing
 
-__all__ = ["LlamaFactory", "trainer_python"]
+__all__ = ["LlamaFactory", "collect", "finished_steps", "trainer_python"]
 
-ENTRY = Path(__file__).with_name("entry.py")
 _POLL = 0.25
-PROGRESS = "progress.jsonl"
 
 
 def trainer_python(root: Path) -> Path:
@@ -94,80 +93,10 @@ class LlamaFactory:
         return _result(request, data, folder, watch, time.monotonic() - began, notes)
 
 
-def prepare(request: TrainRequest) -> tuple[Path, DataFacts]:
-    """A fresh attempt's folder with the checked examples in it."""
-    folder = new_attempt(request.output)
-    data = write_examples(request.examples, folder, request.recipe)
-    check_disk(request.model_path, data, request.recipe, folder)
-    return folder, data
-
-
-def check_request(request: TrainRequest) -> None:
-    """Refuse what cannot end well.
-
-    Raises:
-        SettingsError: recipe and stage do not go together.
-        TrainerError: no model there.
-        AdapterError: a parent is damaged.
-    """
-    problems = request.recipe.problems_for(request.stage, parents=len(request.parents))
-    if problems:
-        raise SettingsError(f"recipe {request.recipe.name!r}: " + "; ".join(problems))
-    if not (request.model_path / "config.json").is_file():
-        raise TrainerError(f"{request.model_path}: no model there (config.json is missing)")
-    if request.parents:
-        check_lineage(request.model_path, request.parents)
-
-
-def write_job(request: TrainRequest, data: DataFacts, folder: Path, *, resume: Path | None = None) -> Path:
-    """Write what :mod:`trainers.entry` reads, and the same configuration as YAML for people."""
-    settings = arguments(request, data, folder, resume=resume)
-    write_text(folder / "train.yaml", to_yaml(settings))
-    write_text(folder / "recipe.json", json.dumps(request.recipe.to_mapping(), indent=2) + "\n")
-    job = {
-        "arguments": settings, "dataset": str(folder / "dataset"), "examples": str(data.train),
-        "validation": str(data.validation) if data.validation else None, "progress": str(folder / PROGRESS),
-        "cache_reference": request.recipe.cache_reference, "threads": threads(request), "rows": data.rows,
-        "tokens": data.tokens, "probes": [p.record() for p in request.probes], "owner": owner(),
-    }  # fmt: skip
-    return write_text(folder / "job.json", json.dumps(job, indent=2) + "\n")
-
-
-def threads(request: TrainRequest) -> int:
-    """CPU threads of each process."""
-    cores = len(os.sched_getaffinity(0))
-    return request.recipe.threads or max(1, cores // request.launch.processes)
-
-
-def environment(request: TrainRequest, python: Path) -> dict[str, str]:
-    """Variables of the training's processes: this process's, what the launch needs, the recipe's own over all."""
-    base = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "VLLM_", "PYTHON", "TORCHELASTIC_"))}
-    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "USE_RAY", "USE_MCA", "USE_V1"):
-        base.pop(name, None)
-    made = {
-        "PATH": f"{python.parent}{os.pathsep}{base.get('PATH', os.defpath)}",  # DeepSpeed looks for ninja there
-        "OMP_NUM_THREADS": str(threads(request)),
-        "CUDA_VISIBLE_DEVICES": ",".join(map(str, request.launch.devices)),
-        "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false",
-        "DISABLE_VERSION_CHECK": "1", "PYTHONUNBUFFERED": "1", "PYTHONNOUSERSITE": "1", "MPLBACKEND": "Agg",
-    }  # fmt: skip
-    if not request.launch.devices:
-        made["DS_ACCELERATOR"] = "cpu"
-        # Logits of several hundred MB come and go every step; giving them back to the kernel costs a quarter of the
-        # time.
-        made |= {"MALLOC_MMAP_THRESHOLD_": str(2**33), "MALLOC_TRIM_THRESHOLD_": str(2**34)}
-    return base | made | dict(request.recipe.environment)
-
-
 def _judge(code: int, folder: Path, watch: Watch, request: TrainRequest) -> None:
     log = folder / "train.log"
     if code == 0 and watch.failure is None:
-        state = trainer_state(folder / "output")
-        if state is None:
-            raise TrainerError(f"the training ended without a word about its state; log: {log}")
-        steps, wanted = int(state.get("global_step", 0)), int(state.get("max_steps", 0))
-        if steps < max(1, wanted):
-            raise TrainerError(f"the training stopped at step {steps} of {wanted}; log: {log}")
+        finished_steps(folder)
         return
     failure = watch.failure or {}
     lines = last_lines(log)
@@ -201,33 +130,78 @@ def _what(reason: str, text: str, code: int, request: TrainRequest) -> str:
 def _result(
     request: TrainRequest, data: DataFacts, folder: Path, watch: Watch, seconds: float, notes: tuple[str, ...]
 ) -> TrainResult:
-    output = folder / "output"
-    try:
-        lineage = _lineage(request).notes()
-        facts = publish(output, folder / "adapter", lineage)
-    except AdapterError as error:
-        raise TrainerError(f"the training left no usable weights: {error}; log: {folder / 'train.log'}") from error
-    steps = int((trainer_state(output) or {})["global_step"])
+    weights, digest, checkpoints = collect(folder)
     return TrainResult(
-        adapter=folder / "adapter",
-        digest=facts.digest,
-        steps=steps,
+        adapter=weights,
+        digest=digest,
+        steps=checkpoints[-1].step,
         seconds=seconds,
         losses=tuple(watch.series["loss"]),
         margins=tuple(watch.series["margins"]),
         accuracies=tuple(watch.series["accuracies"]),
-        checkpoints=(*_earlier(output, folder / "checkpoints", steps, lineage), Checkpoint(steps, folder / "adapter")),
+        checkpoints=checkpoints,
         folder=folder,
         log=folder / "train.log",
         examples=data.rows,
-        notes=notes,
+        notes=(*notes, *_launch_note(request)),
     )
 
 
-def _lineage(request: TrainRequest) -> Lineage:
-    """What the new weights stand on; a parent that was trained further is part of them."""
-    below = request.parents if request.recipe.parent == "new" else request.parents[:-1]
-    return Lineage(fingerprint(request.model_path), tuple(digest for path in below for digest in parts_of(path)))
+def _launch_note(request: TrainRequest) -> tuple[str, ...]:
+    launch = request.launch
+    where = f"GPU {', '.join(map(str, launch.devices))}" if launch.devices else "the CPU"
+    return (f"{launch.processes} process{'es' if launch.processes > 1 else ''} on {where}",)
+
+
+def collect(folder: Path) -> tuple[Path, str, tuple[Checkpoint, ...]]:
+    """Check and publish the weights of a finished attempt, whoever started its processes.
+
+    Returns:
+        Folder of the weights, their digest, and the checkpoints, oldest first; the last is the weights themselves.
+
+    Raises:
+        TrainerError: it is not finished, or left nothing usable.
+    """
+    output, log = folder / "output", folder / "train.log"
+    steps, lineage = finished_steps(folder), {}
+    with suppress(OSError, ValueError):
+        lineage = json.loads((folder / JOB).read_text("utf-8")).get("lineage", {})
+    try:
+        if not (output / "adapter_model.safetensors").is_file():
+            model = _publish_model(output, folder / "model")
+            return model, fingerprint(model), (Checkpoint(steps, model),)
+        digest = publish(output, folder / "adapter", lineage).digest
+    except AdapterError as error:
+        raise TrainerError(f"the training left no usable weights: {error}; log: {log}") from error
+    earlier = _earlier(output, folder / "checkpoints", steps, lineage)
+    return folder / "adapter", digest, (*earlier, Checkpoint(steps, folder / "adapter"))
+
+
+def finished_steps(folder: Path) -> int:
+    """Steps of an attempt that made them all.
+
+    Raises:
+        TrainerError: it did not.
+    """
+    state = trainer_state(folder / "output")
+    if state is None:
+        raise TrainerError(f"the training ended without a word about its state; log: {folder / 'train.log'}")
+    steps, wanted = int(state.get("global_step", 0)), int(state.get("max_steps", 0))
+    if steps < max(1, wanted):
+        raise TrainerError(f"the training stopped at step {steps} of {wanted}; log: {folder / 'train.log'}")
+    return steps
+
+
+def _publish_model(output: Path, destination: Path) -> Path:
+    """A fully tuned model without what its training left beside it."""
+    if not any(output.glob("model*.safetensors")):
+        raise AdapterError(f"{output}: has neither adapter_model.safetensors nor a model's")
+    destination.mkdir()
+    kept = {"config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"}
+    for path in output.iterdir():
+        if path.name in kept or path.name.startswith(("model", "special_tokens", "tokenizer.", "vocab", "merges")):
+            shutil.copyfile(path, destination / path.name)
+    return destination
 
 
 def _earlier(output: Path, destination: Path, last: int, notes: Mapping[str, str]) -> list[Checkpoint]:

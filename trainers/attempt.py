@@ -1,0 +1,116 @@
+"""Folders of trainings: a fresh one for every attempt, and what is in an old one.
+
+    <output>/attempt-1/   train.yaml job.json recipe.json   what was asked for
+                          examples.jsonl dataset/           token ids, and the same as LLaMA-Factory reads them
+                          train.log progress.jsonl          what it said
+                          output/checkpoint-*               what it left
+                          adapter/ checkpoints/step-*       what was checked: two files each
+
+LLaMA-Factory goes on by itself in a folder that has checkpoints, silently; so no folder is used twice, and going on is
+asked for and checked: same examples, same recipe, a checkpoint that was written to its end.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from harness.adapters.folder import FILES
+from harness.errors import TrainerError
+from harness.files import digest_file
+from trainers.examples import DataFacts
+from trainers.recipe import Recipe
+
+__all__ = ["check_disk", "check_same", "is_complete", "last_checkpoint", "new_attempt", "trainer_state"]
+
+_SPARE = 512 * 2**20
+"""Bytes that must stay free on the disk."""
+_FREE_TO_CHANGE = {"name", "gpus", "threads", "environment", "keep_checkpoints", "save_steps", "report_to"}
+"""Fields of a recipe that may differ when a training goes on: they change no number."""
+
+
+def new_attempt(output: Path) -> Path:
+    """A folder that nobody else has: making it is the claim."""
+    number = len(_attempts(output)) + 1
+    while True:
+        folder = output / f"attempt-{number}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        except OSError as error:
+            raise TrainerError(f"cannot make {folder}: {error.strerror or error}") from error
+        else:
+            return folder.absolute()
+
+
+def last_checkpoint(output: Path) -> Path | None:
+    """The complete checkpoint of most steps in the newest attempt that has any; None when there is none."""
+    for attempt in reversed(_attempts(output)):
+        found = [p for p in (attempt / "output").glob("checkpoint-*") if is_complete(p)]
+        if found:
+            return max(found, key=lambda p: int(p.name.rpartition("-")[2])).absolute()
+    return None
+
+
+def is_complete(checkpoint: Path) -> bool:
+    """Whether it was written to its end: trainer_state.json is what comes last."""
+    number = checkpoint.name.rpartition("-")[2].isdigit()
+    marked = (checkpoint / "checkpoint-is-incomplete.txt").exists()
+    weights = (checkpoint / FILES[1]).is_file() or any(checkpoint.glob("model*.safetensors"))
+    return number and weights and not marked and trainer_state(checkpoint) is not None
+
+
+def trainer_state(folder: Path) -> dict[str, Any] | None:
+    """The trainer's own account of steps and losses; None when it is missing or half written."""
+    try:
+        state = json.loads((folder / "trainer_state.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return state if isinstance(state, dict) else None
+
+
+def check_same(checkpoint: Path, data: DataFacts, recipe: Recipe) -> None:
+    """Refuse to go on from a checkpoint with other examples or another recipe: steps and learning rate would be wrong.
+
+    Raises:
+        TrainerError: what differs.
+    """
+    before = checkpoint.parent.parent
+    try:
+        old = json.loads((before / "recipe.json").read_text("utf-8"))
+        same = digest_file(before / "examples.jsonl") == digest_file(data.train)
+    except (OSError, ValueError) as error:
+        raise TrainerError(f"cannot go on from {checkpoint}: {before} is damaged ({error}); train anew") from error
+    new = json.loads(json.dumps(recipe.to_mapping()))
+    other = sorted(k for k in new if k not in _FREE_TO_CHANGE and old.get(k) != new[k])
+    if other:
+        raise TrainerError(f"cannot go on from {checkpoint}: the recipe differs in {', '.join(other)}; train anew")
+    if not same:
+        raise TrainerError(f"cannot go on from {checkpoint}: the training data differ; train anew")
+
+
+def check_disk(model: Path, data: DataFacts, recipe: Recipe, folder: Path) -> None:
+    """Refuse a training that would fill the disk.
+
+    Raises:
+        TrainerError: how much is free and how much it takes.
+    """
+    weights = sum(p.stat().st_size for p in model.glob("*.safetensors"))
+    # A checkpoint holds weights and two moments in fp32: all of a model's, or a LoRA's few percent.
+    share = 6.0 if recipe.tuning == "full" else 0.05 * recipe.lora_rank / 8
+    # The data once more with masks and labels (Arrow), and once more while that is written.
+    needed = int(6 * data.train.stat().st_size + weights * share * (recipe.keep_checkpoints + 1)) + _SPARE
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise TrainerError(
+            f"{folder}: {free / 2**30:.1f} GiB free, this training takes about {needed / 2**30:.1f} GiB; "
+            f"free space, or set keep_checkpoints = 1 (now {recipe.keep_checkpoints})"
+        )
+
+
+def _attempts(output: Path) -> list[Path]:
+    found = [p for p in output.glob("attempt-*") if p.name.removeprefix("attempt-").isdigit()]
+    return sorted(found, key=lambda p: int(p.name.removeprefix("attempt-")))

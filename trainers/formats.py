@@ -1,0 +1,283 @@
+"""Training data as its users have them, read record by record into one shape, every record checked.
+
+    alpaca      instruction, input, output | chosen + rejected | output + kto_tag; system, history
+    sharegpt    conversations or messages ({from, value} or {role, content}); chosen, rejected as objects; label or
+    kto_tag plain       prompt (or question), chosen + rejected (or response_j + response_k), or completion + label
+
+JSON arrays, JSONL, CSV and Parquet. What LLaMA-Factory would drop, cut or turn around without a word is an error here
+that names file, record and field (an even conversation, a liked empty answer, a chosen turn of role user), the first
+ten in one message. Contradictory pairs are refused; repeated records are kept, counted and named. Records are never
+held in memory together. Given up: tools, images, and LLaMA-Factory's ``formatting: openai``, which rewrites the system
+prompt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.cases.model import Message
+from harness.errors import DataError
+from trainers.rows import read_rows
+
+__all__ = ["Record", "Source", "read_records"]
+
+_SHOWN = 10
+_ROLES: dict[str, Literal["system", "user", "assistant"]] = {
+    "system": "system", "user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant",
+}  # fmt: skip
+_WORDS = {"true": True, "True": True, "false": False, "False": False}
+"""A table has no other way to say it."""
+_PROMPT = ("instruction", "prompt", "question")
+_CHOSEN = ("chosen", "response_j")
+_REJECTED = ("rejected", "response_k")
+_ANSWER = ("output", "completion", "response", "answer")
+_LABEL = ("label", "kto_tag")
+_TURNS = ("conversations", "messages")
+_KNOWN = {
+    *_PROMPT, *_CHOSEN, *_REJECTED, *_ANSWER, *_LABEL, *_TURNS,
+    "input", "query", "system", "history", "rejected_finished",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record, whatever format it had."""
+
+    source: str
+    """File and record, for messages."""
+    messages: tuple[Message, ...]
+    """dpo, kto: the conversation before the answer, a user turn last. sft: the whole conversation, an assistant turn
+    last."""
+    chosen: str = ""
+    """dpo: the preferred answer. kto: the answer."""
+    rejected: str = ""
+    rejected_finished: bool = True
+    """False where the record says that the rejected answer was cut off."""
+    label: bool | None = None
+    """kto: whether the answer was liked."""
+
+    @property
+    def case_id(self) -> str:
+        return self.source
+
+
+@dataclass(slots=True)
+class Source:
+    """Files of one training and what was noticed while they were read; iterate it once."""
+
+    paths: Sequence[Path]
+    stage: Literal["sft", "dpo", "kto"]
+    parquet: Callable[[Path], Path] | None = None
+    """Turns a Parquet file into JSONL (the trainer's environment can); None: Parquet is refused."""
+    repeated: int = 0
+    ignored: frozenset[str] = frozenset()
+
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know after reading."""
+        found = []
+        if self.repeated:
+            found.append(f"{self.repeated} records are repetitions of earlier ones (kept)")
+        if self.ignored:
+            found.append(f"fields that are not used: {', '.join(sorted(self.ignored))}")
+        return tuple(found)
+
+    def __iter__(self) -> Iterator[Record]:
+        return read_records(self)
+
+
+def read_records(source: Source) -> Iterator[Record]:
+    """Yield checked records.
+
+    Raises:
+        DataError: unreadable files or wrong records; raised after all were read, with the first ten problems.
+    """
+    problems = _Problems()
+    seen: set[bytes] = set()
+    preferred: set[bytes] = set()
+    fields: set[str] = set()
+    for path in source.paths:
+        for number, row in enumerate(read_rows(path, source.parquet), 1):
+            where = f"{path.name}: record {number}"
+            record = _record(row, where, source.stage, problems)
+            if record is None:
+                continue
+            fields |= set(row)
+            prompt = "\0".join(f"{m.role}:{m.content}" for m in record.messages)
+            key = _digest(prompt, record.chosen, record.rejected, str(record.label))
+            if key in seen:
+                source.repeated += 1
+            seen.add(key)
+            if source.stage == "dpo":
+                preferred.add(_digest(prompt, record.chosen, record.rejected))
+                if _digest(prompt, record.rejected, record.chosen) in preferred:
+                    problems.add(
+                        f"{where}: contradicts an earlier record, which prefers the answers the other way round"
+                    )
+            elif source.stage == "kto":
+                preferred.add(_digest(prompt, record.chosen, str(record.label)))
+                if _digest(prompt, record.chosen, str(not record.label)) in preferred:
+                    problems.add(f"{where}: contradicts an earlier record, which gives this answer the other label")
+            yield record
+    source.ignored = frozenset(fields - _KNOWN)
+    problems.raise_any()
+
+
+class _Problems:
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._more = 0
+
+    def add(self, text: str) -> None:
+        if len(self._texts) < _SHOWN:
+            self._texts.append(text)
+        else:
+            self._more += 1
+
+    def raise_any(self) -> None:
+        if self._texts:
+            raise DataError("; ".join(self._texts) + (f"; and {self._more} more" if self._more else ""))
+
+
+def _record(row: Mapping[str, Any], where: str, stage: str, problems: _Problems) -> Record | None:
+    try:
+        # Some preference sets have both; there the conversation holds the answer already.
+        turns = None if stage == "dpo" and _first(row, _PROMPT) else _first(row, _TURNS)
+        messages = _turns(row[turns], turns) if turns else _alpaca(row)
+        if turns and isinstance(row.get("system"), str) and row["system"]:
+            if messages and messages[0].role == "system":
+                raise _Wrong("system stands in the field and in the conversation")
+            messages = [Message("system", row["system"]), *messages]
+        made = {"sft": _sft, "dpo": _dpo, "kto": _kto}[stage](row, messages, where)
+        _check_order(made.messages, stage)
+    except _Wrong as wrong:
+        problems.add(f"{where}: {wrong}")
+        return None
+    return made
+
+
+class _Wrong(Exception):
+    """What is wrong with one record."""
+
+
+def _alpaca(row: Mapping[str, Any]) -> list[Message]:
+    name = _first(row, _PROMPT)
+    if name is None:
+        # Preference sets of chats hold whole conversations on both sides, and no prompt.
+        if isinstance(row.get("chosen"), list):
+            return _turns(row["chosen"], "chosen")[:-1]
+        raise _Wrong(f"has no prompt (one of {', '.join((*_PROMPT, *_TURNS))})")
+    if isinstance(row[name], list):
+        return _turns(row[name], name)
+    prompt, more = _text(row, name), row.get("input") or row.get("query") or ""
+    if not isinstance(more, str):
+        raise _Wrong("input must be text")
+    found = [Message("system", _text(row, "system"))] if row.get("system") else []
+    history = row.get("history") or []
+    if not isinstance(history, list) or any(not isinstance(h, list) or len(h) != 2 for h in history):
+        raise _Wrong("history must be a list of [user, assistant]")
+    for user, assistant in history:
+        if not isinstance(user, str) or not isinstance(assistant, str):
+            raise _Wrong("history must hold texts")
+        found += [Message("user", user), Message("assistant", assistant)]
+    return [*found, Message("user", f"{prompt}\n{more}" if more else prompt)]
+
+
+def _turns(value: Any, name: str) -> list[Message]:
+    if not isinstance(value, list) or not value:
+        raise _Wrong(f"{name} must be a list of turns")
+    return [_turn(turn, f"{name}[{i}]") for i, turn in enumerate(value)]
+
+
+def _turn(turn: Any, name: str) -> Message:
+    if not isinstance(turn, dict):
+        raise _Wrong(f"{name} is not an object")
+    role, content = turn.get("role", turn.get("from")), turn.get("content", turn.get("value"))
+    if role not in _ROLES:
+        raise _Wrong(f"{name} has role {role!r}; known: {', '.join(_ROLES)}")
+    if not isinstance(content, str) or not content.strip():
+        raise _Wrong(f"{name} is empty or not text")
+    return Message(_ROLES[role], content)
+
+
+def _sft(row: Mapping[str, Any], messages: Sequence[Message], where: str) -> Record:
+    if _first(row, _TURNS) is None:
+        messages = [*messages, Message("assistant", _text(row, _required(row, _ANSWER)))]
+    return Record(where, tuple(messages))
+
+
+def _dpo(row: Mapping[str, Any], messages: Sequence[Message], where: str) -> Record:
+    chosen, rejected = (_side(row, _required(row, names)) for names in (_CHOSEN, _REJECTED))
+    if chosen == rejected:
+        raise _Wrong("chosen and rejected are the same")
+    given = row.get("rejected_finished", True)
+    finished = _WORDS.get(given) if isinstance(given, str) else given
+    if not isinstance(finished, bool):
+        raise _Wrong(f"rejected_finished = {given!r} must be true or false")
+    return Record(where, tuple(messages), chosen, rejected, finished)
+
+
+def _kto(row: Mapping[str, Any], messages: Sequence[Message], where: str) -> Record:
+    label = row[_required(row, _LABEL)]
+    label = (
+        {"true": True, "True": True, "false": False, "False": False}.get(label, label)
+        if isinstance(label, str)
+        else label
+    )
+    if not isinstance(label, bool):
+        raise _Wrong(f"label = {label!r} must be true or false")
+    if (name := _first(row, _ANSWER)) is not None:
+        return Record(where, tuple(messages), _text(row, name), label=label)
+    if not messages or messages[-1].role != "assistant":
+        raise _Wrong("the conversation must end with the assistant's answer that the label is about")
+    return Record(where, tuple(messages[:-1]), messages[-1].content, label=label)
+
+
+def _side(row: Mapping[str, Any], name: str) -> str:
+    """An answer: text, one turn, or a whole conversation that ends with it."""
+    value = row[name]
+    if isinstance(value, list):
+        value = value[-1] if value else None
+    if isinstance(value, dict):
+        turn = _turn(value, name)
+        if turn.role != "assistant":
+            raise _Wrong(f"{name} is a turn of the {turn.role}, not of the assistant")
+        return turn.content
+    return _text(row, name)
+
+
+def _text(row: Mapping[str, Any], name: str) -> str:
+    value = row[name]
+    if not isinstance(value, str) or not value.strip():
+        raise _Wrong(f"{name} is empty or not text")
+    return value
+
+
+def _check_order(messages: Sequence[Message], stage: str) -> None:
+    turns = [m.role for m in messages if m.role != "system"]
+    if any(m.role == "system" for m in messages[1:]):
+        raise _Wrong("a system turn may only be the first")
+    wanted = ["user" if i % 2 == 0 else "assistant" for i in range(len(turns))]
+    if not turns or turns != wanted:
+        raise _Wrong(f"turns must alternate from user to assistant; they are {', '.join(turns) or 'none'}")
+    last = "assistant" if stage == "sft" else "user"
+    if turns[-1] != last:
+        raise _Wrong(f"the conversation must end with a turn of the {last}")
+
+
+def _first(row: Mapping[str, Any], names: Iterable[str]) -> str | None:
+    return next((n for n in names if row.get(n) is not None), None)
+
+
+def _required(row: Mapping[str, Any], names: Sequence[str]) -> str:
+    name = _first(row, names)
+    if name is None:
+        raise _Wrong(f"has no {names[0]}" + (f" (nor {', '.join(names[1:])})" if len(names) > 1 else ""))
+    return name
+
+
+def _digest(*parts: str) -> bytes:
+    return hashlib.blake2b("\x1f".join(parts).encode("utf-8", "surrogatepass"), digest_size=10).digest()

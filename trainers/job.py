@@ -1,0 +1,113 @@
+"""A request on disk: everything that the trainer's processes need, on this machine or on many.
+
+The job is written once, whole, before a process starts. What is printed by a dry run, what several nodes are started
+with by hand and what :class:`~trainers.llamafactory.LlamaFactory` starts itself are the same files and the same words.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from harness.adapters.lineage import Lineage, check_lineage, fingerprint, parts_of
+from harness.errors import SettingsError, TrainerError
+from harness.files import write_text
+from trainers.arguments import arguments, to_yaml
+from trainers.attempt import check_disk, new_attempt
+from trainers.base import TrainRequest
+from trainers.examples import DataFacts, write_examples
+from trainers.process import owner
+
+__all__ = [
+    "ENTRY",
+    "JOB",
+    "PROGRESS",
+    "check_request",
+    "environment",
+    "launch_variables",
+    "lineage",
+    "prepare",
+    "write_job",
+]
+
+ENTRY = Path(__file__).with_name("entry.py")
+JOB, PROGRESS = "job.json", "progress.jsonl"
+_FOREIGN = ("PYTEST_", "VLLM_", "PYTHON", "TORCHELASTIC_")
+_DISTRIBUTED = {"RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "USE_RAY", "USE_MCA", "USE_V1"}
+"""Left over from another launch, they would turn this one into something else."""
+
+
+def prepare(request: TrainRequest) -> tuple[Path, DataFacts]:
+    """A fresh attempt's folder with the checked examples in it."""
+    folder = new_attempt(request.output)
+    data = write_examples(request.examples, folder, request.recipe)
+    check_disk(request.model_path, data, request.recipe, folder)
+    return folder, data
+
+
+def check_request(request: TrainRequest) -> None:
+    """Refuse what cannot end well.
+
+    Raises:
+        SettingsError: recipe and stage do not go together.
+        TrainerError: no model there.
+        AdapterError: a parent is damaged.
+    """
+    problems = request.recipe.problems_for(request.stage, parents=len(request.parents))
+    if problems:
+        raise SettingsError(f"recipe {request.recipe.name!r}: " + "; ".join(problems))
+    if not (request.model_path / "config.json").is_file():
+        raise TrainerError(f"{request.model_path}: no model there (config.json is missing)")
+    if request.parents:
+        check_lineage(request.model_path, request.parents)
+
+
+def write_job(request: TrainRequest, data: DataFacts, folder: Path, *, resume: Path | None = None) -> Path:
+    """Write what :mod:`trainers.entry` reads, and the same configuration as YAML for people."""
+    settings = arguments(request, data, folder, resume=resume)
+    write_text(folder / "train.yaml", to_yaml(settings))
+    write_text(folder / "recipe.json", json.dumps(request.recipe.to_mapping(), indent=2) + "\n")
+    job = {
+        "arguments": settings, "dataset": str(folder / "dataset"), "examples": str(data.train),
+        "validation": str(data.validation) if data.validation else None, "progress": str(folder / PROGRESS),
+        "cache_reference": request.recipe.cache_reference, "threads": threads(request), "rows": data.rows,
+        "tokens": data.tokens, "probes": [p.record() for p in request.probes],
+        "lineage": lineage(request).notes(), "owner": owner() if request.launch.nodes == 1 else None,
+    }  # fmt: skip
+    return write_text(folder / JOB, json.dumps(job, indent=2) + "\n")
+
+
+def threads(request: TrainRequest) -> int:
+    """CPU threads of each process."""
+    cores = len(os.sched_getaffinity(0))
+    return request.recipe.threads or max(1, cores // request.launch.processes)
+
+
+def lineage(request: TrainRequest) -> Lineage:
+    """What the new weights stand on; a parent that is trained further is part of them."""
+    below = request.parents if request.recipe.parent == "new" else request.parents[:-1]
+    return Lineage(fingerprint(request.model_path), tuple(digest for path in below for digest in parts_of(path)))
+
+
+def environment(request: TrainRequest, python: Path) -> dict[str, str]:
+    """Variables of the training's processes: this process's, what the launch needs, the recipe's own over all."""
+    base = {k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN) and k not in _DISTRIBUTED}
+    # DeepSpeed looks for ninja on the path.
+    path = f"{python.parent}{os.pathsep}{base.get('PATH', os.defpath)}"
+    return base | {"PATH": path} | launch_variables(request)
+
+
+def launch_variables(request: TrainRequest) -> dict[str, str]:
+    """What must be set for a training, wherever it is started."""
+    made = {
+        "OMP_NUM_THREADS": str(threads(request)),
+        "CUDA_VISIBLE_DEVICES": ",".join(map(str, request.launch.devices)),
+        "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false",
+        "DISABLE_VERSION_CHECK": "1", "PYTHONUNBUFFERED": "1", "PYTHONNOUSERSITE": "1", "MPLBACKEND": "Agg",
+    }  # fmt: skip
+    if not request.launch.devices:
+        made["DS_ACCELERATOR"] = "cpu"
+        # Logits of several hundred MB come and go every step; giving them back to the kernel costs a third of the time.
+        made |= {"MALLOC_MMAP_THRESHOLD_": str(2**33), "MALLOC_TRIM_THRESHOLD_": str(2**34)}
+    return made | dict(request.recipe.environment)

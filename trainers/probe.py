@@ -1,0 +1,58 @@
+"""Proof that a test and a training see the same ids, for one model, before and after every training.
+
+Dialogues of every shape are rendered by the harness (as in a test run) and put into the job. The trainer's
+environment, with its own version of transformers, renders them with the model's tokenizer before it trains and with
+the tokenizer that it wrote beside the adapter after it has; data on disk are compared with what was asked for. One
+differing id stops the training, and the message shows both sides where they part. A shape that the template refuses on
+the harness's side (some take no system turn) is left out: no case of that shape could be run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.cases.model import Message
+from harness.errors import HarnessError
+from trainers.examples import Renderer
+
+__all__ = ["Probe", "probes"]
+
+_TEXT = "Zähle bis 3:\n1, 2 … 诗经，关关雎鸠。 \tx == y  (don't stop)"
+_ANSWER = " 一 two III\n\n- end."
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One dialogue with the ids that the tests' renderer makes of it."""
+
+    messages: tuple[Message, ...]
+    prompt_ids: tuple[int, ...]
+    answer: str
+    answer_ids: tuple[int, ...]
+    """With the end-of-turn id."""
+
+    def record(self) -> dict[str, object]:
+        """As plain data, for the job."""
+        return {
+            "messages": [{"role": m.role, "content": m.content} for m in self.messages],
+            "prompt": list(self.prompt_ids), "answer": self.answer, "answer_ids": list(self.answer_ids),
+        }  # fmt: skip
+
+
+def probes(renderer: Renderer, extra: Sequence[tuple[Message, ...]] = ()) -> tuple[Probe, ...]:
+    """Dialogues of four shapes (and ``extra`` ones), rendered; at least one shape must be possible.
+
+    Raises:
+        HarnessError: the renderer refuses even a single user turn.
+    """
+    user, again = Message("user", _TEXT), Message("user", "And now?")
+    system, said = Message("system", "Be brief. 简短。"), Message("assistant", "1, 2, 3.")
+    shapes = [(user,), (system, user), (user, said, again), (system, user, said, again), *extra]
+    answer = (*renderer.answer_ids(_ANSWER), renderer.end_of_turn)
+    found = [Probe(shapes[0], tuple(renderer.prompt_ids(shapes[0])), _ANSWER, answer)]
+    for shape in shapes[1:]:
+        with contextlib.suppress(HarnessError):
+            found.append(Probe(shape, tuple(renderer.prompt_ids(shape)), _ANSWER, answer))
+    return tuple(found)
