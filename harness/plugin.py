@@ -82,14 +82,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("badcase", params, indirect=True)
 
 
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    # Workers collect on their own and could not be told from here; the words of the call can be.
+    if getattr(config.option, "numprocesses", None) and Session.asked_for(config.args, config.invocation_params.dir):
+        raise pytest.UsageError("-n: bad cases share one engine; to use several machines run each with --shard I/N")
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     session = config.stash[_SESSION]
     # pytest would report an exception inside parametrization as a broken test file, with a traceback.
     if session.problem is not None:
         raise pytest.UsageError(str(session.problem))
-    if session.has_cases and getattr(config.option, "numprocesses", None):
-        raise pytest.UsageError("-n: bad cases share one engine; to use several machines run each with --shard i/n")
     keep, drop = session.split_shard([(item, _planned(item)) for item in items])
     if drop:
         items[:] = keep

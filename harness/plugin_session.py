@@ -24,6 +24,7 @@ from harness.reports.console import comparison_table, failure_text, summary
 from harness.results import CaseResult, Status
 from harness.runner import Job, RunnerProgress
 from harness.settings import Settings, find_root, read_settings
+from harness.text import for_terminal
 
 __all__ = ["Explanation", "Planned", "Session"]
 
@@ -58,14 +59,17 @@ class _Crash:
 class Explanation:
     """Why a test did not pass, in the shape that pytest prints: no traceback, which would say nothing here."""
 
-    def __init__(self, problem: BadCaseFailed | BadCaseError, width: int) -> None:
+    def __init__(self, problem: BadCaseFailed | BadCaseError, width: int, *, brief: bool) -> None:
         self._result = problem.result
         self._width = width
-        self.reprcrash = _Crash(f"{problem.result.case.id}: {problem}")
+        self._brief = brief
+        self.reprcrash = _Crash(_brief(problem.result))
 
     def toterminal(self, writer: Any) -> None:
         """Write to pytest's terminal writer."""
-        writer.line(failure_text(self._result, writer.fullwidth, color=writer.hasmarkup))
+        # With --tb=line pytest writes the one line itself, after this.
+        if not self._brief:
+            writer.line(failure_text(self._result, writer.fullwidth, color=writer.hasmarkup))
 
     def __str__(self) -> str:
         return failure_text(self._result, self._width, color=False)
@@ -88,6 +92,14 @@ class Session:
         """The first thing that is wrong with the call or the case files."""
         self.running = False
 
+    @staticmethod
+    def asked_for(words: Sequence[str], start: Path) -> bool:
+        """Whether the paths of a call lead into a folder of bad cases, as far as its words tell."""
+        places = [start / word.partition("::")[0] for word in words]
+        return any(found.is_dir() and (found / "test_badcases.py").is_file() for found in places) or any(
+            found.name == "test_badcases.py" for found in places
+        )
+
     # -- collecting --------------------------------------------------------------------------------------------------
 
     def cases_for(self, folder: Path) -> tuple[Planned, ...]:
@@ -99,10 +111,6 @@ class Session:
                 self.problem = self.problem or error
                 self._cases[folder] = ()
         return self._cases[folder]
-
-    @property
-    def has_cases(self) -> bool:
-        return any(self._cases.values())
 
     @property
     def passed(self) -> bool:
@@ -153,7 +161,8 @@ class Session:
 
     def explain(self, problem: BadCaseFailed | BadCaseError) -> Explanation:
         """The text of a failed test."""
-        return Explanation(problem, shutil.get_terminal_size((100, 24)).columns)
+        width = shutil.get_terminal_size((100, 24)).columns
+        return Explanation(problem, width, brief=self._options.tbstyle == "line")
 
     def conclude(self, *, complete: bool) -> bool:
         """Judge and report; True if the harness itself broke somewhere."""
@@ -210,6 +219,14 @@ class Session:
             )
         }  # fmt: skip
         return read_settings(find_root(folder), {**flags, "cache": self._options.harness_cache})
+
+
+def _brief(result: CaseResult) -> str:
+    """One line: the case and the first rule that it broke."""
+    reasons = result.verdict.reasons
+    first = for_terminal(reasons[0].text, keep_newlines=False) if reasons else "no reason was recorded"
+    more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+    return f"{result.verdict.status} {result.case.id} on {result.adapter}: {first}{more}"
 
 
 def _relative(path: Path) -> str:

@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     """0: no case broke; 1: at least one did."""
     settings = project_settings()
     manifest = read_manifest(settings.manifest_path)
-    with Store(settings.database) as store:
+    with Store.existing(settings.database) as store:
         sides = []
         for name in (args.before, args.after):
             manifest.adapter(name)

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     """0: every trained-on case passes and the version is blessed; 1: not so."""
     settings = project_settings()
     recipe = named_recipe(args.recipe or settings.recipe, gpus=args.gpus)
-    with Store(settings.database) as store:
+    with Store.existing(settings.database) as store:
         adapter, run_id, code, last = args.adapter, args.run, 0, float("inf")
         for number in range(1, args.rounds + 1):
             name = args.name if number == 1 else None

@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     given = {name: getattr(args, name) for name in names}
     # Checks the words even where the run's own limits are used.
     settings = project_settings(given)
-    with Store(settings.database) as store:
+    with Store.existing(settings.database) as store:
         found = store.run(args.run or "last")
         # What the run was asked to keep to counts, unless this call says otherwise.
         recorded = {k: v for k, v in {**found.facts.get("limits", {})}.items() if k in names and v is not None}

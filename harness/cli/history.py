@@ -23,7 +23,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print a row per run and adapter."""
-    with Store(project_settings().database) as store:
+    with Store.existing(project_settings().database) as store:
         rows = [row for found in store.runs(adapter=args.adapter, limit=args.limit) for row in _rows(store, found)]
     if args.json:
         say_json(rows)

@@ -35,7 +35,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Make the pairs and write them."""
     settings = project_settings()
-    with Store(settings.database) as store:
+    with Store.existing(settings.database) as store:
         plan = plan_fix(settings, store, named_recipe(settings.recipe), adapter=args.adapter, run_id=args.run)
         if plan is None:
             say("nothing to fix: no case that may be trained on fails")

@@ -28,7 +28,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """0: told; 1 is never returned, since a probe judges nothing."""
     settings = project_settings()
-    with Store(settings.database) as store:
+    with Store.existing(settings.database) as store:
         found = store.run(args.run)
         adapter = args.adapter or found.adapters[-1]
         if adapter not in found.adapters:

@@ -25,7 +25,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the reports of a recorded run."""
     settings = project_settings()
-    with Store(settings.database) as store:
+    with Store.existing(settings.database) as store:
         found = store.run(args.run)
         baseline = found.facts.get("baseline")
         settings = project_settings({"baseline": baseline} if baseline else None)

@@ -94,6 +94,17 @@ class Store:
                 f"{path} cannot be opened as the run database: {error}; restore it or move it away"
             ) from error
 
+    @classmethod
+    def existing(cls, path: Path) -> Self:
+        """Open the database at ``path``, which must be there: for commands that only read.
+
+        Raises:
+            StoreError: nothing was recorded yet, and as the constructor.
+        """
+        if not path.is_file():
+            raise StoreError(f"no run is recorded in {path.parent}; run first: pytest badcases")
+        return cls(path)
+
     def __enter__(self) -> Self:
         return self
 

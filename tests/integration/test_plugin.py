@@ -256,6 +256,22 @@ def test_reports_are_written(pytester: pytest.Pytester, project: Make) -> None:
     assert {"report.html", "report.xlsx", "report.json", "summary.md"} <= {p.name for p in run.iterdir()}
 
 
+def test_tb_line_is_one_line_a_failure(pytester: pytest.Pytester, project: Make) -> None:
+    """--tb=line keeps to its word: the case and the first rule that it broke."""
+    project()
+    text = pytester.runpytest("badcases", "--tb=line").stdout.str()
+    assert "FAIL badcase1/sea on v4.0: " in text
+    assert "standard answer\n" not in text
+
+
+def test_xdist_is_refused_in_one_line(pytester: pytest.Pytester, project: Make) -> None:
+    """Workers would start an engine each; --shard is the way to several machines."""
+    project()
+    result = pytester.runpytest_subprocess("badcases", "-n", "2")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*-n: bad cases share one engine*--shard*"])
+
+
 def test_other_suites_are_untouched(pytester: pytest.Pytester) -> None:
     """Without the fixture nothing is read, opened or written."""
     pytester.makepyfile("def test_ok(): pass")
