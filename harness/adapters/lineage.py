@@ -67,6 +67,8 @@ def fingerprint(model: Path) -> str:
         AdapterError: the folder has no readable safetensors weights.
     """
     tensors = _model_tensors(model)
+    if not tensors:
+        raise AdapterError(f"{model}: has no safetensors weights to tell it by")
     total = hashlib.sha256()
     names = sorted(tensors)
     sampled = set(names[:: max(1, len(names) // _SAMPLES)])
@@ -126,10 +128,7 @@ def _check_shapes(lora: Lora, tensors: dict[str, tuple[Path, TensorInfo]], model
 
 
 def _model_tensors(model: Path) -> dict[str, tuple[Path, TensorInfo]]:
-    found = {n: (path, info) for path in sorted(model.glob("*.safetensors")) for n, info in read_header(path).items()}
-    if not found:
-        raise AdapterError(f"{model}: has no safetensors weights")
-    return found
+    return {n: (path, info) for path in sorted(model.glob("*.safetensors")) for n, info in read_header(path).items()}
 
 
 def _named(digests: Sequence[str]) -> str:
