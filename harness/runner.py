@@ -30,7 +30,7 @@ from harness.results import Attempt, CaseResult, Reason, Status, Verdict
 from harness.settings import Settings
 from harness.store import Run, RunStatus, Store
 from harness.targets import Target
-from harness.verdict import combine, judge, loop_limit
+from harness.verdict import combine, judge, loop_units
 
 __all__ = ["Job", "Runner", "RunnerProgress"]
 
@@ -157,7 +157,7 @@ class Runner:
             "sample": sample,
         }
         text = json.dumps([identity, list(prompt)], sort_keys=True)
-        limit = loop_limit(job.case) if decoding.early_fail and decoding.method == "beam" else None
+        limit = loop_units(job.case) if decoding.early_fail else None
         return _Wanted(job, sample, hashlib.sha256(text.encode()).hexdigest(), identity, limit)
 
     def _from_store(self, wanted: _Wanted) -> bool:
@@ -175,7 +175,7 @@ class Runner:
         requests = [
             Request(
                 index, w.job.target.renderer.prompt_ids(w.job.case.messages), w.job.case.decoding,
-                w.job.target.weights, w.sample, w.limit,
+                w.job.target.weights, w.sample, loop_units=w.limit,
             )
             for index, w in enumerate(group)
         ]  # fmt: skip

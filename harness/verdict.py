@@ -23,7 +23,7 @@ from harness.metrics.base import Scores
 from harness.metrics.patterns import UNKNOWN
 from harness.results import Reason, Status, Verdict
 
-__all__ = ["LEAST_REFERENCE", "Check", "checks", "combine", "judge", "loop_limit", "refusal"]
+__all__ = ["LEAST_REFERENCE", "Check", "checks", "combine", "judge", "loop_units", "refusal"]
 
 LONG_PERIOD = 12.0
 """From this many units a copy on, ``FEW_COPIES`` are a loop: nobody says a sentence three times running."""
@@ -32,6 +32,8 @@ FEW_WORDS = 10
 """Words below which an answer must reach the least length ratio; a fifth of the ratio is asked of longer ones."""
 DRAWN_SCALE = 8.0
 """A loop of characters without letters and digits is a drawn line until it is this many times ``min_loop_units``."""
+LASTING_SCALE = 5.0
+"""A run this many times ``min_loop_units`` above the standard answer's own fails an answer however long the rest is."""
 LEAST_REFERENCE = 20
 """Units from which on the standard answer's length says how long an answer should be."""
 REFUSED_COVERAGE = 0.5
@@ -130,6 +132,15 @@ def checks(case: Case, scores: Scores, finish_reason: FinishReason | None) -> tu
     )  # fmt: skip
     for rule, excess, copies, length, period, scale, text in runs:
         found.append(_run(case, scores, (rule, excess, copies, length, period), scale, t.max_loop_excess, text))
+    found.append(
+        # No share: text after a loop does not undo it. What the early FAIL of a search rests on (loop_units).
+        _most(
+            "lasting",
+            v.get("loop_units", math.nan) - _reference_run(case),
+            LASTING_SCALE * t.min_loop_units,
+            "units of the longest stretch that repeats itself, above the standard answer's",
+        )
+    )
     tail = ("tail", "tail_excess", "tail_copies", "tail_units", "tail_period")
     found.append(_run(case, scores, tail, 1.0, t.max_tail_excess, "an end that repeats itself"))
     templated = v.get("templated_excess")
@@ -251,22 +262,24 @@ def _bare(text: str) -> str:
     return "".join(c for c in text.casefold() if c.isalnum())
 
 
-def loop_limit(case: Case) -> float | None:
-    """For the early FAIL of a beam search: the share of the answer that a tandem run must be certain to cover.
+def loop_units(case: Case) -> float | None:
+    """For the early FAIL: a tandem run of so many units fails :func:`judge` (rule ``lasting``) whatever follows it.
 
-    A run that covers more of the answer than this fails :func:`judge` whatever follows. None where no share proves it:
-    the case is refused, or its standard answer repeats too much itself.
+    None where nothing does: the case is refused, which is ERROR.
     """
     if refusal(case) is not None:
         return None
-    share = case.thresholds.max_loop_excess
-    if case.standard_answer is None:
-        from harness.metrics.repetition import ASSUMED
+    return math.floor(_reference_run(case) + LASTING_SCALE * case.thresholds.min_loop_units) + 1.0
 
-        share += ASSUMED["loop_coverage"]
-    else:
-        from harness.metrics.repetition import repetition
 
-        v = repetition(case.standard_answer).values
-        share += max(v["loop_coverage"], v["char_loop_coverage"])
-    return share if share < 0.95 else None
+def _reference_run(case: Case) -> float:
+    """Units of the standard answer's own longest tandem run."""
+    return _longest_run(case.standard_answer) if case.standard_answer else 0.0
+
+
+@lru_cache(maxsize=4096)
+def _longest_run(text: str) -> float:
+    from harness.metrics.repetition import measure
+
+    (scores,) = measure([text])
+    return scores.values["loop_units"]

@@ -5,7 +5,7 @@ a gap) of at least so many units". Text only grows at its end, a run inside it s
 text is at least as long; so once the fact is true of a prefix it is true of every answer with that prefix. The winner
 is the best finished hypothesis or descends from a live one that can still beat it (``BeamSearch.contenders``); when
 the fact is true of all of these it is true of the winner, whichever that is. A share of the text is no such fact:
-clean text can follow a loop and dilute it, by up to 80 units a token in real vocabularies (rulers of dashes).
+clean text can follow a loop and dilute it, by many units a token in real vocabularies.
 
 The measure is the scorer's own (harness/metrics), on the text that would be scored. The last two units and any
 numerals before them are left out, since what comes next can still join them. A cheap look at the tokens decides when
