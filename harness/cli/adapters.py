@@ -1,0 +1,186 @@
+"""``harness adapters list|show|verify|export|import|bless``: versions, their weights and their lineage."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from harness.adapters.export import export, push
+from harness.adapters.folder import check, publish
+from harness.adapters.lineage import check_lineage, read_lineage
+from harness.cli.project import add_json, project_settings, say, say_json, table
+from harness.errors import AdapterError, HarnessError, UsageError
+from harness.manifest import Adapter, Manifest, check_name, read_manifest, register, set_status
+from harness.models import locate_model
+from harness.settings import Settings
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(subparsers: Any) -> None:
+    """The command and its verbs."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "adapters", help="versions, their weights and their lineage"
+    )
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    add_json(verbs.add_parser("list", help="every version: what it grew from, how it was trained"))
+    show = verbs.add_parser("show", help="one version, with everything that is known of it")
+    show.add_argument("name")
+    add_json(show)
+    verify = verbs.add_parser("verify", help="prove digests, files and lineage; exit code 3 when something is wrong")
+    verify.add_argument("names", nargs="*", metavar="NAME", help="versions; all by default")
+    add_json(verify)
+    out = verbs.add_parser("export", help="write a version as plain files, or as one merged model")
+    out.add_argument("name")
+    out.add_argument("destination", type=Path, metavar="DIR", help="a folder that does not exist yet")
+    out.add_argument("--merge", action="store_true", help="base and adapters as one complete model")
+    out.add_argument("--push", metavar="REPOSITORY", help="upload the folder to the hub afterwards")
+    out.add_argument("--public", action="store_true", help="with --push: a public repository, not a private one")
+    taken = verbs.add_parser("import", help="register an adapter that was trained elsewhere")
+    taken.add_argument("name")
+    taken.add_argument("folder", type=Path, help="with adapter_config.json and adapter_model.safetensors")
+    taken.add_argument("--parent", required=True, metavar="NAME", help="the version that it grew from")
+    taken.add_argument("--on-top", action="store_true", help="the parent's weights must be applied below it")
+    taken.add_argument("--method", default="", choices=("", "sft", "dpo", "kto"))
+    bless = verbs.add_parser("bless", help="mark a version as good")
+    bless.add_argument("name")
+
+
+def run(args: argparse.Namespace) -> int:
+    """0: done; 3: a version is not what the manifest says."""
+    settings = project_settings()
+    manifest = read_manifest(settings.manifest_path)
+    verbs = {"list": _list, "show": _show, "verify": _verify, "export": _export, "import": _import, "bless": _bless}
+    return verbs[args.verb](args, settings, manifest)
+
+
+def _list(args: argparse.Namespace, settings: Settings, manifest: Manifest) -> int:
+    if args.json:
+        say_json([_facts(a, settings) for a in manifest.adapters.values()])
+        return 0
+    rows = [
+        [
+            a.name,
+            a.parent or a.model,
+            a.method or "as shipped",
+            a.on_top_of,
+            a.rank or None,
+            a.status or None,
+            a.created[:10],
+        ]
+        for a in manifest.adapters.values()
+    ]
+    say(table(("version", "grew from", "method", "needs below", "rank", "status", "created"), rows))
+    return 0
+
+
+def _show(args: argparse.Namespace, settings: Settings, manifest: Manifest) -> int:
+    adapter = manifest.adapter(args.name)
+    facts = _facts(adapter, settings) | {"chain": [a.name for a in manifest.chain(adapter.name)]}
+    if adapter.path is not None:
+        found, origin = check(adapter.path), read_lineage(adapter.path)
+        facts |= {"targets": found.targets, "parameters": found.parameters, "layers": found.modules}
+        facts |= {
+            "trained_on_model": origin.model if origin else None,
+            "trained_on_top_of": origin.parents if origin else None,
+        }
+    if args.json:
+        say_json(facts)
+        return 0
+    for name, value in facts.items():
+        if value not in (None, "", (), [], {}):
+            shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
+            say(f"{name.replace('_', ' '):<18} {shown}")
+    return 0
+
+
+def _verify(args: argparse.Namespace, settings: Settings, manifest: Manifest) -> int:
+    names = args.names or list(manifest.adapters)
+    results = {name: _problem(manifest.adapter(name), settings, manifest) for name in names}
+    if args.json:
+        say_json({name: {"good": problem is None, "problem": problem} for name, problem in results.items()})
+    else:
+        for name, problem in results.items():
+            chain = " + ".join(a.name for a in manifest.chain(name)) or "the model as shipped"
+            say(f"ok    {name}  ({chain})" if problem is None else f"WRONG {name}  {problem}")
+    return 3 if any(results.values()) else 0
+
+
+def _problem(adapter: Adapter, settings: Settings, manifest: Manifest) -> str | None:
+    """What is wrong with a version; None when its files, digest and lineage all hold."""
+    try:
+        chain = manifest.chain(adapter.name)
+        for part in chain:
+            assert part.path is not None
+            found = check(part.path).digest
+            if found != part.sha256:
+                return f"{part.path}: digest {found[:12]}, the manifest says {part.sha256[:12]}: its files were changed"
+        if chain:
+            check_lineage(
+                locate_model(manifest.model_of(adapter.name), settings.root), [a.path for a in chain if a.path]
+            )
+    except HarnessError as error:
+        return str(error)
+    return None
+
+
+def _export(args: argparse.Namespace, settings: Settings, manifest: Manifest) -> int:
+    adapter = manifest.adapter(args.name)
+    problem = _problem(adapter, settings, manifest)
+    if problem is not None:
+        raise AdapterError(problem)
+    chain = [a.path for a in manifest.chain(adapter.name) if a.path is not None]
+    if not chain and not args.merge:
+        raise UsageError(f"{adapter.name} has no weights of its own; --merge writes the model as shipped")
+    model = locate_model(manifest.model_of(adapter.name), settings.root)
+    export(model, chain, args.destination, merged=args.merge)
+    say(f"{adapter.name}: {'merged model' if args.merge else 'adapter'} in {args.destination}")
+    if args.push:
+        say(f"uploaded: {push(args.destination, args.push, private=not args.public)}")
+    return 0
+
+
+def _import(args: argparse.Namespace, settings: Settings, manifest: Manifest) -> int:
+    check_name("adapter", args.name)
+    if args.name in manifest.adapters:
+        raise UsageError(f"{args.name!r} exists already; take another name")
+    parent = manifest.adapter(args.parent)
+    below = [a.path for a in manifest.chain(parent.name) if a.path is not None] if args.on_top else []
+    made = datetime.now(UTC).isoformat(timespec="seconds")
+    destination = settings.adapters / args.name
+    facts = publish(args.folder, destination)
+    try:
+        check_lineage(locate_model(manifest.model_of(parent.name), settings.root), [*below, destination])
+        register(settings.manifest_path, Adapter(
+            args.name, parent.model, parent.name, destination, facts.digest, args.method, facts.rank,
+            made, on_top_of=parent.name if below else None, status="candidate",
+        ))  # fmt: skip
+    except BaseException:
+        shutil.rmtree(destination, ignore_errors=True)
+        raise
+    say(f"{args.name} is registered; evaluate it: pytest badcases --adapter {args.name}")
+    return 0
+
+
+def _bless(args: argparse.Namespace, settings: Settings, manifest: Manifest) -> int:
+    adapter = manifest.adapter(args.name)
+    problem = _problem(adapter, settings, manifest)
+    if problem is not None:
+        raise AdapterError(f"{args.name} cannot be blessed: {problem}")
+    set_status(settings.manifest_path, args.name, "blessed")
+    say(f"{args.name} is blessed")
+    return 0
+
+
+def _facts(adapter: Adapter, settings: Settings) -> dict[str, Any]:
+    facts: Mapping[str, Any] = adapter.facts
+    return {
+        "name": adapter.name, "model": adapter.model, "parent": adapter.parent, "on_top_of": adapter.on_top_of,
+        "path": str(adapter.path) if adapter.path else None, "sha256": adapter.sha256, "method": adapter.method,
+        "rank": adapter.rank, "created": adapter.created, "run": adapter.run, "recipe": adapter.recipe,
+        "status": adapter.status, "manifest": str(settings.manifest_path), **facts,
+    }  # fmt: skip

@@ -1,0 +1,201 @@
+"""``harness train sft|dpo|kto``: train a new adapter on data files."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from harness.cli.project import add_json, project_settings, say, say_json
+from harness.errors import SettingsError
+from harness.progress import duration
+from harness.settings import Settings
+from harness.store import Store
+from harness.training import TrainPlan, collect_training, finished_attempt, plan_training, prepared_request, train
+from trainers import TrainProgress
+from trainers.base import OnProgress
+from trainers.job import prepare, write_job
+from trainers.launch import Launch
+from trainers.llamafactory import trainer_python
+from trainers.plan import node_commands, prepare_command, slurm_script
+from trainers.recipe import Recipe, named_recipe, recipe_names
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(subparsers: Any) -> None:
+    """``harness train STAGE --data FILE ... --adapter-from NAME --as NAME``."""
+    parser: argparse.ArgumentParser = subparsers.add_parser("train", help="train a new adapter on data files")
+    parser.add_argument("stage", choices=("sft", "dpo", "kto"), help="what the data teach")
+    parser.add_argument(
+        "--data", nargs="+", type=Path, default=[], metavar="FILE",
+        help="JSON, JSONL, CSV or Parquet: alpaca, sharegpt, or prompt/chosen/rejected",
+    )  # fmt: skip
+    parser.add_argument("--adapter-from", metavar="NAME", help="version to start from; the project's own by default")
+    parser.add_argument(
+        "--as", dest="name", metavar="NAME", help="name of the new version; the next free one by default"
+    )
+    parser.add_argument("--recipe", metavar="NAME", help=f"{', '.join(recipe_names())}, or a .toml file")
+    parser.add_argument(
+        "--set", dest="changes", action="append", default=[], metavar="FIELD=VALUE",
+        help="change a field of the recipe; repeatable",
+    )  # fmt: skip
+    launch = parser.add_argument_group("launch")
+    launch.add_argument("--gpus", metavar="N|LIST", help="number of GPUs, or a list such as 0-7")
+    launch.add_argument("--cpu-processes", type=int, metavar="N", help="processes where no GPU is used")
+    launch.add_argument("--nodes", type=int, default=1, metavar="N", help="print what to run on each of N nodes")
+    launch.add_argument("--master-address", default="", metavar="HOST", help="the first node, for --nodes")
+    launch.add_argument("--master-port", type=int, default=0, metavar="PORT", help="a free port there, for --nodes")
+    launch.add_argument("--ray", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--resume", action="store_true", help="go on from the last complete checkpoint")
+    parser.add_argument("--dry-run", action="store_true", help="print configuration and commands; train nothing")
+    parser.add_argument("--collect", type=Path, metavar="FOLDER", help="register what several nodes trained there")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """0: trained, checked and registered (or planned)."""
+    if args.ray:
+        raise SettingsError(
+            "--ray: LLaMA-Factory 0.9.5 asks Ray for ten CPUs for each GPU of the cluster and waits for ever; "
+            "use --nodes"
+        )
+    settings = project_settings()
+    recipe = named_recipe(
+        args.recipe or ("sft" if args.stage == "sft" else "fix"), gpus=args.gpus, **_changes(args.changes)
+    )
+    if not args.data and args.collect is None:
+        raise SettingsError("--data: name at least one file to train on")
+    plan = plan_training(
+        settings, args.stage, args.data, recipe, adapter_from=args.adapter_from, name=args.name,
+        launch=_launch(args, recipe), resume=args.resume,
+    )  # fmt: skip
+    with Store(settings.database) as store:
+        if args.collect is not None:
+            adapter = collect_training(plan, settings, store, finished_attempt(args.collect))
+            say(f"{plan.name} is registered" if adapter else f"{plan.name}: a whole model, see {args.collect}")
+            return 0
+        if args.dry_run or args.nodes > 1:
+            return _planned(plan, settings, store, json=args.json, slurm=args.nodes > 1)
+        with _display() as shown:
+            adapter, result = train(plan, settings, store, shown)
+    if args.json:
+        say_json({"adapter": plan.name if adapter else None, "weights": result.adapter, "steps": result.steps,
+                  "seconds": result.seconds, "loss": result.loss, "digest": result.digest, "log": result.log,
+                  "examples": result.examples, "notes": result.notes})  # fmt: skip
+        return 0
+    loss = f", loss {result.loss:.4f}" if result.loss is not None else ""
+    say(f"{plan.name}: {result.steps} steps on {result.examples} examples in {duration(result.seconds)}{loss}")
+    for note in result.notes:
+        say(f"  {note}")
+    if adapter is None:
+        say(f'  a whole model; name it in the manifest: [models."{plan.name}"] path = "{result.adapter}"')
+    else:
+        say(f"  evaluate it: pytest badcases --adapter {plan.name}")
+    say(f"  log, losses and timing: {result.folder}")
+    return 0
+
+
+def _planned(plan: TrainPlan, settings: Settings, store: Store, *, json: bool, slurm: bool) -> int:
+    """Check the data, write the job, and print what would be (or, on several nodes, is to be) started."""
+    python = trainer_python(settings.root)
+    request, source = prepared_request(plan, settings, store)
+    folder, data = prepare(request)
+    write_job(request, data, folder)
+    commands = node_commands(request, python, folder)
+    script = slurm_script(request, python, folder) if slurm else ""
+    notes = (*source.notes(), *data.notes)
+    if json:
+        say_json({"folder": folder, "examples": data.rows, "tokens": data.tokens, "commands": commands, "slurm": script,
+                  "prepare": prepare_command(request, python, folder), "notes": notes})  # fmt: skip
+        return 0
+    parent = f"{plan.parent.name} ({'base' if not plan.chain else ' + '.join(a.name for a in plan.chain)})"
+    say(f"{plan.stage} of {plan.name} from {parent}: {data.rows} examples, {data.tokens:,} tokens an epoch")
+    for note in notes:
+        say(f"  {note}")
+    say(f"\n# {folder / 'train.yaml'}\n{(folder / 'train.yaml').read_text(encoding='utf-8')}")
+    if slurm:
+        say(f"# once, on any node\n{prepare_command(request, python, folder)}\n")
+    for rank, command in enumerate(commands):
+        say((f"# node {rank}\n" if slurm else "# command\n") + command + "\n")
+    if slurm:
+        say(f"# or all of it with Slurm\n{script}")
+        say(f"# afterwards\nharness train {plan.stage} --collect {folder} --as {plan.name}")
+    return 0
+
+
+def _launch(args: argparse.Namespace, recipe: Recipe) -> Launch:
+    """Processes of the call; several nodes may have GPUs that this machine has not."""
+    deepspeed = recipe.deepspeed
+    if args.nodes > 1:
+        devices = tuple(range(int(recipe.gpus))) if recipe.gpus.isdigit() else ()
+        if recipe.gpus and not devices:
+            raise SettingsError(f"--gpus {recipe.gpus}: with --nodes, give the number of GPUs of each node")
+        return Launch(devices, args.cpu_processes or 1, deepspeed is not None, args.nodes, 0, args.master_address,
+                      args.master_port)  # fmt: skip
+    launch = Launch.on_gpus(recipe.gpus, deepspeed=deepspeed)
+    if args.cpu_processes is None:
+        return launch
+    if launch.devices and recipe.gpus:
+        raise SettingsError("--cpu-processes and --gpus do not go together")
+    return Launch((), args.cpu_processes, deepspeed is not None)
+
+
+def _changes(words: list[str]) -> dict[str, Any]:
+    """``FIELD=VALUE`` with Python's literals, else text."""
+    found: dict[str, Any] = {}
+    for word in words:
+        name, sign, value = word.partition("=")
+        if not sign or not name:
+            raise SettingsError(f"--set {word!r}: write FIELD=VALUE, for example --set epochs=2")
+        try:
+            found[name] = ast.literal_eval({"true": "True", "false": "False"}.get(value, value))
+        except (ValueError, SyntaxError):
+            found[name] = value
+    return found
+
+
+@contextmanager
+def _display() -> Iterator[OnProgress]:
+    """One line: rewritten on a terminal, repeated every half minute elsewhere."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(30))
+    last: list[Any] = ["", float("-inf")]
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("preparing", total=None)
+
+        def show(progress: TrainProgress) -> None:
+            text = progress_text(progress)
+            if console.is_terminal:
+                bar.update(task, description=text, completed=progress.step, total=progress.total_steps or None)
+            elif progress.phase != last[0] or time.monotonic() - last[1] > 30:
+                last[:] = [progress.phase, time.monotonic()]
+                say(f"  {text}")
+
+        yield show
+
+
+def progress_text(progress: TrainProgress) -> str:
+    """``training, step 3/48, loss 1.234, margin +0.52, accuracy 100 %, 812 tokens/s, 02:10 left``."""
+    parts: list[str] = [progress.phase]
+    if progress.total_steps:
+        parts.append(f"step {progress.step}/{progress.total_steps}")
+    if progress.loss is not None:
+        parts.append(f"loss {progress.loss:.3f}")
+    if progress.margin is not None:
+        parts.append(f"margin {progress.margin:+.2f}")
+    if progress.accuracy is not None:
+        parts.append(f"accuracy {progress.accuracy:.0%}")
+    if progress.tokens_per_second is not None:
+        parts.append(f"{progress.tokens_per_second:,.0f} tokens/s")
+    if progress.remaining is not None and progress.phase == "training":
+        parts.append(f"{duration(progress.remaining)} left")
+    return ", ".join(parts)
