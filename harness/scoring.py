@@ -21,7 +21,7 @@ from harness.metrics.base import Scores
 from harness.metrics.repetition import excesses, measure
 from harness.metrics.similarity import similarity
 from harness.results import Reason, Status, Verdict
-from harness.verdict import LEAST_REFERENCE, judge, refusal
+from harness.verdict import LASTING_SCALE, LEAST_REFERENCE, judge, refusal
 
 __all__ = ["ScoredLine", "as_json", "as_text", "score_lines"]
 
@@ -122,6 +122,7 @@ def _surely_passes(values: Mapping[str, float], t: Thresholds) -> bool:
     return (
         values["repetition"] <= min(t.max_rep8_excess, t.max_rep8d_excess, t.max_loop_excess, t.max_templated_excess)
         and values["tail_excess"] <= t.max_tail_excess
+        and values["loop_units"] <= LASTING_SCALE * t.min_loop_units
         and values["words"] >= t.min_units
         and (values["reference_units"] < LEAST_REFERENCE or values["length_ratio"] >= t.min_length_ratio)
         and t.min_similarity == 0.0

@@ -21,9 +21,10 @@ from harness.cases.model import Case
 from harness.engines.base import FinishReason
 from harness.metrics.base import Scores
 from harness.metrics.patterns import UNKNOWN
+from harness.metrics.repetition import LICENCE, measure, repetition
 from harness.results import Reason, Status, Verdict
 
-__all__ = ["LEAST_REFERENCE", "Check", "checks", "combine", "judge", "loop_units", "refusal"]
+__all__ = ["LASTING_SCALE", "LEAST_REFERENCE", "Check", "checks", "combine", "judge", "loop_units", "refusal"]
 
 LONG_PERIOD = 12.0
 """From this many units a copy on, ``FEW_COPIES`` are a loop: nobody says a sentence three times running."""
@@ -32,7 +33,7 @@ FEW_WORDS = 10
 """Words below which an answer must reach the least length ratio; a fifth of the ratio is asked of longer ones."""
 DRAWN_SCALE = 8.0
 """A loop of characters without letters and digits is a drawn line until it is this many times ``min_loop_units``."""
-LASTING_SCALE = 5.0
+LASTING_SCALE = 8.0
 """A run this many times ``min_loop_units`` above the standard answer's own fails an answer however long the rest is."""
 LEAST_REFERENCE = 20
 """Units from which on the standard answer's length says how long an answer should be."""
@@ -241,8 +242,6 @@ def refusal(case: Case) -> str | None:
 @lru_cache(maxsize=4096)
 def _looped(text: str, min_copies: float, min_units: float) -> str | None:
     """What a text repeats over at least half of its length, or None."""
-    from harness.metrics.repetition import repetition
-
     found = repetition(text)
     v = found.values
     units = v["loop_coverage"] >= REFUSED_COVERAGE and v["loop_copies"] >= min_copies and v["loop_units"] >= min_units
@@ -273,13 +272,11 @@ def loop_units(case: Case) -> float | None:
 
 
 def _reference_run(case: Case) -> float:
-    """Units of the standard answer's own longest tandem run."""
-    return _longest_run(case.standard_answer) if case.standard_answer else 0.0
+    """Units of a run that the standard answer excuses: its own longest, so many times as it excuses its length."""
+    return LICENCE * _longest_run(case.standard_answer) if case.standard_answer else 0.0
 
 
 @lru_cache(maxsize=4096)
 def _longest_run(text: str) -> float:
-    from harness.metrics.repetition import measure
-
     (scores,) = measure([text])
     return scores.values["loop_units"]

@@ -42,11 +42,11 @@ class Thresholds:
     answer's own. Counts from ``min_loop_copies`` copies and ``min_loop_units`` units on."""
     max_tail_excess: float = 0.05
     """The same for a run that reaches the end of the answer: one that did not terminate."""
-    max_templated_excess: float = 0.40
+    max_templated_excess: float = 0.30
     """Most share of the answer in lines or sentences that repeat but for a word, above the standard answer's own."""
     min_loop_copies: float = 4.0
     """Fewest copies that make a loop; 3 do where one copy is a sentence (12 units) or more."""
-    min_loop_units: float = 48.0
+    min_loop_units: float = 32.0
     """Fewest units that make a loop; twice as many characters for one on characters."""
     min_similarity: float = 0.0
     """Least similarity to the standard answer; 0 is off: a good answer may be worded otherwise."""

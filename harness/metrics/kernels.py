@@ -134,10 +134,10 @@ def _count_interpreted(texts: Sequence[str], bounds: list[int]) -> Counts:
     tandem.find_runs(docs, ids, offsets, always, MIN_RUN_UNITS, 0, runs[0], found[0])
     tandem.find_runs(docs, plain, offsets, numbers, MIN_RUN_UNITS, 0, runs[1], found[1])
     tandem.find_runs(docs, codes, bounds, always, MIN_RUN_CHARACTERS, 0, runs[2], found[2])
-    spans, template_shares = new(5 * docs), [0.0] * (3 * docs)
+    spans, template_shares = new(5 * docs), [0.0] * (4 * docs)
     masks, alike = new(), new(templates.LAGS * n)
     templates.find_templates(
-        docs, codes, starts, ends, kinds, ids, offsets, ranks, alive, counts, alike, masks, slots, state, spans,
+        docs, codes, starts, ends, kinds, ids, offsets, ranks, alive, counts, lefts, alike, masks, slots, state, spans,
         template_shares
     )  # fmt: skip
     contents = [sum(kind != units.PUNCTUATION for kind in kinds[a:b]) for a, b in pairwise(offsets)]
@@ -185,10 +185,10 @@ def _count_compiled(texts: Sequence[str], bounds: list[int]) -> Counts:
     find_runs(docs, ids, offsets, always, MIN_RUN_UNITS, 0, runs[0], found[0])
     find_runs(docs, plain, offsets, numbers, MIN_RUN_UNITS, 0, runs[1], found[1])
     find_runs(docs, codes, where, always, MIN_RUN_CHARACTERS, 0, runs[2], found[2])
-    spans, template_shares = np.zeros(5 * docs, np.int64), np.zeros(3 * docs)
+    spans, template_shares = np.zeros(5 * docs, np.int64), np.zeros(4 * docs)
     alike, masks = new("alike", templates.LAGS * n, "i1"), new("masks", n, "i8")
     kernels["find_templates"](
-        docs, codes, starts, ends, kinds, ids, offsets, ranks, alive, counts, alike, masks, slots, state, spans,
+        docs, codes, starts, ends, kinds, ids, offsets, ranks, alive, counts, lefts, alike, masks, slots, state, spans,
         template_shares
     )  # fmt: skip
     total = int(offsets[-1])

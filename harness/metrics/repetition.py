@@ -8,9 +8,10 @@
                         (numbered_worded: whether its period has at least as many words as numbers)
     char_loop_*         the same on characters, spaces included: loops inside one word; period and length in characters
                         (char_loop_drawn: whether a copy holds neither letter nor digit: a drawn line, white space)
-    tail_*              the longest of these runs that reaches the end (but for one cut unit): the answer did not
-    terminate templated           share of the units in lines or sentences that repeat but for a word
-    (harness/metrics/templates.py) duplicate_lines     share of the lines that say the same as an earlier line
+    tail_*              the longest of these runs that reaches the end (but for one cut unit): it did not terminate
+    templated           share of the units in lines or sentences that repeat but for a word, five periods or more
+                        (templated_likely: three or more, which is what excuses where it is the standard answer's)
+    duplicate_lines     share of the lines that say the same as an earlier line
     units, words, characters, lines
     distinct1 .. distinct4   distinct n-grams / n-grams (Li et al. 2016), for comparison with the literature
 
@@ -106,7 +107,7 @@ def excesses(values: Mapping[str, float], reference: Mapping[str, float] | None)
     }
     most = 0.0
     for name, excess in EXCESSES.items():
-        theirs = against[name]
+        theirs = against[name if name != "templated" or reference is None else "templated_likely"]
         found[f"{name}_reference"] = theirs
         found[excess] = over = values[name] - licence * theirs
         if over > most and excess != "tail_excess":
@@ -161,7 +162,7 @@ def _one(counts: kernels.Counts, d: int, text: str) -> Scores:
                 length = int(counts.starts[start + period]) - begin - a
                 candidates.append((weight * (b - a), a, b, length, copies, kind))
         longest.append(first)
-    templated, duplicates, lines = counts.template_shares[3 * d : 3 * d + 3]
+    templated, duplicates, lines, likely = counts.template_shares[4 * d : 4 * d + 4]
     span = counts.spans[5 * d : 5 * d + 5]
     if span[1] > span[0]:
         a, b = int(counts.starts[span[0]]) - begin, int(counts.ends[span[1] - 1]) - begin
@@ -199,6 +200,7 @@ def _one(counts: kernels.Counts, d: int, text: str) -> Scores:
         "tail_period": float(tail[2]) if tail[1] else 0.0,
         "tail_units": tail_share * n,
         "templated": templated,
+        "templated_likely": likely,
         "templated_copies": span[4] / span[3] if span[3] else 0.0,
         "templated_units": templated * n,
         "duplicate_lines": duplicates,

@@ -2,9 +2,9 @@
 
 "He is haunted by grief. He is haunted by guilt." holds no repeated 8-gram and no tandem run. Two segments are alike
 when their longest common subsequence of words covers at least ``ALIKE`` of them (indel similarity, 2 * LCS / (a + b);
-numbers and punctuation do not count, so the rows of a table are not alike by their bars). Segments that are each alike
-to the one ``lag`` before them, at least ``COPIES`` periods in a row, are a templated loop; lags 1..4 cover couplets
-and records of several lines. The LCS is bit-parallel (Hyyro 2004, "Bit-parallel LCS-length computation revisited"):
+numbers and punctuation do not count, so the rows of a table are not alike by their bars). Segments of which every
+``lag`` in a row are, together, alike to the ``lag`` before them are a templated loop from ``COPIES`` periods on; lags
+1..4 cover couplets and records of several lines. The LCS is bit-parallel (Hyyro 2004, "Bit-parallel LCS-length computation revisited"):
 linear in the words, since a segment is compared by its first 62 words.
 
 Duplicate lines: share of lines, among those with a word or a number, that say the same as an earlier line.
@@ -20,7 +20,9 @@ from harness.metrics.units import NUMBER, PUNCTUATION, WORD, Ints
 __all__ = ["ALIKE", "COPIES", "find_templates"]
 
 ALIKE = 0.6
-COPIES = 4
+COPIES = 5
+FEW_COPIES = 3
+"""Periods that make a standard answer templated: what it does three times, an answer may do more often."""
 LAGS = 4
 WORDS = 62
 
@@ -36,6 +38,7 @@ def find_templates(
     firsts: Ints,
     lasts: Ints,
     words: Ints,
+    looped: Ints,
     alike: Ints,
     masks: Ints,
     slots: Ints,
@@ -47,11 +50,13 @@ def find_templates(
 
     Arrays:
         codes: code points; starts, ends, kinds, ids, offsets: from :func:`harness.metrics.units.split_units`.
-        firsts, lasts, words: scratch, one a unit: units of a segment and how many of them are words.
-        alike: scratch, ``LAGS`` a unit. masks: scratch, one a unit and one more, all zero; left all zero.
+        firsts, lasts, words, looped: scratch, one a unit: units of a segment, how many of them are words, whether it
+            belongs to a templated loop.
+        alike: scratch, ``LAGS`` a unit: words in common with the segment so many before. masks: scratch, one a unit and one more, all zero; left all zero.
         slots, state: as in :func:`harness.metrics.units.split_units`.
         spans: out, 5 a text: first unit and end of the longest templated loop, end of its first period, lag, segments.
-        shares: out, 3 a text: share of the units in templated loops, share of duplicate lines, lines.
+        shares: out, 4 a text: share of the units in templated loops, share of duplicate lines, lines, share of the units
+            in templates of ``FEW_COPIES`` periods or more.
     """
     for d in range(docs):
         low = offsets[d]
@@ -59,8 +64,8 @@ def find_templates(
         n = high - low
         for k in range(5):
             spans[5 * d + k] = 0
-        for k in range(3):
-            shares[3 * d + k] = 0.0
+        for k in range(4):
+            shares[4 * d + k] = 0.0
         if n == 0:
             continue
         size = 16
@@ -147,9 +152,9 @@ def find_templates(
                 line_code = 0
                 line_words = 0
         if lines > 0:
-            shares[3 * d + 1] = copies / lines
-        shares[3 * d + 2] = lines
-        if segments < COPIES:
+            shares[4 * d + 1] = copies / lines
+        shares[4 * d + 2] = lines
+        if segments < FEW_COPIES:
             continue
         for s in range(segments):
             mine = words[s]
@@ -176,7 +181,8 @@ def find_templates(
                 if theirs < less:
                     less = theirs
                 alike[LAGS * t + lag - 1] = 0
-                if less == 0 or 2 * less < ALIKE * (mine + theirs):
+                # Such different lengths have little in common, whatever they say.
+                if less == 0 or 5 * less < mine + theirs:
                     continue
                 vector = full
                 done = 0
@@ -191,8 +197,7 @@ def find_templates(
                 while vector > 0:
                     vector &= vector - 1
                     common -= 1
-                if 2 * common >= ALIKE * (mine + theirs):
-                    alike[LAGS * t + lag - 1] = 1
+                alike[LAGS * t + lag - 1] = common
             done = 0
             u = firsts[s]
             while done < mine:
@@ -200,32 +205,49 @@ def find_templates(
                     masks[ids[u]] = 0
                     done += 1
                 u += 1
-        # ``words`` is free now: 1 marks a segment that belongs to a templated loop.
         for s in range(segments):
-            words[s] = 0
+            looped[s] = 0
         longest = 0
         for lag in range(1, LAGS + 1):
-            s = lag
-            while s < segments:
-                if alike[LAGS * s + lag - 1] == 0:
-                    s += 1
-                    continue
-                begin = s - lag
-                while s < segments and alike[LAGS * s + lag - 1] == 1:
-                    s += 1
-                if s - begin >= COPIES * lag:
-                    for k in range(begin, s):
-                        words[k] = 1
-                    length = lasts[s - 1] - firsts[begin]
-                    if length > longest:
-                        longest = length
-                        spans[5 * d] = firsts[begin]
-                        spans[5 * d + 1] = lasts[s - 1]
-                        spans[5 * d + 2] = lasts[begin + lag - 1]
-                        spans[5 * d + 3] = lag
-                        spans[5 * d + 4] = s - begin
+            s = 2 * lag - 1
+            begin = -1
+            while s <= segments:
+                same = False
+                if s < segments:
+                    # The last ``lag`` segments against the ``lag`` before them, together.
+                    common = 0
+                    total = 0
+                    for k in range(s - lag + 1, s + 1):
+                        common += alike[LAGS * k + lag - 1]
+                        total += min(words[k], WORDS) + min(words[k - lag], WORDS)
+                    same = total > 0 and 2 * common >= ALIKE * total
+                if same and begin < 0:
+                    begin = s - 2 * lag + 1
+                if not same and begin >= 0:
+                    if s - begin >= FEW_COPIES * lag:
+                        mark = 1
+                        if s - begin >= COPIES * lag:
+                            mark = 2
+                        for k in range(begin, s):
+                            if looped[k] < mark:
+                                looped[k] = mark
+                    if s - begin >= COPIES * lag:
+                        length = lasts[s - 1] - firsts[begin]
+                        if length > longest:
+                            longest = length
+                            spans[5 * d] = firsts[begin]
+                            spans[5 * d + 1] = lasts[s - 1]
+                            spans[5 * d + 2] = lasts[begin + lag - 1]
+                            spans[5 * d + 3] = lag
+                            spans[5 * d + 4] = s - begin
+                    begin = -1
+                s += 1
         covered = 0
+        likely = 0
         for s in range(segments):
-            if words[s] == 1:
+            if looped[s] > 0:
+                likely += lasts[s] - firsts[s]
+            if looped[s] == 2:
                 covered += lasts[s] - firsts[s]
-        shares[3 * d] = covered / n
+        shares[4 * d] = covered / n
+        shares[4 * d + 3] = likely / n
