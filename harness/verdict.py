@@ -33,7 +33,7 @@ FEW_WORDS = 10
 """Words below which an answer must reach the least length ratio; a fifth of the ratio is asked of longer ones."""
 DRAWN_SCALE = 8.0
 """A loop of characters without letters and digits is a drawn line until it is this many times ``min_loop_units``."""
-LASTING_SCALE = 8.0
+LASTING_SCALE = 7.0
 """A run this many times ``min_loop_units`` above the standard answer's own fails an answer however long the rest is."""
 LEAST_REFERENCE = 20
 """Units from which on the standard answer's length says how long an answer should be."""

@@ -4,8 +4,8 @@
 when their longest common subsequence of words covers at least ``ALIKE`` of them (indel similarity, 2 * LCS / (a + b);
 numbers and punctuation do not count, so the rows of a table are not alike by their bars). Segments of which every
 ``lag`` in a row are, together, alike to the ``lag`` before them are a templated loop from ``COPIES`` periods on; lags
-1..4 cover couplets and records of several lines. The LCS is bit-parallel (Hyyro 2004, "Bit-parallel LCS-length computation revisited"):
-linear in the words, since a segment is compared by its first 62 words.
+1..4 cover couplets and records of several lines. The LCS is bit-parallel (Hyyro 2004, "Bit-parallel LCS-length
+computation revisited"): linear in the words, since a segment is compared by its first 62 words.
 
 Duplicate lines: share of lines, among those with a word or a number, that say the same as an earlier line.
 Plain Python on integer arrays, see harness/metrics/units.py.
@@ -52,11 +52,12 @@ def find_templates(
         codes: code points; starts, ends, kinds, ids, offsets: from :func:`harness.metrics.units.split_units`.
         firsts, lasts, words, looped: scratch, one a unit: units of a segment, how many of them are words, whether it
             belongs to a templated loop.
-        alike: scratch, ``LAGS`` a unit: words in common with the segment so many before. masks: scratch, one a unit and one more, all zero; left all zero.
+        alike: scratch, ``LAGS`` a unit: words in common with the segment so many before.
+        masks: scratch, one a unit and one more, all zero; left all zero.
         slots, state: as in :func:`harness.metrics.units.split_units`.
         spans: out, 5 a text: first unit and end of the longest templated loop, end of its first period, lag, segments.
-        shares: out, 4 a text: share of the units in templated loops, share of duplicate lines, lines, share of the units
-            in templates of ``FEW_COPIES`` periods or more.
+        shares: out, 4 a text: share of the units in templated loops, share of duplicate lines, lines, share of the
+            units in templates of ``FEW_COPIES`` periods or more.
     """
     for d in range(docs):
         low = offsets[d]

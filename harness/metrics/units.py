@@ -19,7 +19,7 @@ import unicodedata
 from collections.abc import MutableSequence, Sequence
 from functools import cache
 
-__all__ = ["NUMBER", "PUNCTUATION", "WORD", "Ints", "character_classes", "split_units"]
+__all__ = ["DRAWABLE", "NUMBER", "PUNCTUATION", "WORD", "Ints", "character_classes", "split_units"]
 
 Ints = MutableSequence[int]
 """A list of int, or a numpy array of an integer type."""
@@ -47,6 +47,9 @@ STOP = 13
 
 DRAWN = 4
 """Marks of one kind in a row that make a drawn line."""
+
+DRAWABLE = ".-=*~#+·…—–─━═│┃╌┄"
+"""The marks that lines are drawn with."""
 
 _SINGLE_RANGES = (
     (0x0E00, 0x0EFF),  # Thai, Lao
@@ -81,7 +84,7 @@ _EXCEPTIONS = {
     ord("第"): ORDINAL,
     0x200D: JOINER,
     **dict.fromkeys(map(ord, "、．)）:："), CLOSER),
-    **dict.fromkeys(map(ord, "-=*~#+·…—–─━═│┃╌┄"), RULE),
+    **dict.fromkeys(map(ord, DRAWABLE), RULE),
     ord("."): STOP,
 }
 _CATEGORIES = {"L": LETTER, "N": DIGIT, "M": MARK, "Z": SPACE, "C": SPACE, "P": SYMBOL, "S": SYMBOL}

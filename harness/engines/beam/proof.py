@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from harness.engines.beam.search import BeamSearch, Hypothesis
 from harness.metrics.kernels import unit_bounds
 from harness.metrics.repetition import measure
+from harness.metrics.units import DRAWABLE
 
 __all__ = ["LoopProof", "settled", "tail_run"]
 
@@ -28,8 +29,8 @@ _WINDOW = 1024
 """Tokens at the end of a hypothesis that a look takes in."""
 _FEWEST = 12
 """Shortest run of tokens, and of units, that is looked at: the scorer knows no shorter ones."""
-_NUMERALS = frozenset("〇零一二三四五六七八九十百千第")
-"""What the scorer joins to one number or not, as the text after it has it."""
+_NUMERALS = frozenset("〇零一二三四五六七八九十百千第" + DRAWABLE)
+"""What the scorer joins to one number, or to one drawn line, or not, as the text after it has it."""
 
 
 def tail_run(tokens: Sequence[int]) -> int:
@@ -56,7 +57,8 @@ def settled(text: str) -> str:
     text = text.rstrip("\ufffd")
     bounds = unit_bounds(text)
     kept = len(bounds) - 2
-    while kept > 0 and text[bounds[kept - 1][0]] in _NUMERALS:
+    # Only what touches its follower can still be joined to it.
+    while kept > 0 and text[bounds[kept - 1][0]] in _NUMERALS and bounds[kept - 1][1] == bounds[kept][0]:
         kept -= 1
     return text[: bounds[kept - 1][1]] if kept > 0 else ""
 
