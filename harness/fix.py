@@ -11,7 +11,7 @@ interrupted fix leaves no half-registered version. The display is the caller's; 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -21,10 +21,11 @@ from harness.engines import open_engine
 from harness.engines.base import Engine
 from harness.errors import StoreError, UsageError
 from harness.evaluation import Evaluation, Outcome
+from harness.figures import figures
 from harness.manifest import Adapter, Manifest, check_name, next_version, read_manifest, register, set_status
 from harness.pairs import Pair, build_pairs, check_pairs, export_pairs, import_pairs, read_hand_made
 from harness.pairs.candidates import Candidates, Sampling, draw_candidates
-from harness.promotion import Promotion, cutoff_rate, decide
+from harness.promotion import Promotion, decide
 from harness.results import CaseResult, Status
 from harness.runner import OpenEngine, RunnerProgress
 from harness.settings import Settings
@@ -287,13 +288,11 @@ class Fix:
 
 
 def _figures(results: Sequence[CaseResult]) -> dict[str, float | int]:
-    scored = [r.repetition for r in results if r.repetition is not None]
+    """What the manifest keeps of a side of the comparison."""
+    found = figures(results)
     return {
-        "repetition": round(sum(scored) / len(scored), 4) if scored else 0.0,
+        "repetition": round(found.repetition.value, 4),
         "failing": sum(r.verdict.status is Status.FAIL for r in results),
-        "cutoff_rate": round(cutoff_rate(results), 4),
+        "cutoff_rate": round(found.cutoffs.value, 4),
         "cases": len(results),
     }
-
-
-Progress = Callable[[TrainProgress], None]

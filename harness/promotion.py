@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.compare import Comparison
+from harness.figures import figures
 from harness.results import CaseResult, Status
 
-__all__ = ["Promotion", "cutoff_rate", "decide"]
+__all__ = ["Promotion", "decide"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +42,9 @@ def decide(comparison: Comparison, before: Sequence[CaseResult], after: Sequence
     broken = comparison.by_role("guard").broken
     if broken:
         against.append(f"{len(broken)} guard cases broke: {', '.join(broken[:5])}")
-    old, new = cutoff_rate(before), cutoff_rate(after)
+    old, new = figures(before).cutoffs.value, figures(after).cutoffs.value
     if new > old:
         against.append(f"more answers are cut off: {new:.0%} of them, {old:.0%} before")
     if not comparison.fixed:
         against.append("no case was fixed")
     return Promotion(not against, tuple(against))
-
-
-def cutoff_rate(results: Sequence[CaseResult]) -> float:
-    """Share of answers that did not end by themselves: cut at max_tokens, or earlier because they surely loop."""
-    attempts = [a for r in results for a in r.attempts if a.finish_reason is not None]
-    return sum(a.finish_reason != "stop" for a in attempts) / len(attempts) if attempts else 0.0

@@ -8,15 +8,16 @@ the history of an adapter is the store's to tell.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from harness import figures as suite_figures
 from harness.cases.model import Role
 from harness.engines.base import EngineInfo
-from harness.results import Attempt, CaseResult, Status
+from harness.results import CaseResult, Status
+from harness.significance import Interval
 
 __all__ = [
     "CHANGE_ORDER",
@@ -184,24 +185,26 @@ class Change:
 
 
 def figures(results: Iterable[CaseResult]) -> Figures:
-    """The figures of a set of results of one adapter."""
+    """The figures of a set of results of one adapter, as :mod:`harness.figures` has them for the gate."""
     results = tuple(results)
     count = {status: sum(r.verdict.status is status for r in results) for status in Status}
-    judged = [r for r in results if r.verdict.status in (Status.PASS, Status.FAIL)]
-    attempts = [a for r in results for a in r.attempts if a.finish_reason is not None]
-    scored = [(r.repetition, r.case.weight) for r in results if r.repetition is not None]
-    similar = [v for a in attempts if (v := _value(a, "similarity")) is not None]
+    found = suite_figures.figures(results)
     return Figures(
         cases=len(results),
         passed=count[Status.PASS],
         failed=count[Status.FAIL],
         errors=count[Status.ERROR],
         skipped=count[Status.SKIP],
-        repetition=_mean([v for v, _ in scored], [w for _, w in scored]),
-        repeater_rate=_mean([float(r.verdict.repeater) for r in judged]),
-        cutoff_rate=_mean([float(a.finish_reason != "stop") for a in attempts]),
-        similarity=_mean(similar),
+        repetition=_told(found.repetition),
+        repeater_rate=_told(found.repeaters),
+        cutoff_rate=_told(found.cutoffs),
+        similarity=_told(found.similarity),
     )
+
+
+def _told(interval: Interval) -> float | None:
+    """An interval over nothing says nothing."""
+    return interval.value if interval.n else None
 
 
 def changes(before: Sequence[CaseResult], after: Sequence[CaseResult]) -> tuple[Change, ...]:
@@ -268,13 +271,3 @@ def _kind(before: CaseResult | None, after: CaseResult | None) -> ChangeKind:
     if new is Status.PASS:
         return "still passing" if old is Status.PASS else "fixed"
     return "still failing" if old is Status.FAIL else "broken"
-
-
-def _value(attempt: Attempt, name: str) -> float | None:
-    return attempt.scores.values.get(name) if attempt.scores is not None else None
-
-
-def _mean(values: Sequence[float], weights: Sequence[float] | None = None) -> float | None:
-    weights = weights or [1.0] * len(values)
-    total = math.fsum(weights)
-    return math.fsum(v * w for v, w in zip(values, weights, strict=True)) / total if total > 0 else None
