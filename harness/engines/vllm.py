@@ -131,7 +131,8 @@ class VllmEngine:
             options["kv_transfer_config"] = _FORKS
             kv_cache_gib = kv_cache_gib or 2.0
         else:
-            options |= {"block_size": 16, "gpu_memory_utilization": gpu_memory_utilization}
+            # Blocks of 16 tokens are vLLM's default, and a GPU computes the rest of one in no time.
+            options["gpu_memory_utilization"] = gpu_memory_utilization
             if max_num_seqs:
                 options["max_num_seqs"] = max_num_seqs
         if kv_cache_gib:
