@@ -58,8 +58,10 @@ def trainer_python(root: Path) -> Path:
 class LlamaFactory:
     """The trainer of the name ``llamafactory``."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, patience: float = 10.0) -> None:
+        """``patience``: seconds between asking an interrupted training to end and killing it."""
         self._root = root
+        self._patience = patience
 
     def check(self) -> None:
         """See :meth:`trainers.base.Trainer.check`."""
@@ -81,7 +83,9 @@ class LlamaFactory:
         watch = Watch(folder / PROGRESS, on_progress, began)
         log = folder / "train.log"
         command = request.launch.command(python, ENTRY, job)
-        code = run_logged(command, log, environment(request, python), every=_POLL, tick=watch.tick)
+        code = run_logged(
+            command, log, environment(request, python), every=_POLL, tick=watch.tick, patience=self._patience
+        )
         watch.tick()
         ended, total = time.time(), time.monotonic() - began
         _judge(code, folder, watch, request)

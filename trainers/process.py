@@ -25,8 +25,6 @@ from trainers.entry import process_mark
 __all__ = ["last_lines", "owner", "run_logged"]
 
 _ERROR = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Interrupt)(:|$)")
-_GRACE = 10.0
-"""Seconds between asking processes to end and killing them."""
 
 
 def owner() -> dict[str, Any]:
@@ -41,10 +39,12 @@ def run_logged(
     *,
     every: float,
     tick: Callable[[], object],
+    patience: float,
 ) -> int:
     """Run ``command``, its output appended to ``log``, calling ``tick`` every so many seconds; its exit code.
 
-    An exception in ``tick`` (or Ctrl-C) ends the whole group before it goes on. Negative codes are signals.
+    An exception in ``tick`` (or Ctrl-C) ends the whole group before it goes on: asked first, killed after ``patience``
+    seconds. Negative codes are signals.
 
     Raises:
         TrainerError: it cannot be started.
@@ -65,14 +65,14 @@ def run_logged(
                     return process.wait(timeout=every)
                 tick()
         finally:
-            _end(process)
+            _end(process, patience)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes], patience: float) -> None:
     """Ask the group to end, then kill it. Does nothing to a process that has ended and been waited for."""
     if process.poll() is not None:
         return
-    for number, patience in ((signal.SIGTERM, _GRACE), (signal.SIGKILL, _GRACE)):
+    for number in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         until = time.monotonic() + patience

@@ -22,6 +22,7 @@ from trainers.attempt import last_checkpoint
 from trainers.llamafactory import LlamaFactory, trainer_python
 from trainers.recipe import Recipe
 
+WAIT = "say(phase='loading'); (output.parent / 'pid').write_text(str(os.getpid())); time.sleep(60)"
 MODULE = "base_model.model.model.layers.0.self_attn.q_proj"
 STEP = "say(phase='training', step={0}, total_steps=2, loss=0.5, margins=0.1, accuracies=1.0)\n"
 GOOD = (
@@ -116,9 +117,7 @@ def test_a_missing_environment_is_one_line(tmp_path: Path, monkeypatch: pytest.M
 
 def test_ctrl_c_ends_the_training(place: Path) -> None:
     """The processes are gone before the exception reaches the caller."""
-    fake_python(
-        place / "python", "say(phase='loading'); (output.parent / 'pid').write_text(str(os.getpid())); time.sleep(60)"
-    )
+    fake_python(place / "python", WAIT)
 
     def interrupt(progress: TrainProgress) -> None:
         if progress.phase == "loading" and list((place / "out").glob("*/pid")):
@@ -132,20 +131,20 @@ def test_ctrl_c_ends_the_training(place: Path) -> None:
     assert not Path(f"/proc/{pid}").exists()
 
 
-def test_a_training_that_ignores_sigterm_is_killed(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_training_that_ignores_sigterm_is_killed(place: Path) -> None:
     """Patience has an end."""
-    monkeypatch.setattr("trainers.process._GRACE", 0.5)
     fake_python(
         place / "python",
-        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nsay(phase='loading', pid=os.getpid())\ntime.sleep(60)",
+        f"signal.signal(signal.SIGTERM, signal.SIG_IGN)\n{WAIT}",
     )
 
     def interrupt(progress: TrainProgress) -> None:
-        if any((place / "out").glob("*/progress.jsonl")):
+        if any((place / "out").glob("*/pid")):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        LlamaFactory(place).train(request(place), interrupt)
+        LlamaFactory(place, patience=0.5).train(request(place), interrupt)
+    assert not _alive(int(next((place / "out").glob("*/pid")).read_text()))
 
 
 def test_workers_die_with_the_process_that_asked(tmp_path: Path) -> None:
