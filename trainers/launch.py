@@ -18,7 +18,8 @@ from harness.errors import SettingsError
 
 __all__ = ["Launch", "parse_devices", "visible_gpus"]
 
-_RANGE = re.compile(r"(\d+)(?:-(\d+))?")
+_NUMBER = re.compile(r"[0-9]{1,4}")
+_RANGE = re.compile(r"([0-9]+)(?:-([0-9]+))?")
 _MOST = 1024
 
 
@@ -95,7 +96,7 @@ def parse_devices(text: str, available: tuple[int, ...]) -> tuple[int, ...]:
     """
     text = text.strip()
     have = f"this machine has {', '.join(map(str, available)) or 'none'}"
-    if text.isdigit():
+    if _NUMBER.fullmatch(text):
         count = int(text)
         if not 1 <= count <= len(available):
             raise SettingsError(f"gpus = {text!r}: asks for {count} GPUs; {have}")

@@ -20,7 +20,7 @@ from harness.training import TrainPlan, collect_training, finished_attempt, plan
 from trainers import TrainProgress
 from trainers.base import OnProgress
 from trainers.job import prepare, write_job
-from trainers.launch import Launch
+from trainers.launch import Launch, parse_devices, visible_gpus
 from trainers.llamafactory import trainer_python
 from trainers.plan import node_commands, prepare_command, slurm_script
 from trainers.recipe import Recipe, named_recipe, recipe_names
@@ -118,6 +118,8 @@ def _planned(plan: TrainPlan, settings: Settings, store: Store, *, json: bool, s
     say(f"{plan.stage} of {plan.name} from {parent}: {data.rows} examples, {data.tokens:,} tokens an epoch")
     for note in notes:
         say(f"  {note}")
+    if request.launch.devices and not visible_gpus():
+        say("  this machine has no GPU; the commands are for one that has")
     say(f"\n# {folder / 'train.yaml'}\n{(folder / 'train.yaml').read_text(encoding='utf-8')}")
     if slurm:
         say(f"# once, on any node\n{prepare_command(request, python, folder)}\n")
@@ -133,17 +135,22 @@ def _launch(args: argparse.Namespace, recipe: Recipe) -> Launch:
     """Processes of the call; several nodes may have GPUs that this machine has not."""
     deepspeed = recipe.deepspeed
     if args.nodes > 1:
-        devices = tuple(range(int(recipe.gpus))) if recipe.gpus.isdigit() else ()
-        if recipe.gpus and not devices:
+        if recipe.gpus and not recipe.gpus.isdecimal():
             raise SettingsError(f"--gpus {recipe.gpus}: with --nodes, give the number of GPUs of each node")
+        devices = parse_devices(recipe.gpus, tuple(range(64))) if recipe.gpus else ()
         return Launch(devices, args.cpu_processes or 1, deepspeed is not None, args.nodes, 0, args.master_address,
                       args.master_port)  # fmt: skip
-    launch = Launch.on_gpus(recipe.gpus, deepspeed=deepspeed)
+    # A dry run may plan for another machine than this one.
+    launch = Launch.on_gpus(recipe.gpus, deepspeed=deepspeed, available=tuple(range(64)) if _elsewhere(args) else None)
     if args.cpu_processes is None:
         return launch
     if launch.devices and recipe.gpus:
         raise SettingsError("--cpu-processes and --gpus do not go together")
     return Launch((), args.cpu_processes, deepspeed is not None)
+
+
+def _elsewhere(args: argparse.Namespace) -> bool:
+    return bool(args.dry_run and args.gpus and not visible_gpus())
 
 
 def _changes(words: list[str]) -> dict[str, Any]:
