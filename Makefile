@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test lint lock bench-beam bench-scores bench-train bench-fix
+.PHONY: help setup demo test test-slow lint lock bench-beam bench-scores bench-train bench-fix
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -16,7 +16,10 @@ demo: setup ## the main job on real bad cases: evaluate, fix, run again, compare
 	@$(BIN)/python -m tests.benchmarks.demo
 
 test: setup lint ## the whole test suite
-	@$(BIN)/python -m pytest tests
+	@$(BIN)/python -m pytest tests -m "not slow"
+
+test-slow: setup ## what takes minutes: eight training processes, DeepSpeed ZeRO-2 and ZeRO-3
+	@$(BIN)/python -m pytest tests -m slow
 
 lint: ## ruff and mypy
 	@$(BIN)/ruff check .
