@@ -83,7 +83,7 @@ def _compile() -> dict[str, Callable[..., None]]:
             from numba import njit
             from numba.extending import register_jitable
 
-            register_jitable(ngrams.cascade)
+            register_jitable(ngrams.refine)
             made = {
                 kernel.__name__: njit(cache=True, nogil=True)(kernel)
                 for kernel in (units.split_units, ngrams.count_repeats, tandem.find_runs, templates.find_templates)
@@ -120,13 +120,14 @@ def _count_interpreted(texts: Sequence[str], bounds: list[int]) -> Counts:
 
     starts, ends, kinds, ids, plain = new(), new(), new(), new(), new()
     ranks, alive, counts, lefts, rights = new(), new(), new(), new(), new()
+    keys, marks, spots = new(), new(), new()
     slots, state, offsets, numbers = new(_slots(bounds)), [0], new(docs + 1), new(docs)
-    shares = [0.0] * (2 * ngrams.ORDERS * docs)
+    shares = [0.0] * (ngrams.SHARES * docs)
     units.split_units(
-        docs, codes, bounds, units.character_classes(), starts, ends, kinds, ids, offsets, ranks, slots, state
+        docs, codes, bounds, units.character_classes(), starts, ends, kinds, ids, offsets, ranks, keys, slots, state
     )
     ngrams.count_repeats(
-        docs, ids, kinds, offsets, plain, numbers, ranks, alive, counts, lefts, rights, slots, state, shares
+        docs, ids, kinds, offsets, plain, numbers, ranks, alive, counts, lefts, rights, marks, spots, state, shares
     )
     runs = (new(3 * tandem.KEEP * docs), new(3 * tandem.KEEP * docs), new(3 * tandem.KEEP * docs))
     found = (new(docs), new(docs), new(docs))
@@ -171,12 +172,13 @@ def _count_compiled(texts: Sequence[str], bounds: list[int]) -> Counts:
     where = np.array(bounds, np.int64)
     starts, ends, kinds, ids, plain = new("starts"), new("ends"), new("kinds", n, "i1"), new("ids"), new("plain")
     ranks, alive, counts, lefts, rights = new("ranks"), new("alive"), new("counts"), new("lefts"), new("rights")
+    keys, marks, spots = new("keys", n, "i8"), new("marks", n, "i8"), new("spots")
     slots, state = new("slots", _slots(bounds), "i8"), new("state", 1, "i8")
     offsets, numbers = np.zeros(docs + 1, np.int64), np.zeros(docs, np.int64)
-    shares = np.zeros(2 * ngrams.ORDERS * docs)
-    kernels["split_units"](docs, codes, where, classes, starts, ends, kinds, ids, offsets, ranks, slots, state)
+    shares = np.zeros(ngrams.SHARES * docs)
+    kernels["split_units"](docs, codes, where, classes, starts, ends, kinds, ids, offsets, ranks, keys, slots, state)
     kernels["count_repeats"](
-        docs, ids, kinds, offsets, plain, numbers, ranks, alive, counts, lefts, rights, slots, state, shares
+        docs, ids, kinds, offsets, plain, numbers, ranks, alive, counts, lefts, rights, marks, spots, state, shares
     )
     runs = tuple(np.zeros(3 * tandem.KEEP * docs, np.int64) for _ in range(3))
     found = tuple(np.zeros(docs, np.int64) for _ in range(3))

@@ -1,10 +1,13 @@
 """How many n-grams of a unit sequence are repeats, for n = 1..8 at once.
 
 rep-n = 1 - distinct n-grams / n-grams (seq-rep-n of Welleck et al. 2020, "Neural Text Generation with Unlikelihood
-Training", there on tokens; here on mixed units). All orders in one cascade: an (n+1)-gram can only be a repeat where
-its n-gram is one, so after the first orders few positions of an ordinary text are left, and a text that loops costs
-eight passes. Exact: the hash table compares keys, a collision only costs a step.
-Plain Python on integer arrays, see harness/metrics/units.py.
+Training", there on tokens; here on mixed units). By partition refinement: places with equal n-grams form a group, each
+group is split by the unit that follows, and what stands alone is dropped, since a longer n-gram can only be a
+repeat where its beginning is one. So an ordinary text is done after three or four orders, a text that loops costs
+eight passes, and nothing is hashed: exact and linear.
+
+The digit-normalised rep-8 needs no second cascade over the whole text: only windows that hold a number change, and
+they can only equal one another. Plain Python on integer arrays, see harness/metrics/units.py.
 """
 
 from __future__ import annotations
@@ -13,146 +16,170 @@ from collections.abc import MutableSequence, Sequence
 
 from harness.metrics.units import NUMBER, Ints
 
-__all__ = ["ORDERS", "count_repeats"]
+__all__ = ["ORDERS", "SHARES", "count_repeats", "refine"]
 
 ORDERS = 8
+SHARES = 9
+"""Shares a text: rep-1..rep-8 and the digit-normalised rep-8."""
 
 
-def cascade(
+def refine(
     ids: Sequence[int],
-    low: int,
     high: int,
-    orders: int,
-    ranks: Ints,
-    alive: Ints,
-    counts: Ints,
-    lefts: Ints,
-    rights: Ints,
-    slots: Ints,
+    order: int,
+    groups: int,
+    places: Sequence[int],
+    ends: Sequence[int],
+    into: Ints,
+    into_ends: Ints,
+    marks: Ints,
+    where: Ints,
     state: Ints,
-    shares: MutableSequence[float],
-    at: int,
-) -> None:
-    """Write rep-1 .. rep-``orders`` of ``ids[low:high]`` to ``shares[at:at + orders]``."""
-    n = high - low
-    for k in range(orders):
-        shares[at + k] = 0.0
-    if n < 2:
-        return
-    top = 0
-    for i in range(low, high):
-        if ids[i] > top:
-            top = ids[i]
-    for k in range(top + 1):
-        counts[k] = 0
-    for i in range(low, high):
-        counts[ids[i]] += 1
-    classes = 0
-    for k in range(top + 1):
-        if counts[k] > 1:
-            classes += 1
-    left = 0
-    for i in range(low, high):
-        if counts[ids[i]] > 1:
-            ranks[i - low] = ids[i]
-            alive[left] = i - low
-            left += 1
-    shares[at] = (left - classes) / n
-    size = 16
-    for order in range(2, orders + 1):
-        if left == 0 or n - order + 1 < 1:
-            return
-        while size < 2 * left:
-            size *= 2
-        mask = size - 1
+) -> int:
+    """Split groups of places with equal n-grams into groups with equal (n+1)-grams; returns how many these are.
+
+    Arrays:
+        order: n; 0 makes the first groups. high: end of the sequence.
+        places, ends: the groups, one after the other, and where each ends in ``places``.
+        into, into_ends: out, the same.
+        marks, where: scratch, one an id. state: as in :func:`harness.metrics.units.split_units`.
+    """
+    kept = 0
+    begin = 0
+    out = 0
+    last = high - order
+    for g in range(groups):
+        stop = ends[g]
+        if stop - begin == 2:
+            # Most groups of an ordinary text.
+            i = places[begin]
+            j = places[begin + 1]
+            begin = stop
+            if i < last and j < last and ids[i + order] == ids[j + order]:
+                into[out] = i
+                into[out + 1] = j
+                out += 2
+                into_ends[kept] = out
+                kept += 1
+            continue
         state[0] += 1
-        stamp = state[0]
-        fresh = 0
-        kept = 0
-        for at_alive in range(left):
-            i = alive[at_alive]
-            if i + order > n:
-                continue
-            rank = ranks[i]
-            following = ids[low + i + order - 1]
-            slot = (rank * 2654435761 + following * 40503) & 0x7FFFFFFFFFFFFFF
-            slot = (slot ^ (slot >> 21)) & mask
-            found = -1
-            while found < 0:
-                held = slots[slot]
-                if held >> 32 != stamp:
-                    found = fresh
-                    slots[slot] = (stamp << 32) | fresh
-                    lefts[fresh] = rank
-                    rights[fresh] = following
-                    counts[fresh] = 0
-                    fresh += 1
+        base = state[0] << 32
+        for k in range(begin, stop):
+            i = places[k]
+            if i < last:
+                key = ids[i + order]
+                held = marks[key]
+                if held > base:
+                    marks[key] = held + 1
                 else:
-                    other = held & 0xFFFFFFFF
-                    if lefts[other] == rank and rights[other] == following:
-                        found = other
-                    slot = (slot + 1) & mask
-            counts[found] += 1
-            ranks[i] = found
-            alive[kept] = i
-            kept += 1
-        classes = 0
-        for k in range(fresh):
-            if counts[k] > 1:
-                classes += 1
-        left = 0
-        for k in range(kept):
-            i = alive[k]
-            if counts[ranks[i]] > 1:
-                alive[left] = i
-                left += 1
-        shares[at + order - 1] = (left - classes) / (n - order + 1)
-        # Shrink with the survivors, so that the table stays in the nearest cache.
-        while size > 16 and size >= 4 * left:
-            size //= 2
+                    marks[key] = base + 1
+                    where[key] = -1
+        for k in range(begin, stop):
+            i = places[k]
+            if i < last:
+                key = ids[i + order]
+                size = marks[key] - base
+                if size > 1:
+                    at = where[key]
+                    if at < 0:
+                        at = out
+                        out += size
+                        into_ends[kept] = out
+                        kept += 1
+                    into[at] = i
+                    where[key] = at + 1
+        begin = stop
+    return kept
 
 
 def count_repeats(
     docs: int,
-    ids: Ints,
+    ids: Sequence[int],
     kinds: Sequence[int],
     offsets: Sequence[int],
     plain: Ints,
     numbers: Ints,
-    ranks: Ints,
-    alive: Ints,
-    counts: Ints,
-    lefts: Ints,
-    rights: Ints,
-    slots: Ints,
+    following: Ints,
+    places: Ints,
+    ends: Ints,
+    into: Ints,
+    into_ends: Ints,
+    marks: Ints,
+    where: Ints,
     state: Ints,
     shares: MutableSequence[float],
 ) -> None:
-    """rep-1..rep-8 and the digit-normalised orders of a batch.
+    """rep-1..rep-8 and the digit-normalised rep-8 of a batch.
 
     Arrays:
         ids, kinds, offsets: from :func:`harness.metrics.units.split_units`.
         plain: out, per unit: its id with every run of digits taken for id 0.
         numbers: out, per text: how many units are runs of digits.
-        ranks, alive, counts, lefts, rights: scratch, one a unit and one more.
-        slots, state: as in :func:`harness.metrics.units.split_units`.
-        shares: out, 16 a text: rep-1..rep-8, then the same of ``plain``.
+        following: scratch, one a unit: where the next run of digits stands.
+        places, ends, into, into_ends, marks, where: scratch, one a unit and one more.
+        state: as in :func:`harness.metrics.units.split_units`.
+        shares: out, ``SHARES`` a text.
     """
     for d in range(docs):
         low = offsets[d]
         high = offsets[d + 1]
-        cascade(ids, low, high, ORDERS, ranks, alive, counts, lefts, rights, slots, state, shares, 2 * ORDERS * d)
+        n = high - low
+        at = SHARES * d
+        for k in range(SHARES):
+            shares[at + k] = 0.0
         found = 0
-        for i in range(low, high):
+        number = high + ORDERS
+        for i in range(high - 1, low - 1, -1):
             if kinds[i] == NUMBER:
                 plain[i] = 0
+                number = i
                 found += 1
             else:
                 plain[i] = ids[i]
+            following[i] = number
         numbers[d] = found
-        at = 2 * ORDERS * d + ORDERS
-        if found > 0:
-            cascade(plain, low, high, ORDERS, ranks, alive, counts, lefts, rights, slots, state, shares, at)
-        else:
-            for k in range(ORDERS):
-                shares[at + k] = shares[at - ORDERS + k]
+        for i in range(n):
+            places[i] = low + i
+        ends[0] = n
+        groups = 1 if n > 1 else 0
+        # Repeats among the windows of eight that hold no number.
+        repeats = 0
+        order = 0
+        while order < ORDERS and groups > 0:
+            if order % 2 == 0:
+                groups = refine(ids, high, order, groups, places, ends, into, into_ends, marks, where, state)
+                total = into_ends[groups - 1] if groups > 0 else 0
+            else:
+                groups = refine(ids, high, order, groups, into, into_ends, places, ends, marks, where, state)
+                total = ends[groups - 1] if groups > 0 else 0
+            order += 1
+            if groups > 0:
+                shares[at + order - 1] = (total - groups) / (n - order + 1)
+        if groups > 0:
+            # Eight refinements: the groups lie in ``places`` again.
+            begin = 0
+            for g in range(groups):
+                first = places[begin]
+                if following[first] - first >= ORDERS:
+                    repeats += ends[g] - begin - 1
+                begin = ends[g]
+        if found == 0 or n < ORDERS:
+            shares[at + ORDERS] = shares[at + ORDERS - 1]
+            continue
+        left = 0
+        for i in range(low, high - ORDERS + 1):
+            if following[i] - i < ORDERS:
+                places[left] = i
+                left += 1
+        ends[0] = left
+        groups = 1 if left > 1 else 0
+        order = 0
+        while order < ORDERS and groups > 0:
+            if order % 2 == 0:
+                groups = refine(plain, high, order, groups, places, ends, into, into_ends, marks, where, state)
+            else:
+                groups = refine(plain, high, order, groups, into, into_ends, places, ends, marks, where, state)
+            order += 1
+        if groups > 0:
+            repeats += ends[groups - 1] - groups
+        shares[at + ORDERS] = repeats / (n - ORDERS + 1)

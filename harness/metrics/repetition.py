@@ -28,7 +28,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from harness.metrics import kernels
 from harness.metrics.base import Loop, LoopKind, Scores
-from harness.metrics.ngrams import ORDERS
+from harness.metrics.ngrams import SHARES
 from harness.metrics.tandem import KEEP
 from harness.metrics.units import NUMBER, WORD
 
@@ -126,8 +126,7 @@ def _one(counts: kernels.Counts, d: int, text: str) -> Scores:
     low, high = counts.offsets[d], counts.offsets[d + 1]
     begin, stop = counts.bounds[d], counts.bounds[d + 1]
     n, characters = high - low, stop - begin
-    at = 2 * ORDERS * d
-    rep = counts.shares[at : at + 2 * ORDERS]
+    rep = counts.shares[SHARES * d : SHARES * (d + 1)]
     longest: list[tuple[int, int, int]] = []
     tail = (0, 0, 1)
     tail_share = 0.0
@@ -180,7 +179,7 @@ def _one(counts: kernels.Counts, d: int, text: str) -> Scores:
         "rep6": rep[5],
         "rep7": rep[6],
         "rep8": rep[7],
-        "rep8d": rep[15],
+        "rep8d": rep[8],
         "loop_coverage": (e0 - s0) * per_unit,
         "loop_copies": (e0 - s0) / p0,
         "loop_period": float(p0) if e0 else 0.0,

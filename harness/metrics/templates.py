@@ -25,6 +25,7 @@ FEW_COPIES = 3
 """Periods that make a standard answer templated: what it does three times, an answer may do more often."""
 LAGS = 4
 WORDS = 62
+"""Of a longer segment the first so many words: one machine word of bits."""
 
 
 def find_templates(
@@ -182,23 +183,32 @@ def find_templates(
                 if theirs < less:
                     less = theirs
                 alike[LAGS * t + lag - 1] = 0
-                # Such different lengths have little in common, whatever they say.
-                if less == 0 or 5 * less < mine + theirs:
+                # Less than half alike counts as nothing; ``spare`` words of theirs may be missing from mine.
+                if less == 0 or 4 * less < mine + theirs:
                     continue
+                spare = theirs - (mine + theirs + 3) // 4
                 vector = full
                 done = 0
                 u = firsts[t]
                 while done < theirs:
                     if kinds[u] == WORD:
-                        hit = vector & masks[ids[u]]
+                        hit = masks[ids[u]]
+                        if hit == 0:
+                            spare -= 1
+                            if spare < 0:
+                                break
+                        hit &= vector
                         vector = ((vector + hit) | (vector - hit)) & full
                         done += 1
                     u += 1
+                if spare < 0:
+                    continue
                 common = mine
                 while vector > 0:
                     vector &= vector - 1
                     common -= 1
-                alike[LAGS * t + lag - 1] = common
+                if 4 * common >= mine + theirs:
+                    alike[LAGS * t + lag - 1] = common
             done = 0
             u = firsts[s]
             while done < mine:

@@ -128,6 +128,7 @@ def split_units(
     ids: Ints,
     offsets: Ints,
     heads: Ints,
+    keys: Ints,
     slots: Ints,
     state: Ints,
 ) -> None:
@@ -142,7 +143,7 @@ def split_units(
         kinds: out, per unit: WORD, NUMBER or PUNCTUATION.
         ids: out, per unit: equal within a text exactly when the units are equal; 1, 2 ... by first appearance.
         offsets: out, ``docs + 1`` offsets into the unit arrays.
-        heads: scratch, one a unit: the first unit of an id.
+        heads, keys: scratch, one a unit and one more: where an id first stands, and the key that it is looked up by.
         slots: scratch hash table, a power of two, at least twice the characters of the longest text.
         state: ``state[0]`` is the last stamp used in ``slots``; a stamp is never used twice, so nothing is cleared.
     """
@@ -214,27 +215,31 @@ def split_units(
                             j += 1
                     else:
                         break
-            code = 0
-            for k in range(i, j):
+            length = j - i
+            code = codes[i]
+            for k in range(i + 1, j):
                 # 40 bits times 20 bits stay below 2**63: equal in Python and in compiled arithmetic.
                 code = (code * 1000003 + codes[k]) & 0xFFFFFFFFFF
+            key = code << 8 | (length & 0xFF)
             slot = (code ^ (code >> 17)) & mask
             unit_id = 0
             while unit_id == 0:
                 held = slots[slot]
                 if held >> 32 != stamp:
                     unit_id = fresh
-                    heads[fresh] = u
+                    heads[fresh] = i
+                    keys[fresh] = key
                     slots[slot] = (stamp << 32) | fresh
                     fresh += 1
                     break
                 other = held & 0xFFFFFFFF
-                first = starts[heads[other]]
-                if ends[heads[other]] - first == j - i:
-                    k = 0
-                    while k < j - i and codes[first + k] == codes[i + k]:
+                if keys[other] == key:
+                    # The key of one character is the character; longer ones are compared.
+                    first = heads[other]
+                    k = 1
+                    while k < length and first + k < high and codes[first + k] == codes[i + k]:
                         k += 1
-                    if k == j - i:
+                    if k >= length:
                         unit_id = other
                 slot = (slot + 1) & mask
             starts[u] = i
