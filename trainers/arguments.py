@@ -71,7 +71,8 @@ def arguments(request: TrainRequest, data: DataFacts, folder: Path, *, resume: P
     if recipe.resize_vocab:
         found["resize_vocab"] = True
     if data.validation is not None:
-        found |= {"eval_strategy": "epoch", "per_device_eval_batch_size": recipe.batch_size}
+        # The name is not looked up, but without one LLaMA-Factory refuses to evaluate.
+        found |= {"eval_dataset": "harness", "eval_strategy": "epoch", "per_device_eval_batch_size": recipe.batch_size}
     if recipe.deepspeed is not None:
         found["deepspeed"] = str(DEEPSPEED / f"{recipe.deepspeed}.json")
     if resume is not None:

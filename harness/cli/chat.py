@@ -1,0 +1,115 @@
+"""``harness chat --adapter NAME``: talk to a version; ``/base`` asks its parent the same."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+from harness.chat import Chat, Voice
+from harness.cli.project import project_settings, say
+from harness.decoding import Decoding
+from harness.engines import open_engine
+from harness.manifest import read_manifest
+from harness.store import Store
+from harness.targets import Target, resolve_target
+from harness.text import for_terminal
+
+__all__ = ["add_parser", "run"]
+
+_HELP = "/base: the parent's answer beside this one's   /reset: forget everything   /quit: leave"
+
+
+def add_parser(subparsers: Any) -> None:
+    """``harness chat [--adapter NAME] ...``."""
+    parser: argparse.ArgumentParser = subparsers.add_parser("chat", help="talk to a version in the terminal")
+    parser.add_argument("--adapter", metavar="NAME", help="version; the project's own by default")
+    parser.add_argument("--engine", metavar="NAME", help="vllm, transformers ...; the project's own by default")
+    parser.add_argument("--system", default=None, metavar="TEXT", help="system prompt; the project's own by default")
+    parser.add_argument("--max-tokens", type=int, default=1024, metavar="N", help="most tokens of one answer")
+    parser.add_argument("--temperature", type=float, default=0.0, metavar="T", help="0 (greedy) by default")
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 when the conversation is over."""
+    settings = project_settings({"engine": args.engine} if args.engine else None)
+    manifest = read_manifest(settings.manifest_path)
+    method = "sample" if args.temperature else "greedy"
+    decoding = Decoding(
+        method, args.max_tokens, temperature=args.temperature, early_fail=False  # type: ignore[arg-type]
+    )  # fmt: skip
+    with Store(settings.database) as store:
+        adapter = manifest.adapter(args.adapter or settings.adapter)
+        target = resolve_target(adapter.name, manifest, settings, store)
+        # The model as shipped has no parent; then /base has nothing to compare with.
+        parent = resolve_target(adapter.parent, manifest, settings, store) if adapter.parent else None
+        options = _engine_options([t for t in (target, parent) if t is not None]) | dict(settings.engine_options)
+        say(f"{adapter.name} on {settings.engine}; {_HELP}")
+        engine = open_engine(settings.engine, target.model_path, **options)
+        system = settings.system if args.system is None else args.system
+        try:
+            chat = Chat(engine, target.renderer, Voice(adapter.name, target.weights), decoding=decoding, system=system)
+            _talk(chat, Voice(parent.name, parent.weights) if parent else None)
+        finally:
+            engine.close()
+    return 0
+
+
+def _engine_options(targets: list[Target]) -> dict[str, Any]:
+    adapted = [t for t in targets if t.weights is not None]
+    return {"max_loras": len(adapted), "max_lora_rank": max(t.rank for t in adapted)} if adapted else {}
+
+
+def _talk(chat: Chat, parent: Voice | None) -> None:
+    for line in _lines():
+        if line == "/quit":
+            return
+        if line == "/reset":
+            chat.forget()
+            say("(forgotten)")
+        elif line == "/base":
+            _compare(chat, parent)
+        elif line.startswith("/"):
+            say(_HELP)
+        elif line:
+            # Ctrl-C stops an answer, which is then not remembered; a second one leaves.
+            with suppress(KeyboardInterrupt):
+                for piece in chat.ask(line):
+                    sys.stdout.write(for_terminal(piece))
+                    sys.stdout.flush()
+            sys.stdout.write("\n")
+
+
+def _lines() -> Iterator[str]:
+    """What is typed, until the end of input."""
+    if sys.stdin.isatty():
+        # History and editing of lines, where the platform has them.
+        with suppress(ImportError):
+            __import__("readline")
+    while True:
+        try:
+            yield input("> " if sys.stdin.isatty() else "").strip()
+        except EOFError:
+            return
+
+
+def _compare(chat: Chat, parent: Voice | None) -> None:
+    """Both answers to the last question, side by side."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    if parent is None:
+        say(f"{chat.voice.name} is the model as shipped; it has no parent")
+        return
+    if not chat.history:
+        say("ask something first")
+        return
+    other = chat.again(parent)
+    table = Table(show_lines=False, expand=True)
+    for name in (parent.name, chat.voice.name):
+        table.add_column(Text(for_terminal(name)), ratio=1)
+    table.add_row(Text(for_terminal(other)), Text(for_terminal(chat.history[-1].content)))
+    Console(file=sys.stdout, highlight=False, markup=False, emoji=False).print(table)
