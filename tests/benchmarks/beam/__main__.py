@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.files import write_text
+from harness.metrics.repetition import measure as measure_repetition
 
 ROOT = Path(__file__).resolve().parents[3]
 ENGINES = {
@@ -103,6 +104,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     workers = {name: Worker(name, args.model, longest, args.loop_units) for name, parts in wanted.items() if parts}
     results: list[dict[str, Any]] = []
     agreement: dict[str, Any] = {}
+    verdicts: dict[str, Any] = {}
     with contextlib.ExitStack() as stack:
         for worker in workers.values():
             stack.callback(worker.close)
@@ -112,18 +114,35 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         for tokens in args.tokens:
             for turn in range(args.rounds):
                 answers: dict[str, Any] = {}
+                texts: dict[str, Any] = {}
                 for name, worker in workers.items():
                     for part in wanted[name]:
                         made = min(tokens, args.slow_tokens) if part in SLOW else tokens
                         found = worker.ask(part, prompts, made)
                         answers[part] = found.pop("ids", None)
+                        texts[part] = found.pop("texts", None)
                         found["seconds"] *= tokens / made
                         row = {"part": part, "tokens": tokens, "round": turn, "measured_tokens": made, **found}
                         results.append(row)
                         print(json.dumps(row), file=sys.stderr, flush=True)
                 if turn == 0 and answers.get("ours") and answers.get("transformers"):
                     agreement[str(tokens)] = agree(workers["transformers"], prompts, answers)
-    return {"results": results, "agreement": agreement}
+                if texts.get("ours") and texts.get("ours-cut"):
+                    verdicts[str(tokens)] = compare_cut(texts, results, args.loop_units)
+    return {"results": results, "agreement": agreement, "early_fail": verdicts}
+
+
+def compare_cut(texts: dict[str, Any], rows: list[dict[str, Any]], units: float) -> dict[str, Any]:
+    """What the early FAIL cut, and whether the full answers fail by the very rule that it rests on."""
+    cut = set(next(row["cut"] for row in reversed(rows) if row["part"] == "ours-cut"))
+    runs = [scores.values["loop_units"] for scores in measure_repetition(texts["ours"])]
+    return {
+        "answers": len(runs),
+        "cut": len(cut),
+        "cut_and_fail_in_full": sum(runs[i] >= units for i in cut),
+        "fail_in_full": sum(run >= units for run in runs),
+        "others_equal": sum(texts["ours"][i] == texts["ours-cut"][i] for i in range(len(runs)) if i not in cut),
+    }
 
 
 def agree(worker: Worker, prompts: list[list[int]], answers: dict[str, Any]) -> dict[str, Any]:
@@ -166,7 +185,7 @@ def main() -> int:
     parser.add_argument("--parts", type=lambda text: text.split(","), default=PARTS)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--slow-tokens", type=int, default=32, help="measure vLLM's own search on so many, extrapolate")
-    parser.add_argument("--loop-units", type=float, default=128.0, help="run that proves a FAIL, for the early FAIL")
+    parser.add_argument("--loop-units", type=float, default=161.0, help="run that proves a FAIL, for the early FAIL")
     args = parser.parse_args()
     if args.model is None:
         from harness.embedded import embedded_model
@@ -186,6 +205,8 @@ def main() -> int:
     }  # fmt: skip
     write_text(ROOT / "reports" / "bench" / "beam.json", json.dumps(facts, indent=1) + "\n")
     print("\n".join(facts["table"]))
+    for tokens, row in found["early_fail"].items():
+        print(f"early FAIL at {tokens} tokens: {json.dumps(row)}")
     for tokens, row in found["agreement"].items():
         print(f"agreement with transformers at {tokens} tokens: {json.dumps(row)}")
     return 0

@@ -34,7 +34,11 @@ def ours(model: Path, longest: int, loop_units: float) -> Parts:
         requests = [Request(i, ids, decoding, loop_units=units) for i, ids in enumerate(prompts)]
         done = sorted((o for o in engine.generate(requests) if isinstance(o, Completion)), key=lambda o: o.request_id)
         assert len(done) == len(prompts)
-        return {"ids": [o.token_ids for o in done], "cut": sum(o.finish_reason == "loop" for o in done)}
+        return {
+            "ids": [o.token_ids for o in done],
+            "texts": [o.text for o in done],
+            "cut": [i for i, o in enumerate(done) if o.finish_reason == "loop"],
+        }
 
     return {
         "floor": lambda prompts, tokens: _floor(llm, prompts, tokens),
