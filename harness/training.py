@@ -26,11 +26,12 @@ from harness.settings import Settings
 from harness.store import Store, Training
 from trainers import Stage, TrainRequest, TrainResult, open_trainer
 from trainers.base import OnProgress
-from trainers.formats import Record, Source
+from trainers.formats import Source
 from trainers.job import ENTRY
 from trainers.launch import Launch
 from trainers.llamafactory import collect, trainer_python
 from trainers.probe import probes
+from trainers.readable import keep_readable
 from trainers.recipe import Recipe
 from trainers.rendering import render_records
 
@@ -103,8 +104,9 @@ def prepared_request(plan: TrainPlan, settings: Settings, store: Store) -> tuple
         return _from_parquet(path, trainer_python(settings.root), plan.output)
 
     source = Source(plan.data, plan.stage, parquet)
+    records = keep_readable(source, plan.output, plan.stage)
     request = TrainRequest(
-        plan.stage, plan.model_path, render_records(_records(source), renderer, plan.stage), plan.recipe, plan.output,
+        plan.stage, plan.model_path, render_records(records, renderer, plan.stage), plan.recipe, plan.output,
         tuple(a.path for a in plan.chain if a.path is not None), plan.resume, plan.launch, probes(renderer),
     )  # fmt: skip
     return request, source
@@ -194,10 +196,6 @@ def _free_name(manifest: Manifest, name: str) -> str:
             f"--as {name!r}: that version exists already; a version is never overwritten, take another name"
         )
     return name
-
-
-def _records(source: Source) -> Iterator[Record]:
-    yield from source
 
 
 def _from_parquet(path: Path, python: Path, folder: Path) -> Path:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from harness.adapters.folder import CONFIG, WEIGHTS, check
-from harness.adapters.tensors import write_tensors
+from harness.adapters.tensors import read_header, write_tensors
 from harness.errors import TrainerError
 from harness.files import write_text
 from trainers.base import Checkpoint, OnProgress, TrainProgress, TrainRequest, TrainResult
@@ -31,8 +32,6 @@ class ScriptedTrainer:
     """Raise :class:`~harness.errors.TrainerError` at this step."""
     interrupt_at: int | None = None
     """Raise ``KeyboardInterrupt`` at this step."""
-    width: int = 8
-    """Size of the layer that the adapter pretends to adapt."""
 
     def check(self) -> None:
         """Nothing is needed."""
@@ -53,13 +52,14 @@ class ScriptedTrainer:
             losses.append((step, 0.7 / step))
             on_progress(TrainProgress("training", step, self.steps, 0.7 / step, 0.1 * step, 1.0))
         adapter = folder / "adapter"
-        module = "base_model.model.model.layers.0.self_attn.q_proj"
+        layer, (outputs, inputs) = _layer(request.model_path)
+        module = f"base_model.model.{layer}"
         rank = request.recipe.lora_rank
         # Different examples, different weights: content is what versions are told apart by.
         values = np.random.default_rng(data.tokens + request.recipe.seed)
         write_tensors(adapter / WEIGHTS, {
-            f"{module}.lora_A.weight": values.standard_normal((rank, self.width)).astype(np.float32),
-            f"{module}.lora_B.weight": values.standard_normal((self.width, rank)).astype(np.float32),
+            f"{module}.lora_A.weight": values.standard_normal((rank, inputs)).astype(np.float32),
+            f"{module}.lora_B.weight": values.standard_normal((outputs, rank)).astype(np.float32),
         })  # fmt: skip
         config = {"peft_type": "LORA", "r": rank, "lora_alpha": request.recipe.lora_alpha, "target_modules": ["q_proj"],
                   "base_model_name_or_path": str(request.model_path), "bias": "none"}  # fmt: skip
@@ -69,3 +69,12 @@ class ScriptedTrainer:
             adapter, check(adapter).digest, self.steps, time.monotonic() - began, tuple(losses),
             checkpoints=(Checkpoint(self.steps, adapter),), folder=folder, examples=data.rows, notes=data.notes,
         )  # fmt: skip
+
+
+def _layer(model: Path) -> tuple[str, tuple[int, int]]:
+    """A layer that the model really has, outputs x inputs; a made-up one where the model has no weights."""
+    for path in sorted(model.glob("*.safetensors")):
+        for name, info in read_header(path).items():
+            if name.endswith(".q_proj.weight"):
+                return name.removesuffix(".weight"), (info.shape[0], info.shape[1])
+    return "model.layers.0.self_attn.q_proj", (8, 8)

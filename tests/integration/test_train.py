@@ -1,0 +1,195 @@
+"""``harness train`` and ``harness adapters``: from data files to a registered version, proved and exported."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.adapters.folder import FILES, check
+from harness.adapters.tensors import write_tensors
+from harness.cli import main
+from harness.manifest import read_manifest
+from harness.settings import read_settings
+from harness.store import Store
+from tests.integration.conftest import Make
+from tests.trainings import fake_python, tiny_model
+
+PAIRS = [
+    {"instruction": f"Say {i}", "input": "", "chosen": f"It is {i}.", "rejected": f"{i} {i} {i} {i}"} for i in range(6)
+]
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def root(project: Make, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project on a tiny model with weights, a scripted trainer and a file of pairs."""
+    made = project(settings='trainer = "scripted"')
+    shutil.rmtree(made / "model")
+    tiny_model(made / "model")
+    (made / "pairs.json").write_text(json.dumps(PAIRS), "utf-8")
+    monkeypatch.chdir(made)
+    return made
+
+
+def trained(root: Path, name: str = "v4.1", parent: str = "v4.0") -> None:
+    """A version of that name."""
+    assert main(["train", "dpo", "--data", "pairs.json", "--adapter-from", parent, "--as", name]) == 0
+
+
+def test_data_become_a_registered_version(root: Path, capsys: Capture) -> None:
+    """With parent, method, recipe and digest in the manifest, and the command that evaluates it on the screen."""
+    trained(root)
+    adapter = read_manifest(root / "adapters_manifest.toml").adapter("v4.1")
+    assert (adapter.parent, adapter.method, adapter.recipe, adapter.status) == ("v4.0", "dpo", "fix", "candidate")
+    assert adapter.path is not None
+    assert check(adapter.path).digest == adapter.sha256
+    assert adapter.on_top_of is None
+    assert "pytest badcases --adapter v4.1" in capsys.readouterr().out
+    with Store.existing(read_settings(root).database) as store:
+        assert [t.status for t in store.trainings("v4.1")] == ["registered"]
+
+
+def test_a_chain_says_what_it_needs_below(root: Path) -> None:
+    """A new LoRA on a parent with weights needs that parent; continuing it does not."""
+    trained(root, "v4.1")
+    trained(root, "v4.2", "v4.1")
+    words = [
+        "train",
+        "dpo",
+        "--data",
+        "pairs.json",
+        "--adapter-from",
+        "v4.1",
+        "--as",
+        "v4.3",
+        "--set",
+        "parent=continue",
+    ]
+    assert main(words) == 0
+    manifest = read_manifest(root / "adapters_manifest.toml")
+    assert manifest.adapter("v4.2").on_top_of == "v4.1"
+    assert manifest.adapter("v4.3").on_top_of is None
+    assert [a.name for a in manifest.chain("v4.2")] == ["v4.1", "v4.2"]
+
+
+def test_readable_data_stay_beside_the_ids(root: Path) -> None:
+    """For people and for plain LLaMA-Factory, with every column and tag named."""
+    trained(root)
+    folder = root / "reports" / "trainings" / "v4.1-dpo"
+    rows = [json.loads(line) for line in (folder / "generalized_dpo_preference_dataset.jsonl").read_text().splitlines()]
+    assert rows[0]["chosen"] == {"role": "assistant", "content": "It is 0."}
+    info = json.loads((folder / "dataset_info.json").read_text())["generalized_dpo_preference"]
+    assert info["ranking"] is True
+    assert "system_tag" in info["tags"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("train dpo --data nothing.json", "no such file: nothing.json"),
+        ("train dpo --data pairs.json --as v3.9", "exists already"),
+        ("train dpo --data pairs.json --as ../x", "adapter name"),
+        ("train dpo --data pairs.json --adapter-from v9", "known: "),
+        ("train dpo --data pairs.json --recipe quick", "no recipe 'quick'"),
+        ("train dpo --data pairs.json --set epochs", "FIELD=VALUE"),
+        ("train dpo --data pairs.json --set lora_rnak=2", "did you mean 'lora_rank'"),
+        ("train dpo --data pairs.json --gpus 0-99", "there is no device"),
+        ("train dpo --data pairs.json --nodes 2", "master port"),
+        ("train dpo --data pairs.json --ray", "use --nodes"),
+        ("train sft --data pairs.json", "has no output"),
+        ("train dpo", "--data"),
+    ],
+)
+def test_wrong_words_are_one_line_and_nothing_is_left(root: Path, capsys: Capture, words: str, says: str) -> None:
+    """Exit code 2, before anything starts."""
+    before = (root / "adapters_manifest.toml").read_text()
+    assert main(shlex.split(words)) == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1
+    assert (root / "adapters_manifest.toml").read_text() == before
+
+
+def test_a_dry_run_prints_configuration_and_commands(
+    root: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For several nodes the data's own command, a line for each node and a Slurm script; nothing is trained."""
+    monkeypatch.setenv("HARNESS_TRAINER_PYTHON", str(fake_python(root / "python", "")))
+    words = "train dpo --data pairs.json --nodes 2 --gpus 8 --master-address n0 --master-port 29500 --json"
+    assert main(shlex.split(words)) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert (plan["examples"], len(plan["commands"])) == (6, 2)
+    assert all("--nproc_per_node 8" in c and "--master_port 29500" in c for c in plan["commands"])
+    assert plan["prepare"].endswith("prepare")
+    assert "#SBATCH --nodes=2" in plan["slurm"]
+    assert "v4.1" not in read_manifest(root / "adapters_manifest.toml").adapters
+
+
+def test_verify_proves_every_version_and_names_the_changed_one(root: Path, capsys: Capture) -> None:
+    """Exit code 3: the weights are not what was registered."""
+    trained(root)
+    assert main(["adapters", "verify"]) == 0
+    config = root / "adapters" / "v4.1" / "adapter_config.json"
+    config.write_text(config.read_text().replace('"lora_alpha": 16', '"lora_alpha": 17'))
+    capsys.readouterr()
+    assert main(["adapters", "verify", "--json"]) == 3
+    verdicts = json.loads(capsys.readouterr().out)
+    assert [name for name, verdict in verdicts.items() if not verdict["good"]] == ["v4.1"]
+
+
+def lora(folder: Path, outputs: int = 32) -> Path:
+    """An adapter from elsewhere for the tiny model's first layer, with a pickle beside it."""
+    module = "base_model.model.model.layers.0.self_attn.q_proj"
+    ones = {"A": np.ones((2, 32), np.float32), "B": np.ones((outputs, 2), np.float32)}
+    write_tensors(folder / FILES[1], {f"{module}.lora_{n}.weight": v for n, v in ones.items()})
+    (folder / FILES[0]).write_text('{"peft_type": "LORA", "r": 2, "lora_alpha": 4}', "utf-8")
+    (folder / "training_args.bin").write_bytes(b"pickle")
+    return folder
+
+
+def test_an_adapter_from_elsewhere_is_taken_in(root: Path, tmp_path: Path) -> None:
+    """Its two files are copied and registered; what else lay there stays there."""
+    assert main(["adapters", "import", "v5.0", str(lora(tmp_path / "old")), "--parent", "v4.0", "--method", "sft"]) == 0
+    assert sorted(p.name for p in (root / "adapters" / "v5.0").iterdir()) == sorted(FILES)
+    assert main(["adapters", "verify", "v5.0"]) == 0
+
+
+def test_an_adapter_of_another_model_is_not_taken_in(root: Path, tmp_path: Path, capsys: Capture) -> None:
+    """And leaves nothing behind."""
+    assert main(["adapters", "import", "v5.0", str(lora(tmp_path / "old", 48)), "--parent", "v4.0"]) == 3
+    assert "another model" in capsys.readouterr().err
+    assert not (root / "adapters" / "v5.0").exists()
+
+
+def test_a_version_is_exported_merged(root: Path, tmp_path: Path, capsys: Capture) -> None:
+    """A complete model's folder; one that exists is never written into."""
+    main(["adapters", "import", "v5.0", str(lora(tmp_path / "old")), "--parent", "v4.0"])
+    assert main(["adapters", "export", "v5.0", str(tmp_path / "merged"), "--merge"]) == 0
+    names = {p.name for p in (tmp_path / "merged").iterdir()}
+    assert {"config.json", "model.safetensors", "tokenizer.json", "chat_template.jinja"} <= names
+    assert main(["adapters", "export", "v5.0", str(tmp_path / "merged"), "--merge"]) == 3
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_blessing_marks_a_proved_version(root: Path) -> None:
+    """In the manifest."""
+    trained(root)
+    assert main(["adapters", "bless", "v4.1"]) == 0
+    assert read_manifest(root / "adapters_manifest.toml").adapter("v4.1").status == "blessed"
+
+
+def test_list_and_show_tell_what_is_known(root: Path, capsys: Capture) -> None:
+    """For people and, with --json, for programs."""
+    trained(root)
+    capsys.readouterr()
+    assert main(["adapters", "list"]) == 0
+    assert "v4.1" in capsys.readouterr().out
+    assert main(["adapters", "show", "v4.1", "--json"]) == 0
+    facts: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert (facts["rank"], facts["chain"], facts["targets"]) == (8, ["v4.1"], ["q_proj"])
