@@ -260,7 +260,10 @@ class Fix:
         options: Mapping[str, Any] = self._settings.engine_options
 
         def engine(longest: int) -> Engine:
-            wanted = {"max_model_len": longest, "max_loras": 1, "max_lora_rank": self._target.rank, **options}
+            wanted = {
+                "max_model_len": longest, "max_loras": int(self._target.weights is not None),
+                "max_lora_rank": self._target.rank, **options,
+            }  # fmt: skip
             return self._open_engine(self._settings.engine, self._target.model_path, **wanted)
 
         return draw_candidates(

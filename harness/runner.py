@@ -183,7 +183,8 @@ class Runner:
         longest = max(len(r.prompt_ids) + r.decoding.max_tokens for r in requests)
         options = {
             "max_model_len": longest,
-            "max_loras": max(1, sum(t.weights is not None for t in targets.values())),
+            # None at all is not the same as one: without adapters an engine leaves its LoRA layers out.
+            "max_loras": sum(t.weights is not None for t in targets.values()),
             "max_lora_rank": max(t.rank for t in targets.values()),
             **self._settings.engine_options,
         }

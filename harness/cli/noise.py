@@ -56,7 +56,8 @@ def run(args: argparse.Namespace) -> int:
         longest = max(len(r.prompt_ids) + r.decoding.max_tokens for r in requests)
         warn(f"{len(cases)} cases, {args.runs} runs on {target.name} with {settings.engine}")
         engine = open_engine(
-            settings.engine, target.model_path, max_model_len=longest, max_loras=1, max_lora_rank=target.rank,
+            settings.engine, target.model_path, max_model_len=longest,
+            max_loras=int(target.weights is not None), max_lora_rank=target.rank,
             log_path=settings.reports / "noise-engine.log", **settings.engine_options,
         )  # fmt: skip
         try:

@@ -138,7 +138,10 @@ class VllmEngine:
         if kv_cache_gib:
             options["kv_cache_memory_bytes"] = int(kv_cache_gib * _GIB)
         if max_loras:
-            options |= {"enable_lora": True, "max_loras": max_loras, "max_lora_rank": _lora_rank(max_lora_rank)}
+            # vLLM's CPU kernels take "no adapter" (slot -1) for the last slot, so that the model as shipped would
+            # answer with whatever adapter lies there; a slot more than is used keeps the last one empty.
+            slots = max_loras + int(cpu)
+            options |= {"enable_lora": True, "max_loras": slots, "max_lora_rank": _lora_rank(max_lora_rank)}
         options |= llm_options or {}
         self._forks = options.get("kv_transfer_config") is not None
         try:
