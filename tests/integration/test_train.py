@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from harness.cli import main
 from harness.manifest import read_manifest
 from harness.settings import read_settings
 from harness.store import Store
+from tests.hub import Hub
 from tests.integration.conftest import Make
 from tests.trainings import fake_python, tiny_model
 
@@ -193,3 +197,42 @@ def test_list_and_show_tell_what_is_known(root: Path, capsys: Capture) -> None:
     assert main(["adapters", "show", "v4.1", "--json"]) == 0
     facts: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert (facts["rank"], facts["chain"], facts["targets"]) == (8, ["v4.1"], ["q_proj"])
+
+
+def test_an_export_is_pushed_whole(root: Path, tmp_path: Path) -> None:
+    """To a private repository, every file as it lies on the disk; a stand-in takes the hub's place."""
+    main(["adapters", "import", "v5.0", str(lora(tmp_path / "old")), "--parent", "v4.0"])
+    with Hub() as hub:
+        words = [
+            sys.executable,
+            "-m",
+            "harness",
+            "adapters",
+            "export",
+            "v5.0",
+            str(tmp_path / "out"),
+            "--push",
+            "me/model",
+        ]
+        variables = os.environ | {"HF_ENDPOINT": hub.address, "HF_TOKEN": "hf_x", "HF_HUB_DISABLE_XET": "1"}
+        run = subprocess.run(words, env=variables, capture_output=True, text=True, check=False, timeout=120)
+    assert run.returncode == 0, run.stderr
+    assert hub.repositories[0]["visibility"] == "private"
+    assert hub.files == {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("where", "code", "says"),
+    [("model", 2, "OWNER/NAME"), ("me/model", 3, "the hub did not take it")],
+    ids=["no owner", "no hub"],
+)
+def test_a_push_that_fails_leaves_the_export(root: Path, tmp_path: Path, where: str, code: int, says: str) -> None:
+    """One line; the folder is complete."""
+    main(["adapters", "import", "v5.0", str(lora(tmp_path / "old")), "--parent", "v4.0"])
+    words = [sys.executable, "-m", "harness", "adapters", "export", "v5.0", str(tmp_path / "out"), "--push", where]
+    variables = os.environ | {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_TOKEN": "hf_x", "HF_HUB_DISABLE_XET": "1"}
+    run = subprocess.run(words, env=variables, capture_output=True, text=True, check=False, timeout=120)
+    assert run.returncode == code
+    assert says in run.stderr
+    assert "Traceback" not in run.stderr
+    assert check(tmp_path / "out").rank == 2
