@@ -167,7 +167,7 @@ def _textbook_vllm(trial: Trial) -> list[Ended]:
     live: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
     completed: list[tuple[float, tuple[int, ...]]] = []
     for _ in range(trial.max_tokens):
-        following: list[tuple[np.float32, tuple[int, ...]]] = []
+        following: list[tuple[float, tuple[int, ...]]] = []
         for total, answer in live:
             row = trial.model.row(trial.prompt, answer).tolist()
             for token in sorted(range(VOCABULARY), key=lambda t: (-row[t], t))[: 2 * trial.width]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any, cast
@@ -29,6 +29,7 @@ BATCH = 65_536
 """Characters a batch: its arrays fit the second-level cache."""
 MIN_RUN_UNITS = 12
 MIN_RUN_CHARACTERS = 24
+MIN_CHARACTER_PERIOD = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +45,14 @@ class Counts:
     contents: list[int]
     """Units that are words or numbers, per text."""
     shares: list[float]
-    runs: tuple[list[int], list[int], list[int]]
+    runs: tuple[list[int], ...]
     """On units, on units with digits taken for one sign, on characters."""
-    found: tuple[list[int], list[int], list[int]]
+    found: tuple[list[int], ...]
     spans: list[int]
     template_shares: list[float]
+
+
+_New = Callable[..., Any]
 
 
 class _State(threading.local):
@@ -83,7 +87,8 @@ def _compile() -> dict[str, Callable[..., None]]:
             from numba import njit
             from numba.extending import register_jitable
 
-            register_jitable(ngrams.refine)
+            for helper in (ngrams.refine, ngrams.sort_trigrams, templates.count_bits):
+                register_jitable(helper)
             made = {
                 kernel.__name__: njit(cache=True, nogil=True)(kernel)
                 for kernel in (units.split_units, ngrams.count_repeats, tandem.find_runs, templates.find_templates)
@@ -106,46 +111,81 @@ def unit_bounds(text: str) -> list[tuple[int, int]]:
 
 
 def _slots(bounds: Sequence[int]) -> int:
-    longest = max((b - a for a, b in pairwise(bounds)), default=0)
+    longest = max((int(b - a) for a, b in pairwise(bounds)), default=0)
     return max(16, 1 << (2 * longest - 1).bit_length()) if longest else 16
 
 
 def _count_interpreted(texts: Sequence[str], bounds: list[int]) -> Counts:
-    docs = len(texts)
-    n = bounds[-1] + 2
     codes = [ord(c) for c in "".join(texts)]
+    classes = units.character_classes()
 
-    def new(size: int = n) -> list[int]:
+    def new(_: str, size: int, __: str = "") -> list[int]:
         return [0] * size
 
-    starts, ends, kinds, ids, plain = new(), new(), new(), new(), new()
-    ranks, alive, counts, lefts, rights = new(), new(), new(), new(), new()
-    keys, marks, spots = new(), new(), new()
-    slots, state, offsets, numbers = new(_slots(bounds)), [0], new(docs + 1), new(docs)
-    shares = [0.0] * (ngrams.SHARES * docs)
-    units.split_units(
-        docs, codes, bounds, units.character_classes(), starts, ends, kinds, ids, offsets, ranks, keys, slots, state
+    def floats(size: int) -> list[float]:
+        return [0.0] * size
+
+    kernels = {
+        k.__name__: k for k in (units.split_units, ngrams.count_repeats, tandem.find_runs, templates.find_templates)
+    }
+    return _run(kernels, len(texts), codes, bounds, classes, new, new, floats)
+
+
+def _run(
+    kernels: Mapping[str, Callable[..., None]], docs: int, codes: Any, bounds: Any, classes: Any, scratch: _New, fresh: _New,
+    floats: Callable[[int], Any],
+) -> Counts:  # fmt: skip
+    """All kernels on one batch, with arrays of whatever kind ``scratch`` (old contents) and ``fresh`` (zeros) make."""
+    n = int(bounds[docs]) + 2
+    starts, ends, ids, plain = (scratch(name, n) for name in ("starts", "ends", "ids", "plain"))
+    kinds, gaps = scratch("kinds", n, "i1"), scratch("gaps", n, "i1")
+    offsets, distinct, widths = fresh("", docs + 1), fresh("", docs), fresh("", docs)
+    numbers, contents = fresh("", docs), fresh("", docs)
+    one, two, three, four, five = (scratch(name, n) for name in ("one", "two", "three", "four", "five"))
+    keys, marks, where, evens, odds, masks = (
+        scratch(x, n, "i8") for x in ("keys", "marks", "where", "evens", "odds", "masks")
     )
-    ngrams.count_repeats(
-        docs, ids, kinds, offsets, plain, numbers, ranks, alive, counts, lefts, rights, marks, spots, state, shares
-    )
-    runs = (new(3 * tandem.KEEP * docs), new(3 * tandem.KEEP * docs), new(3 * tandem.KEEP * docs))
-    found = (new(docs), new(docs), new(docs))
-    always = [1] * docs
-    tandem.find_runs(docs, ids, offsets, always, MIN_RUN_UNITS, 0, runs[0], found[0])
-    tandem.find_runs(docs, plain, offsets, numbers, MIN_RUN_UNITS, 0, runs[1], found[1])
-    tandem.find_runs(docs, codes, bounds, always, MIN_RUN_CHARACTERS, 0, runs[2], found[2])
-    spans, template_shares = new(5 * docs), [0.0] * (4 * docs)
-    masks, alike = new(), new(templates.LAGS * n)
-    templates.find_templates(
-        docs, codes, starts, ends, kinds, ids, offsets, ranks, alive, counts, lefts, alike, masks, slots, state, spans,
-        template_shares
+    singles, slots = scratch("singles", units.SINGLES, "i8"), scratch("slots", _slots(bounds), "i8")
+    state = scratch("state", 1, "i8")
+    kernels["split_units"](
+        docs, codes, bounds, classes, starts, ends, kinds, gaps, ids, offsets, distinct, widths, contents, one, keys, singles, slots, state
     )  # fmt: skip
-    contents = [sum(kind != units.PUNCTUATION for kind in kinds[a:b]) for a, b in pairwise(offsets)]
-    return Counts(bounds, offsets, starts, ends, kinds, numbers, contents, shares, runs, found, spans, template_shares)
+    shares = floats(ngrams.SHARES * docs)
+    kernels["count_repeats"](
+        docs, ids, kinds, offsets, distinct, plain, numbers, one, two, three, four, five, marks, where, state, shares
+    )
+    # The longest periods worth looking for. All but the first copy of a run are repeated 8-grams, so few of these bound
+    # the period; a loop of characters with a longer period than two of the longest units is seen on units.
+    every, numbered, within = fresh("", docs), fresh("", docs), fresh("", docs)
+    for d in range(docs):
+        windows = max(0, int(offsets[d + 1] - offsets[d]) - ngrams.ORDERS + 1)
+        at = ngrams.SHARES * d + ngrams.ORDERS
+        every[d] = (round(shares[at - 1] * windows) + ngrams.ORDERS) // 2
+        numbered[d] = (round(shares[at] * windows) + ngrams.ORDERS) // 2 if numbers[d] > 2 else 0
+        within[d] = max(MIN_CHARACTER_PERIOD, 2 * widths[d])
+    runs = tuple(fresh("", 3 * tandem.KEEP * docs) for _ in range(3))
+    found = tuple(fresh("", docs) for _ in range(3))
+    find_runs = kernels["find_runs"]
+    find_runs(docs, ids, offsets, every, MIN_RUN_UNITS, runs[0], found[0])
+    find_runs(docs, plain, offsets, numbered, MIN_RUN_UNITS, runs[1], found[1])
+    find_runs(docs, codes, bounds, within, MIN_RUN_CHARACTERS, runs[2], found[2])
+    spans, template_shares = fresh("", 5 * docs), floats(4 * docs)
+    alike = scratch("alike", templates.LAGS * n, "i1")
+    kernels["find_templates"](
+        docs, codes, starts, gaps, kinds, ids, offsets, one, two, three, four, alike, masks, evens, odds, slots, state, spans,
+        template_shares,
+    )  # fmt: skip
+    return Counts(
+        _plain(bounds), _plain(offsets), starts, ends, kinds, _plain(numbers), _plain(contents), _plain(shares), tuple(map(_plain, runs)),
+        tuple(map(_plain, found)), _plain(spans), _plain(template_shares),
+    )  # fmt: skip
 
 
-def _scratch(name: str, size: int, kind: str) -> Any:
+def _plain(array: Any) -> list[Any]:
+    return array if isinstance(array, list) else cast("list[Any]", array.tolist())
+
+
+def _scratch(name: str, size: int, kind: str = "i4") -> Any:
     """A numpy array of at least ``size``, kept for the thread; contents are left from the last use, zero at first."""
     import numpy as np
 
@@ -158,54 +198,12 @@ def _scratch(name: str, size: int, kind: str) -> Any:
 def _count_compiled(texts: Sequence[str], bounds: list[int]) -> Counts:
     import numpy as np
 
-    kernels = _compile()
-    docs = len(texts)
-    n = bounds[-1] + 2
     codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.int32)
     classes = _state.arrays.get("classes")
     if classes is None:
         classes = _state.arrays["classes"] = np.frombuffer(units.character_classes(), np.uint8)
 
-    def new(name: str, size: int = n, kind: str = "i4") -> Any:
-        return _scratch(name, size, kind)
+    def fresh(_: str, size: int, kind: str = "i8") -> Any:
+        return np.zeros(size, kind)
 
-    where = np.array(bounds, np.int64)
-    starts, ends, kinds, ids, plain = new("starts"), new("ends"), new("kinds", n, "i1"), new("ids"), new("plain")
-    ranks, alive, counts, lefts, rights = new("ranks"), new("alive"), new("counts"), new("lefts"), new("rights")
-    keys, marks, spots = new("keys", n, "i8"), new("marks", n, "i8"), new("spots")
-    slots, state = new("slots", _slots(bounds), "i8"), new("state", 1, "i8")
-    offsets, numbers = np.zeros(docs + 1, np.int64), np.zeros(docs, np.int64)
-    shares = np.zeros(ngrams.SHARES * docs)
-    kernels["split_units"](docs, codes, where, classes, starts, ends, kinds, ids, offsets, ranks, keys, slots, state)
-    kernels["count_repeats"](
-        docs, ids, kinds, offsets, plain, numbers, ranks, alive, counts, lefts, rights, marks, spots, state, shares
-    )
-    runs = tuple(np.zeros(3 * tandem.KEEP * docs, np.int64) for _ in range(3))
-    found = tuple(np.zeros(docs, np.int64) for _ in range(3))
-    always = np.ones(docs, np.int64)
-    find_runs = kernels["find_runs"]
-    find_runs(docs, ids, offsets, always, MIN_RUN_UNITS, 0, runs[0], found[0])
-    find_runs(docs, plain, offsets, numbers, MIN_RUN_UNITS, 0, runs[1], found[1])
-    find_runs(docs, codes, where, always, MIN_RUN_CHARACTERS, 0, runs[2], found[2])
-    spans, template_shares = np.zeros(5 * docs, np.int64), np.zeros(4 * docs)
-    alike, masks = new("alike", templates.LAGS * n, "i1"), new("masks", n, "i8")
-    kernels["find_templates"](
-        docs, codes, starts, ends, kinds, ids, offsets, ranks, alive, counts, lefts, alike, masks, slots, state, spans,
-        template_shares
-    )  # fmt: skip
-    total = int(offsets[-1])
-    content = np.concatenate(([0], np.cumsum(kinds[:total] != units.PUNCTUATION)))
-    return Counts(
-        bounds,
-        offsets.tolist(),
-        starts,
-        ends,
-        kinds,
-        numbers.tolist(),
-        (content[offsets[1:]] - content[offsets[:-1]]).tolist(),
-        shares.tolist(),
-        cast("tuple[list[int], list[int], list[int]]", tuple(r.tolist() for r in runs)),
-        cast("tuple[list[int], list[int], list[int]]", tuple(f.tolist() for f in found)),
-        spans.tolist(),
-        template_shares.tolist(),
-    )
+    return _run(_compile(), len(texts), codes, np.array(bounds, np.int64), classes, _scratch, fresh, np.zeros)

@@ -3,8 +3,9 @@
 rep-n = 1 - distinct n-grams / n-grams (seq-rep-n of Welleck et al. 2020, "Neural Text Generation with Unlikelihood
 Training", there on tokens; here on mixed units). By partition refinement: places with equal n-grams form a group, each
 group is split by the unit that follows, and what stands alone is dropped, since a longer n-gram can only be a
-repeat where its beginning is one. So an ordinary text is done after three or four orders, a text that loops costs
-eight passes, and nothing is hashed: exact and linear.
+repeat where its beginning is one. The first three orders come from a radix sort instead, since there most places are
+still in it. So an ordinary text is done after three or four orders, a text that loops costs eight passes, and nothing
+is hashed: exact and linear.
 
 The digit-normalised rep-8 needs no second cascade over the whole text: only windows that hold a number change, and
 they can only equal one another. Plain Python on integer arrays, see harness/metrics/units.py.
@@ -69,11 +70,7 @@ def refine(
             if i < last:
                 key = ids[i + order]
                 held = marks[key]
-                if held > base:
-                    marks[key] = held + 1
-                else:
-                    marks[key] = base + 1
-                    where[key] = -1
+                marks[key] = held + 1 if held > base else base + 1
         for k in range(begin, stop):
             i = places[k]
             if i < last:
@@ -81,14 +78,116 @@ def refine(
                 size = marks[key] - base
                 if size > 1:
                     at = where[key]
-                    if at < 0:
-                        at = out
+                    if at < base:
+                        at = base + out
                         out += size
                         into_ends[kept] = out
                         kept += 1
-                    into[at] = i
+                    into[at - base] = i
                     where[key] = at + 1
         begin = stop
+    return kept
+
+
+def sort_trigrams(
+    ids: Sequence[int],
+    low: int,
+    high: int,
+    distinct: int,
+    places: Ints,
+    ends: Ints,
+    into: Ints,
+    marks: Ints,
+    where: Ints,
+    shares: MutableSequence[float],
+    at: int,
+) -> int:
+    """rep-1..rep-3 and the groups of equal trigrams, by a radix sort of all places; returns how many groups.
+
+    Three passes without a branch that a processor could guess wrong, which is what the first orders of :func:`refine`
+    would mostly consist of. Arrays as there; the groups are left in ``places``.
+    """
+    n = high - low
+    for k in range(distinct):
+        marks[k] = 0
+    for i in range(low, high):
+        marks[ids[i]] += 1
+    for digit in range(2, -1, -1):
+        # The key of a place is the unit ``digit`` further on, 0 past the end: the first units are no place's key.
+        for i in range(low, min(low + digit, high)):
+            marks[ids[i]] -= 1
+        where[0] = 0
+        total = min(digit, n)
+        for k in range(1, distinct):
+            where[k] = total
+            total += marks[k]
+        for i in range(low, min(low + digit, high)):
+            marks[ids[i]] += 1
+        last = high - digit
+        if digit == 2:
+            for i in range(low, high):
+                key = ids[i + 2] if i < last else 0
+                spot = where[key]
+                where[key] = spot + 1
+                into[spot] = i
+        elif digit == 1:
+            for k in range(n):
+                i = into[k]
+                key = ids[i + 1] if i < last else 0
+                spot = where[key]
+                where[key] = spot + 1
+                places[spot] = i
+        else:
+            for k in range(n):
+                i = places[k]
+                spot = where[ids[i]]
+                where[ids[i]] = spot + 1
+                into[spot] = i
+    ones = 0
+    twos = 0
+    threes = 0
+    out = 0
+    kept = 0
+    open_group = False
+    before = into[0]
+    last = high - 1
+    b0 = ids[before]
+    b1 = ids[before + 1] if before < last else 0
+    b2 = ids[before + 2] if before + 1 < last else 0
+    for k in range(1, n):
+        i = into[k]
+        a0 = ids[i]
+        a1 = ids[i + 1] if i < last else 0
+        a2 = ids[i + 2] if i + 1 < last else 0
+        # ``&``, not ``and``: the outcomes follow no pattern. Of two places past the end none has the same units before.
+        same = a0 == b0
+        ones += same
+        same = same & (a1 == b1)
+        twos += same
+        same = same & (a2 == b2)
+        threes += same
+        if same:
+            if not open_group:
+                places[out] = before
+                out += 1
+                open_group = True
+            places[out] = i
+            out += 1
+        elif open_group:
+            ends[kept] = out
+            kept += 1
+            open_group = False
+        before = i
+        b0 = a0
+        b1 = a1
+        b2 = a2
+    if open_group:
+        ends[kept] = out
+        kept += 1
+    shares[at] = ones / n
+    shares[at + 1] = twos / (n - 1)
+    if n > 2:
+        shares[at + 2] = threes / (n - 2)
     return kept
 
 
@@ -97,6 +196,7 @@ def count_repeats(
     ids: Sequence[int],
     kinds: Sequence[int],
     offsets: Sequence[int],
+    distinct: Sequence[int],
     plain: Ints,
     numbers: Ints,
     following: Ints,
@@ -112,7 +212,7 @@ def count_repeats(
     """rep-1..rep-8 and the digit-normalised rep-8 of a batch.
 
     Arrays:
-        ids, kinds, offsets: from :func:`harness.metrics.units.split_units`.
+        ids, kinds, offsets, distinct: from :func:`harness.metrics.units.split_units`.
         plain: out, per unit: its id with every run of digits taken for id 0.
         numbers: out, per text: how many units are runs of digits.
         following: scratch, one a unit: where the next run of digits stands.
@@ -138,15 +238,12 @@ def count_repeats(
                 plain[i] = ids[i]
             following[i] = number
         numbers[d] = found
-        for i in range(n):
-            places[i] = low + i
-        ends[0] = n
-        groups = 1 if n > 1 else 0
-        # Repeats among the windows of eight that hold no number.
-        repeats = 0
-        order = 0
+        if n < 2:
+            continue
+        groups = sort_trigrams(ids, low, high, distinct[d], places, ends, into, marks, where, shares, at)
+        order = 3
         while order < ORDERS and groups > 0:
-            if order % 2 == 0:
+            if order % 2 == 1:
                 groups = refine(ids, high, order, groups, places, ends, into, into_ends, marks, where, state)
                 total = into_ends[groups - 1] if groups > 0 else 0
             else:
@@ -155,22 +252,28 @@ def count_repeats(
             order += 1
             if groups > 0:
                 shares[at + order - 1] = (total - groups) / (n - order + 1)
-        if groups > 0:
-            # Eight refinements: the groups lie in ``places`` again.
-            begin = 0
-            for g in range(groups):
-                first = places[begin]
-                if following[first] - first >= ORDERS:
-                    repeats += ends[g] - begin - 1
-                begin = ends[g]
+        # Repeats among the windows of eight that hold no number; five refinements, so the groups lie in ``into``.
+        repeats = 0
+        begin = 0
+        for g in range(groups):
+            first = into[begin]
+            if following[first] - first >= ORDERS:
+                repeats += into_ends[g] - begin - 1
+            begin = into_ends[g]
         if found == 0 or n < ORDERS:
             shares[at + ORDERS] = shares[at + ORDERS - 1]
             continue
         left = 0
-        for i in range(low, high - ORDERS + 1):
-            if following[i] - i < ORDERS:
+        last = high - ORDERS + 1
+        i = max(low, following[low] - ORDERS + 1)
+        while i < last:
+            stop = min(following[i] + 1, last)
+            while i < stop:
                 places[left] = i
                 left += 1
+                i += 1
+            if i < last:
+                i = max(i, following[i] - ORDERS + 1)
         ends[0] = left
         groups = 1 if left > 1 else 0
         order = 0

@@ -26,9 +26,8 @@ def find_runs(
     docs: int,
     sequence: Sequence[int],
     bounds: Sequence[int],
-    wanted: Sequence[int],
+    longest: Sequence[int],
     min_length: int,
-    max_period: int,
     runs: Ints,
     found: Ints,
 ) -> None:
@@ -37,9 +36,8 @@ def find_runs(
     Arrays:
         sequence: all sequences, one after the other.
         bounds: ``docs + 1`` offsets into ``sequence``.
-        wanted: per sequence: 0 leaves it out.
+        longest: per sequence: the longest period looked for; 0 leaves the sequence out.
         min_length: shortest run of interest.
-        max_period: longest period looked for; 0 is all.
         runs: out, ``3 * KEEP`` a sequence: start, end (offsets into ``sequence``) and period; the longest first, of
             equally long ones that with the shorter period, then the earlier.
         found: out, runs per sequence.
@@ -52,10 +50,8 @@ def find_runs(
         held = 0
         bound = min_length
         last = n // 3
-        if max_period > 0 and max_period < last:
-            last = max_period
-        if wanted[d] == 0:
-            last = 0
+        if longest[d] < last:
+            last = longest[d]
         for p in range(1, last + 1):
             need = 3 * p
             if bound > need:

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 from collections.abc import MutableSequence, Sequence
 
-from harness.metrics.units import NUMBER, PUNCTUATION, WORD, Ints
+from harness.metrics.units import JOINED, NEW_LINE, NUMBER, PUNCTUATION, WORD, Ints
 
-__all__ = ["ALIKE", "COPIES", "find_templates"]
+__all__ = ["ALIKE", "COPIES", "count_bits", "find_templates"]
 
 ALIKE = 0.6
 COPIES = 5
@@ -28,11 +28,21 @@ WORDS = 62
 """Of a longer segment the first so many words: one machine word of bits."""
 
 
+def count_bits(bits: int) -> int:
+    """How many bits are set, of 62; without a multiplication, which would overflow in compiled arithmetic."""
+    bits -= (bits >> 1) & 0x5555555555555555
+    bits = (bits & 0x3333333333333333) + ((bits >> 2) & 0x3333333333333333)
+    bits = (bits + (bits >> 4)) & 0x0F0F0F0F0F0F0F0F
+    bits += bits >> 8
+    bits += bits >> 16
+    return (bits + (bits >> 32)) & 0x7F
+
+
 def find_templates(
     docs: int,
     codes: Sequence[int],
     starts: Sequence[int],
-    ends: Sequence[int],
+    gaps: Sequence[int],
     kinds: Sequence[int],
     ids: Sequence[int],
     offsets: Sequence[int],
@@ -42,6 +52,8 @@ def find_templates(
     looped: Ints,
     alike: Ints,
     masks: Ints,
+    evens: Ints,
+    odds: Ints,
     slots: Ints,
     state: Ints,
     spans: Ints,
@@ -50,11 +62,12 @@ def find_templates(
     """Templated loops and duplicate lines of a batch.
 
     Arrays:
-        codes: code points; starts, ends, kinds, ids, offsets: from :func:`harness.metrics.units.split_units`.
+        codes: code points; starts, gaps, kinds, ids, offsets: from :func:`harness.metrics.units.split_units`.
         firsts, lasts, words, looped: scratch, one a unit: units of a segment, how many of them are words, whether it
             belongs to a templated loop.
         alike: scratch, ``LAGS`` a unit: words in common with the segment so many before.
         masks: scratch, one a unit and one more, all zero; left all zero.
+        evens, odds: scratch, one a unit: which words a segment may hold, as sets of bits by their ids.
         slots, state: as in :func:`harness.metrics.units.split_units`.
         spans: out, 5 a text: first unit and end of the longest templated loop, end of its first period, lag, segments.
         shares: out, 4 a text: share of the units in templated loops, share of duplicate lines, lines, share of the
@@ -80,6 +93,8 @@ def find_templates(
         first = low
         seen = 0
         counted = 0
+        even = 0
+        odd = 0
         line = low
         line_code = 0
         line_words = 0
@@ -87,25 +102,27 @@ def find_templates(
         copies = 0
         for u in range(low, high):
             if kinds[u] == WORD:
+                if seen < WORDS:
+                    # 124 bits in two words; the last of each serves three ids in 128.
+                    bit = 1 << min((ids[u] >> 1) & 63, WORDS - 1)
+                    if ids[u] & 1:
+                        odd |= bit
+                    else:
+                        even |= bit
                 seen += 1
             elif kinds[u] == NUMBER:
                 counted += 1
             if kinds[u] != PUNCTUATION:
                 line_words += 1
             line_code = (line_code * 1000003 + ids[u]) & 0xFFFFFFFFFF
-            newline = u + 1 == high
-            gap = newline
-            if u + 1 < high and starts[u + 1] > ends[u]:
-                gap = True
-                for i in range(ends[u], starts[u + 1]):
-                    if codes[i] == 10:
-                        newline = True
+            gap = gaps[u + 1] if u + 1 < high else NEW_LINE
+            newline = gap == NEW_LINE
             stop = newline
             if kinds[u] == PUNCTUATION:
                 c = codes[starts[u]]
                 # Ends of sentences: . ! ? before a gap; the full-width ones, the danda and the Arabic ones anywhere.
                 if c == 46 or c == 33 or c == 63:
-                    stop = stop or gap
+                    stop = gap != JOINED
                 elif (
                     c == 0x3002
                     or c == 0xFF01
@@ -122,9 +139,13 @@ def find_templates(
                 # With more numbers than words the numbers are what it says: a sum, a row of results.
                 words[segments] = seen if counted <= seen else 0
                 segments += 1
+                evens[segments - 1] = even
+                odds[segments - 1] = odd
                 first = u + 1
                 seen = 0
                 counted = 0
+                even = 0
+                odd = 0
             if newline:
                 if line_words > 0:
                     lines += 1
@@ -141,12 +162,7 @@ def find_templates(
                             k += 1
                         # Equal so far; the same line only when the other one ends here too.
                         if k == length:
-                            after = other + length
-                            same = False
-                            for i in range(ends[after - 1], starts[after]):
-                                if codes[i] == 10:
-                                    same = True
-                            if same:
+                            if gaps[other + length] == NEW_LINE:
                                 copies += 1
                                 break
                         slot = (slot + 1) & mask
@@ -162,16 +178,7 @@ def find_templates(
             mine = words[s]
             if mine > WORDS:
                 mine = WORDS
-            bit = 1
-            done = 0
-            u = firsts[s]
-            while done < mine:
-                if kinds[u] == WORD:
-                    masks[ids[u]] |= bit
-                    bit <<= 1
-                    done += 1
-                u += 1
-            full = bit - 1
+            full = 0
             for lag in range(1, LAGS + 1):
                 t = s + lag
                 if t >= segments:
@@ -183,10 +190,23 @@ def find_templates(
                 if theirs < less:
                     less = theirs
                 alike[LAGS * t + lag - 1] = 0
-                # Less than half alike counts as nothing; ``spare`` words of theirs may be missing from mine.
+                # Less than half alike counts as nothing; ``spare`` words of theirs may be missing from mine. Two single
+                # segments must be alike as they are; within a record one line may make up for another.
                 if less == 0 or 4 * less < mine + theirs:
                     continue
-                spare = theirs - (mine + theirs + 3) // 4
+                spare = theirs - ((3 * (mine + theirs) + 9) // 10 if lag == 1 else (mine + theirs + 3) // 4)
+                if count_bits(evens[t] & ~evens[s]) + count_bits(odds[t] & ~odds[s]) > spare:
+                    continue
+                if full == 0:
+                    # Which of my words a word is, as a bit each; only made for the few that come this far.
+                    bit = 1
+                    u = firsts[s]
+                    while bit >> mine == 0:
+                        if kinds[u] == WORD:
+                            masks[ids[u]] |= bit
+                            bit <<= 1
+                        u += 1
+                    full = bit - 1
                 vector = full
                 done = 0
                 u = firsts[t]
@@ -203,13 +223,10 @@ def find_templates(
                     u += 1
                 if spare < 0:
                     continue
-                common = mine
-                while vector > 0:
-                    vector &= vector - 1
-                    common -= 1
+                common = mine - count_bits(vector)
                 if 4 * common >= mine + theirs:
                     alike[LAGS * t + lag - 1] = common
-            done = 0
+            done = mine if full == 0 else 0
             u = firsts[s]
             while done < mine:
                 if kinds[u] == WORD:

@@ -30,14 +30,15 @@ NUMBER = 1
 PUNCTUATION = 2
 
 # What a character is.
+# The order matters: SPACE first, then what may stand inside a word.
 SPACE = 0
 LETTER = 1
-DIGIT = 2
-SINGLE = 3
-SYMBOL = 4
-MARK = 5
-LEAD = 6
-JOINER = 7
+MARK = 2
+JOINER = 3
+SINGLE = 4
+DIGIT = 5
+SYMBOL = 6
+LEAD = 7
 APOSTROPHE = 8
 NUMERAL = 9
 ORDINAL = 10
@@ -45,9 +46,16 @@ CLOSER = 11
 RULE = 12
 STOP = 13
 
+# What stands between a unit and the one before it.
+JOINED = 0
+APART = 1
+NEW_LINE = 2
+
 DRAWN = 4
 """Marks of one kind in a row that make a drawn line."""
 
+SINGLES = 0x10000
+"""Code points whose ids are looked up directly."""
 DRAWABLE = ".-=*~#+·…—–─━═│┃╌┄"
 """The marks that lines are drawn with."""
 
@@ -125,10 +133,15 @@ def split_units(
     starts: Ints,
     ends: Ints,
     kinds: Ints,
+    gaps: Ints,
     ids: Ints,
     offsets: Ints,
+    distinct: Ints,
+    widths: Ints,
+    contents: Ints,
     heads: Ints,
     keys: Ints,
+    singles: Ints,
     slots: Ints,
     state: Ints,
 ) -> None:
@@ -141,11 +154,15 @@ def split_units(
         classes: class of every code point (:func:`character_classes`).
         starts, ends: out, per unit: offsets into ``codes``.
         kinds: out, per unit: WORD, NUMBER or PUNCTUATION.
+        gaps: out, per unit: JOINED, APART or NEW_LINE, by what stands before it.
         ids: out, per unit: equal within a text exactly when the units are equal; 1, 2 ... by first appearance.
         offsets: out, ``docs + 1`` offsets into the unit arrays.
+        distinct, widths: out, per text: one more than its different units, and its longest unit in characters.
+        contents: out, per text: units that are words or numbers.
         heads, keys: scratch, one a unit and one more: where an id first stands, and the key that it is looked up by.
+        singles: scratch, ``SINGLES`` long: ids of units of one character, by code point.
         slots: scratch hash table, a power of two, at least twice the characters of the longest text.
-        state: ``state[0]`` is the last stamp used in ``slots``; a stamp is never used twice, so nothing is cleared.
+        state: ``state[0]`` is the last stamp used in a hash table; a stamp is never used twice, so nothing is cleared.
     """
     u = 0
     offsets[0] = 0
@@ -159,10 +176,18 @@ def split_units(
         state[0] += 1
         stamp = state[0]
         fresh = 1
+        longest = 0
+        content = 0
+        gap = NEW_LINE
         i = low
         while i < high:
-            kind = classes[codes[i]]
+            code = codes[i]
+            kind = classes[code]
             if kind == SPACE:
+                if code == 10:
+                    gap = NEW_LINE
+                elif gap == JOINED:
+                    gap = APART
                 i += 1
                 continue
             j = i + 1
@@ -170,82 +195,100 @@ def split_units(
             if kind == LETTER:
                 unit = WORD
                 while j < high:
-                    k = classes[codes[j]]
-                    if k in (LETTER, MARK, JOINER):
-                        j += 1
-                    elif k == APOSTROPHE and j + 1 < high and classes[codes[j + 1]] == LETTER:
-                        j += 2
-                    else:
-                        break
-            elif kind == DIGIT:
-                unit = NUMBER
-                while j < high and classes[codes[j]] == DIGIT:
+                    c = codes[j]
+                    k = classes[c]
+                    if k > JOINER or k == SPACE:
+                        if k != APOSTROPHE or j + 1 >= high or classes[codes[j + 1]] != LETTER:
+                            break
+                    # 40 bits times 20 bits stay below 2**63: equal in Python and in compiled arithmetic.
+                    code = (code * 1000003 + c) & 0xFFFFFFFFFF
                     j += 1
-            elif kind == NUMERAL:
-                unit = WORD
-                k = j
-                while k < high and classes[codes[k]] == NUMERAL:
-                    k += 1
-                before = SPACE if i == low else classes[codes[i - 1]]
-                after = SPACE if k == high else classes[codes[k]]
-                apart = before in (SPACE, SYMBOL, CLOSER, RULE, STOP)
-                if before == ORDINAL or (apart and after in (CLOSER, STOP)):
-                    unit = NUMBER
-                    j = k
             else:
-                if kind in (SINGLE, ORDINAL):
+                if kind == SINGLE or kind == ORDINAL:
                     unit = WORD
-                elif kind in (RULE, STOP):
+                elif kind == DIGIT:
+                    unit = NUMBER
+                    while j < high and classes[codes[j]] == DIGIT:
+                        j += 1
+                elif kind == NUMERAL:
+                    unit = WORD
                     k = j
-                    while k < high and codes[k] == codes[i]:
+                    while k < high and classes[codes[k]] == NUMERAL:
                         k += 1
-                    if k - i >= DRAWN:
+                    before = SPACE if i == low else classes[codes[i - 1]]
+                    after = SPACE if k == high else classes[codes[k]]
+                    apart = before == SPACE or before == SYMBOL or before >= CLOSER
+                    if before == ORDINAL or (apart and (after == CLOSER or after == STOP)):
+                        unit = NUMBER
                         j = k
                 elif kind == LEAD:
                     unit = WORD
                     if j < high and classes[codes[j]] == SINGLE:
                         j += 1
-                while j < high:
-                    k = classes[codes[j]]
-                    if k == MARK:
-                        j += 1
-                    elif k == JOINER:
-                        j += 1
-                        if j < high and classes[codes[j]] == SYMBOL:
-                            j += 1
-                    else:
-                        break
-            length = j - i
-            code = codes[i]
-            for k in range(i + 1, j):
-                # 40 bits times 20 bits stay below 2**63: equal in Python and in compiled arithmetic.
-                code = (code * 1000003 + codes[k]) & 0xFFFFFFFFFF
-            key = code << 8 | (length & 0xFF)
-            slot = (code ^ (code >> 17)) & mask
-            unit_id = 0
-            while unit_id == 0:
-                held = slots[slot]
-                if held >> 32 != stamp:
-                    unit_id = fresh
-                    heads[fresh] = i
-                    keys[fresh] = key
-                    slots[slot] = (stamp << 32) | fresh
-                    fresh += 1
-                    break
-                other = held & 0xFFFFFFFF
-                if keys[other] == key:
-                    # The key of one character is the character; longer ones are compared.
-                    first = heads[other]
-                    k = 1
-                    while k < length and first + k < high and codes[first + k] == codes[i + k]:
+                elif kind == RULE or kind == STOP:
+                    k = j
+                    while k < high and codes[k] == code:
                         k += 1
-                    if k >= length:
-                        unit_id = other
-                slot = (slot + 1) & mask
+                    if k - i >= DRAWN:
+                        j = k
+                if kind != DIGIT and unit != NUMBER:
+                    while j < high:
+                        k = classes[codes[j]]
+                        if k == MARK:
+                            j += 1
+                        elif k == JOINER:
+                            j += 1
+                            if j < high and classes[codes[j]] == SYMBOL:
+                                j += 1
+                        else:
+                            break
+                for k in range(i + 1, j):
+                    code = (code * 1000003 + codes[k]) & 0xFFFFFFFFFF
+            length = j - i
+            if length > longest:
+                longest = length
+            unit_id = 0
+            if length == 1 and code < SINGLES:
+                held = singles[code]
+                if held >> 32 == stamp:
+                    unit_id = held & 0xFFFFFFFF
+                else:
+                    unit_id = fresh
+                    singles[code] = (stamp << 32) | fresh
+                    fresh += 1
+            else:
+                key = code << 8 | (length & 0xFF)
+                slot = (code ^ (code >> 17)) & mask
+                while unit_id == 0:
+                    held = slots[slot]
+                    if held >> 32 != stamp:
+                        unit_id = fresh
+                        heads[fresh] = i
+                        keys[fresh] = key
+                        slots[slot] = (stamp << 32) | fresh
+                        fresh += 1
+                        break
+                    other = held & 0xFFFFFFFF
+                    if keys[other] == key:
+                        # Equal by hash and, up to 255 characters, length; now by text.
+                        first = heads[other]
+                        k = 0
+                        while k < length and first + k < high and codes[first + k] == codes[i + k]:
+                            k += 1
+                        if k == length:
+                            unit_id = other
+                    slot = (slot + 1) & mask
+            if unit != PUNCTUATION:
+                content += 1
             starts[u] = i
             ends[u] = j
             kinds[u] = unit
+            gaps[u] = gap
             ids[u] = unit_id
             u += 1
+            gap = JOINED
             i = j
         offsets[d + 1] = u
+        distinct[d] = fresh
+        widths[d] = longest
+        contents[d] = content

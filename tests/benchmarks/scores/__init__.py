@@ -1,1 +1,4 @@
-"""Figures of the scores: recall and false positives by kind, speed, noise of the gate. Run it: ``make bench-scores``."""
+"""Figures of the scores: recall and false positives by kind, speed, noise of the gate.
+
+Run it: ``make bench-scores``.
+"""

@@ -1,7 +1,7 @@
 """Answers that repeat themselves as they should: tables, data, verse, boiler-plate, what a prompt asked to repeat.
 
-Text and reference are two draws of one kind, of different content and length: what a person and a model would write to the same
-prompt.
+Text and reference are two draws of one kind, of different content and length: what a person and a model would write
+to the same prompt.
 """
 
 from __future__ import annotations
@@ -17,13 +17,48 @@ from tests.benchmarks.scores.sample import Sample
 
 __all__ = ["legitimate"]
 
-NAMES = (
-    "Ada Ben Chloe David Elena Farid Grace Hugo Ines Jonas Keiko Liam Mara Nils Olga Pedro Quinn Rosa Sven Tara".split()
-)
-TOWNS = "Oslo Lima Cairo Kyoto Quito Riga Turin Accra Perth Dakar Hanoi Basel Porto Leeds Tampa".split()
-ZH_NAMES = "张伟 王芳 李娜 刘洋 陈静 杨帆 赵磊 黄敏 周涛 吴倩 徐明 孙丽".split()
-ZH_TOWNS = "北京 上海 广州 成都 杭州 武汉 西安 南京 重庆 青岛".split()
-COLOURS = "red blue green amber ivory coral olive teal navy plum".split()
+NAMES = [
+    "Ada",
+    "Ben",
+    "Chloe",
+    "David",
+    "Elena",
+    "Farid",
+    "Grace",
+    "Hugo",
+    "Ines",
+    "Jonas",
+    "Keiko",
+    "Liam",
+    "Mara",
+    "Nils",
+    "Olga",
+    "Pedro",
+    "Quinn",
+    "Rosa",
+    "Sven",
+    "Tara",
+]
+TOWNS = [
+    "Oslo",
+    "Lima",
+    "Cairo",
+    "Kyoto",
+    "Quito",
+    "Riga",
+    "Turin",
+    "Accra",
+    "Perth",
+    "Dakar",
+    "Hanoi",
+    "Basel",
+    "Porto",
+    "Leeds",
+    "Tampa",
+]
+ZH_NAMES = ["张伟", "王芳", "李娜", "刘洋", "陈静", "杨帆", "赵磊", "黄敏", "周涛", "吴倩", "徐明", "孙丽"]
+ZH_TOWNS = ["北京", "上海", "广州", "成都", "杭州", "武汉", "西安", "南京", "重庆", "青岛"]
+COLOURS = ["red", "blue", "green", "amber", "ivory", "coral", "olive", "teal", "navy", "plum"]
 
 
 def _rows(draw: Random, low: int = 5, high: int = 14) -> range:
@@ -241,6 +276,6 @@ KINDS: dict[str, Callable[[Random], str]] = {
 def legitimate(count: int) -> Iterator[Sample]:
     """``count`` texts of every kind."""
     for kind, make in KINDS.items():
-        draw = Random(f"legitimate {kind}")  # noqa: S311 - a benchmark's material, not secrets
+        draw = Random(f"legitimate {kind}")
         for i in range(count):
             yield Sample(f"legitimate-{kind}-{i}", kind, make(draw), make(draw))

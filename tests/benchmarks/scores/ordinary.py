@@ -42,7 +42,7 @@ def answer(draw: Random, language: str) -> str:
 def ordinary(count: int) -> Iterator[Sample]:
     """``count`` answers of each language, each with another answer for a reference."""
     for language in ("en", "zh", "code"):
-        draw = Random(f"ordinary {language}")  # noqa: S311 - a benchmark's material, not secrets
+        draw = Random(f"ordinary {language}")
         for i in range(count):
             yield Sample(
                 f"ordinary-{language}-{i}", f"ordinary {language}", answer(draw, language), answer(draw, language)

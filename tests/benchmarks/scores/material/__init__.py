@@ -1,4 +1,5 @@
-"""Hand-made sentences and code for the benchmark, written for this repository; read by :func:`sentences` and :func:`snippets`."""
+"""Hand-made sentences and code for the benchmark, written for this repository; read by :func:`sentences` and
+:func:`snippets`."""
 
 from __future__ import annotations
 
