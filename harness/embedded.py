@@ -33,8 +33,8 @@ _END_OF_TURN = "<|im_end|>"
 
 
 def cache_folder() -> Path:
-    """Where converted models live: ``HARNESS_CACHE``, else the user's cache folder."""
-    if given := os.environ.get("HARNESS_CACHE"):
+    """Where converted models live: ``HARNESS_CACHE_DIR``, else the user's cache folder."""
+    if given := os.environ.get("HARNESS_CACHE_DIR"):
         return Path(given).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "badcase-harness"
 
