@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 from harness.compare import Comparison
@@ -25,6 +26,7 @@ from harness.figures import figures
 from harness.manifest import Adapter, Manifest, check_name, next_version, read_manifest, register, set_status
 from harness.pairs import Pair, build_pairs, check_pairs, export_pairs, import_pairs, read_hand_made
 from harness.pairs.candidates import Candidates, Sampling, draw_candidates
+from harness.pairs.files import DATASET
 from harness.promotion import Promotion, decide
 from harness.results import CaseResult, Status
 from harness.runner import OpenEngine, RunnerProgress
@@ -170,15 +172,15 @@ class Fix:
         """
         self._trainer.check()
 
-    def pairs(self) -> tuple[Pair, ...]:
-        """The pairs to train on: edited ones when a person left them in the folder, else made now.
+    def pairs(self, edited: Path | None = None) -> tuple[Pair, ...]:
+        """The pairs to train on: ``edited``, else those that already lie in the training's folder, else made now.
 
         Raises:
             DataError: a pair teaches nothing, wrongly, or a protected case.
         """
-        path = self.folder / "generalized_dpo_preference_dataset.json"
-        if path.is_file():
-            made = import_pairs(path)
+        path = self.folder / DATASET
+        if edited is not None or path.is_file():
+            made = import_pairs(edited or path)
         else:
             self._display.step(f"drawing candidates on {self.plan.parent.name}")
             found = self._candidates()
@@ -186,7 +188,7 @@ class Fix:
             made = build_pairs(self.plan.failures, self.plan.passing, found.clean, found.branches, found.looping)
             made += read_hand_made(self._settings.badcases, cases)
         check_pairs(made, [r.case for r in self.plan.results])
-        if not path.is_file():
+        if edited is not None or not path.is_file():
             export_pairs(made, self.folder)
         return made
 
@@ -221,10 +223,12 @@ class Fix:
             shutil.rmtree(destination)
         publish(trained.adapter, destination)
         facts = check(destination)
+        # A parent that was trained further is in the new weights; a new LoRA on top of it needs it beside itself.
+        on_top = self._target.weights is not None and self.plan.recipe.parent == "new"
         adapter = Adapter(
             self.plan.name, self.plan.parent.model, self.plan.parent.name, destination, facts.digest, "dpo", facts.rank,
             datetime.now(UTC).isoformat(timespec="seconds"), self.plan.run.id, self.plan.recipe.name,
-            self.plan.parent.name if self._target.weights else None, "candidate",
+            self.plan.parent.name if on_top else None, "candidate",
             {"pairs": len(pairs), "training": self.folder.relative_to(self._settings.root).as_posix()},
         )  # fmt: skip
         register(self._settings.manifest_path, adapter)

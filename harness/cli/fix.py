@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from harness.cli.project import add_json, project_settings, say, say_json, table
@@ -38,6 +39,7 @@ def add_parser(subparsers: Any) -> None:
         "--as", dest="name", metavar="NAME", help="name of the new version; the next free one by default"
     )
     parser.add_argument("--recipe", metavar="NAME", help="how to train; [tool.harness] recipe by default")
+    parser.add_argument("--pairs", metavar="FILE", help="train on these pairs (harness pairs wrote them, you edited)")
     parser.add_argument("--gpus", metavar="N|LIST", help="number of GPUs, or a list such as 0-7")
     parser.add_argument(
         "--rounds", type=int, default=1, metavar="N", help="repeat until green or no better, at most N times"
@@ -65,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
             if not args.dry_run:
                 fix.check()
             with display.live():
-                pairs = fix.pairs()
+                pairs = fix.pairs(Path(args.pairs) if args.pairs and number == 1 else None)
                 if args.dry_run:
                     break
                 trained = fix.train(pairs, resume=args.resume)

@@ -161,3 +161,14 @@ def test_a_hand_edited_pair_is_what_is_trained_on(failing: Make) -> None:
     assert main(["fix", "--failed"]) == 0
     assert tomllib.loads((root / "adapters_manifest.toml").read_text())["adapters"]["v4.1"]["pairs"] == len(pairs)
     assert json.loads(path.read_text())[0]["chosen"] == "The sea, in my own words."
+
+
+def test_exported_pairs_come_back_edited(failing: Make) -> None:
+    """harness pairs writes them, a person edits them, harness fix --pairs trains on exactly those."""
+    root = failing()
+    assert main(["pairs", "--failed", "--out", "mine"]) == 0
+    path = root / "mine" / "generalized_dpo_preference_dataset.json"
+    kept = json.loads(path.read_text())[:1]
+    path.write_text(json.dumps(kept))
+    assert main(["fix", "--failed", "--pairs", str(path)]) == 0
+    assert read_manifest(root / "adapters_manifest.toml").adapter("v4.1").facts["pairs"] == 1
