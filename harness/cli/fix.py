@@ -165,7 +165,8 @@ class Terminal:
         """A line that stays."""
         if self._progress is not None:
             self._progress.console.print(f"- {for_terminal(text)}", soft_wrap=True)
-        self._show(text, 0, None)
+            if not self._progress.disable:
+                self._show(text, 0, None)
 
     def sampling(self, done: int, total: int) -> None:
         """How many candidates are drawn."""

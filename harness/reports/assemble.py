@@ -47,7 +47,8 @@ def _gate_facts(gate: GateVerdict | None) -> GateFacts | None:
         return None
     checks = tuple(Check(c.name, c.text, c.passed, c.value, c.limit) for c in gate.checks)
     passed = {GateOutcome.PASSED: True, GateOutcome.FAILED: False}.get(gate.outcome)
-    return GateFacts(passed, gate.text, checks)
+    # What was kept needs no words; what was not is the first thing that a reader wants.
+    return GateFacts(passed, f"passed, {len(checks)} limits kept" if passed else gate.text, checks)
 
 
 def _run_facts(run: Run, adapters: Sequence[AdapterResults]) -> RunFacts:
