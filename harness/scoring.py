@@ -19,7 +19,7 @@ from typing import Any
 from harness.cases.model import Case, Message, Thresholds
 from harness.metrics.base import Scores
 from harness.metrics.repetition import excesses, measure
-from harness.metrics.similarity import similarity
+from harness.metrics.similarity import order_similarity
 from harness.results import Reason, Status, Verdict
 from harness.verdict import LASTING_SCALE, LEAST_REFERENCE, judge, refusal
 
@@ -102,7 +102,7 @@ def _score(batch: list[_Record], limits: Thresholds) -> Iterator[ScoredLine]:
             repeats = False
         else:
             against = next(references).values
-            alike = similarity(record.text, record.reference)
+            alike = {"similarity": order_similarity(record.text, record.reference)}
             scores = Scores({**values, **excesses(values, against), **alike}, own.loops)
             repeats = (
                 against["loop_coverage"] > limits.max_loop_excess and refusal(_case(record, Thresholds())) is not None

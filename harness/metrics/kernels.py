@@ -16,7 +16,8 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from functools import cache
+from itertools import accumulate
 from typing import Any, cast
 
 from harness.metrics import ngrams, tandem, templates, units
@@ -52,7 +53,7 @@ class Counts:
     template_shares: list[float]
 
 
-_New = Callable[..., Any]
+_KERNELS = (units.split_units, ngrams.count_repeats, tandem.find_runs, templates.find_templates)
 
 
 class _State(threading.local):
@@ -89,121 +90,166 @@ def _compile() -> dict[str, Callable[..., None]]:
 
             for helper in (ngrams.refine, ngrams.sort_trigrams, templates.count_bits):
                 register_jitable(helper)
-            made = {
-                kernel.__name__: njit(cache=True, nogil=True)(kernel)
-                for kernel in (units.split_units, ngrams.count_repeats, tandem.find_runs, templates.find_templates)
-            }
+            made = {kernel.__name__: njit(cache=True, nogil=True)(kernel) for kernel in _KERNELS}
             _compiled.update(made)
     return _compiled
 
 
 def count(texts: Sequence[str]) -> Counts:
     """Run all kernels on texts, together at most some ``BATCH`` characters (longer ones alone)."""
-    bounds = [0, *accumulate(map(len, texts))]
-    return _count_compiled(texts, bounds) if _use_compiled(bounds[-1]) else _count_interpreted(texts, bounds)
+    place = _place(sum(map(len, texts)))
+    return _count(place, _split(place, texts))
 
 
 def unit_bounds(text: str) -> list[tuple[int, int]]:
     """Start and end of every unit of a text, as character offsets."""
-    counts = count([text])
-    n = counts.offsets[1]
-    return [(int(a), int(b)) for a, b in zip(counts.starts[:n], counts.ends[:n], strict=True)]
+    found = _split(_place(len(text)), [text])
+    n = found.offsets[1]
+    return list(zip(_plain(found.starts[:n]), _plain(found.ends[:n]), strict=True))
 
 
-def _slots(bounds: Sequence[int]) -> int:
-    longest = max((int(b - a) for a, b in pairwise(bounds)), default=0)
-    return max(16, 1 << (2 * longest - 1).bit_length()) if longest else 16
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the kernels run: they themselves, and how to make the arrays that they run on."""
+
+    kernels: Mapping[str, Callable[..., None]]
+    codes: Callable[[str], Any]
+    """Code points of a text."""
+    bounds: Callable[[list[int]], Any]
+    classes: Any
+    scratch: Callable[..., Any]
+    """An array of a name, a size and a kind, with any contents; none is negative or from a later stamp."""
+    fresh: Callable[[int], Any]
+    """Zeros."""
+    floats: Callable[[int], Any]
 
 
-def _count_interpreted(texts: Sequence[str], bounds: list[int]) -> Counts:
-    codes = [ord(c) for c in "".join(texts)]
-    classes = units.character_classes()
+@dataclass(frozen=True, slots=True)
+class _Split:
+    """A batch as units; arrays as :func:`harness.metrics.units.split_units` says."""
 
-    def new(_: str, size: int, __: str = "") -> list[int]:
+    docs: int
+    codes: Any
+    bounds: Any
+    starts: Any
+    ends: Any
+    kinds: Any
+    gaps: Any
+    ids: Any
+    offsets: Any
+    distinct: Any
+    widths: Any
+    contents: Any
+    slots: Any
+    state: Any
+
+
+def _place(characters: int) -> _Place:
+    return _compiled_place() if _use_compiled(characters) else _interpreted_place()
+
+
+@cache
+def _interpreted_place() -> _Place:
+    def scratch(_: str, size: int, __: str = "") -> list[int]:
+        return [0] * size
+
+    def zeros(size: int) -> list[int]:
         return [0] * size
 
     def floats(size: int) -> list[float]:
         return [0.0] * size
 
-    kernels = {
-        k.__name__: k for k in (units.split_units, ngrams.count_repeats, tandem.find_runs, templates.find_templates)
-    }
-    return _run(kernels, len(texts), codes, bounds, classes, new, new, floats)
-
-
-def _run(
-    kernels: Mapping[str, Callable[..., None]], docs: int, codes: Any, bounds: Any, classes: Any, scratch: _New, fresh: _New,
-    floats: Callable[[int], Any],
-) -> Counts:  # fmt: skip
-    """All kernels on one batch, with arrays of whatever kind ``scratch`` (old contents) and ``fresh`` (zeros) make."""
-    n = int(bounds[docs]) + 2
-    starts, ends, ids, plain = (scratch(name, n) for name in ("starts", "ends", "ids", "plain"))
-    kinds, gaps = scratch("kinds", n, "i1"), scratch("gaps", n, "i1")
-    offsets, distinct, widths = fresh("", docs + 1), fresh("", docs), fresh("", docs)
-    numbers, contents = fresh("", docs), fresh("", docs)
-    one, two, three, four, five = (scratch(name, n) for name in ("one", "two", "three", "four", "five"))
-    keys, marks, where, evens, odds, masks = (
-        scratch(x, n, "i8") for x in ("keys", "marks", "where", "evens", "odds", "masks")
+    return _Place(
+        {kernel.__name__: kernel for kernel in _KERNELS},
+        lambda text: [ord(c) for c in text],
+        lambda bounds: bounds,
+        units.character_classes(),
+        scratch,
+        zeros,
+        floats,
     )
-    singles, slots = scratch("singles", units.SINGLES, "i8"), scratch("slots", _slots(bounds), "i8")
-    state = scratch("state", 1, "i8")
-    kernels["split_units"](
-        docs, codes, bounds, classes, starts, ends, kinds, gaps, ids, offsets, distinct, widths, contents, one, keys, singles, slots, state
+
+
+@cache
+def _compiled_place() -> _Place:
+    import numpy as np
+
+    def codes(text: str) -> Any:
+        return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.int32)
+
+    def scratch(name: str, size: int, kind: str = "i4") -> Any:
+        # Kept for the thread, with the contents of the last use; zeros at first.
+        held = _state.arrays.get(name)
+        if held is None or len(held) < size:
+            held = _state.arrays[name] = np.zeros(max(size, 2 * BATCH), kind)
+        return held
+
+    return _Place(
+        _compile(),
+        codes,
+        lambda bounds: np.array(bounds, np.int64),
+        np.frombuffer(units.character_classes(), np.uint8),
+        scratch,
+        lambda size: np.zeros(size, np.int64),
+        np.zeros,
+    )
+
+
+def _split(place: _Place, texts: Sequence[str]) -> _Split:
+    docs = len(texts)
+    lengths = list(map(len, texts))
+    bounds = place.bounds([0, *accumulate(lengths)])
+    n = sum(lengths) + 2
+    slots = 16
+    while slots < 2 * max(lengths, default=0):
+        slots *= 2
+    found = _Split(
+        docs, place.codes("".join(texts)), bounds, place.scratch("starts", n), place.scratch("ends", n),
+        place.scratch("kinds", n, "i1"), place.scratch("gaps", n, "i1"), place.scratch("ids", n), place.fresh(docs + 1),
+        place.fresh(docs), place.fresh(docs), place.fresh(docs), place.scratch("slots", slots, "i8"),
+        place.scratch("state", 1, "i8"),
     )  # fmt: skip
-    shares = floats(ngrams.SHARES * docs)
-    kernels["count_repeats"](
-        docs, ids, kinds, offsets, distinct, plain, numbers, one, two, three, four, five, marks, where, state, shares
-    )
+    place.kernels["split_units"](
+        docs, found.codes, bounds, place.classes, found.starts, found.ends, found.kinds, found.gaps, found.ids,
+        found.offsets, found.distinct, found.widths, found.contents, place.scratch("one", n), place.scratch("keys", n, "i8"),
+        place.scratch("singles", units.SINGLES, "i8"), found.slots, found.state,
+    )  # fmt: skip
+    return found
+
+
+def _count(place: _Place, s: _Split) -> Counts:
+    docs, n = s.docs, int(s.bounds[s.docs]) + 2
+    plain, one, two, three, four, five = (place.scratch(x, n) for x in ("plain", "one", "two", "three", "four", "five"))
+    marks, where, evens, odds, masks = (place.scratch(x, n, "i8") for x in ("marks", "where", "evens", "odds", "masks"))
+    numbers, shares = place.fresh(docs), place.floats(ngrams.SHARES * docs)
+    place.kernels["count_repeats"](
+        docs, s.ids, s.kinds, s.offsets, s.distinct, plain, numbers, one, two, three, four, five, marks, where, s.state, shares
+    )  # fmt: skip
     # The longest periods worth looking for. All but the first copy of a run are repeated 8-grams, so few of these bound
     # the period; a loop of characters with a longer period than two of the longest units is seen on units.
-    every, numbered, within = fresh("", docs), fresh("", docs), fresh("", docs)
+    every, numbered, within = place.fresh(docs), place.fresh(docs), place.fresh(docs)
     for d in range(docs):
-        windows = max(0, int(offsets[d + 1] - offsets[d]) - ngrams.ORDERS + 1)
+        windows = max(0, int(s.offsets[d + 1] - s.offsets[d]) - ngrams.ORDERS + 1)
         at = ngrams.SHARES * d + ngrams.ORDERS
         every[d] = (round(shares[at - 1] * windows) + ngrams.ORDERS) // 2
         numbered[d] = (round(shares[at] * windows) + ngrams.ORDERS) // 2 if numbers[d] > 2 else 0
-        within[d] = max(MIN_CHARACTER_PERIOD, 2 * widths[d])
-    runs = tuple(fresh("", 3 * tandem.KEEP * docs) for _ in range(3))
-    found = tuple(fresh("", docs) for _ in range(3))
-    find_runs = kernels["find_runs"]
-    find_runs(docs, ids, offsets, every, MIN_RUN_UNITS, runs[0], found[0])
-    find_runs(docs, plain, offsets, numbered, MIN_RUN_UNITS, runs[1], found[1])
-    find_runs(docs, codes, bounds, within, MIN_RUN_CHARACTERS, runs[2], found[2])
-    spans, template_shares = fresh("", 5 * docs), floats(4 * docs)
-    alike = scratch("alike", templates.LAGS * n, "i1")
-    kernels["find_templates"](
-        docs, codes, starts, gaps, kinds, ids, offsets, one, two, three, four, alike, masks, evens, odds, slots, state, spans,
-        template_shares,
+        within[d] = max(MIN_CHARACTER_PERIOD, 2 * s.widths[d])
+    runs = tuple(place.fresh(3 * tandem.KEEP * docs) for _ in range(3))
+    found = tuple(place.fresh(docs) for _ in range(3))
+    find_runs = place.kernels["find_runs"]
+    find_runs(docs, s.ids, s.offsets, every, MIN_RUN_UNITS, runs[0], found[0])
+    find_runs(docs, plain, s.offsets, numbered, MIN_RUN_UNITS, runs[1], found[1])
+    find_runs(docs, s.codes, s.bounds, within, MIN_RUN_CHARACTERS, runs[2], found[2])
+    spans, template_shares = place.fresh(5 * docs), place.floats(4 * docs)
+    place.kernels["find_templates"](
+        docs, s.codes, s.starts, s.gaps, s.kinds, s.ids, s.offsets, one, two, three, four,
+        place.scratch("alike", templates.LAGS * n, "i1"), masks, evens, odds, s.slots, s.state, spans, template_shares,
     )  # fmt: skip
     return Counts(
-        _plain(bounds), _plain(offsets), starts, ends, kinds, _plain(numbers), _plain(contents), _plain(shares), tuple(map(_plain, runs)),
-        tuple(map(_plain, found)), _plain(spans), _plain(template_shares),
+        _plain(s.bounds), _plain(s.offsets), s.starts, s.ends, s.kinds, _plain(numbers), _plain(s.contents),
+        _plain(shares), tuple(map(_plain, runs)), tuple(map(_plain, found)), _plain(spans), _plain(template_shares),
     )  # fmt: skip
 
 
 def _plain(array: Any) -> list[Any]:
     return array if isinstance(array, list) else cast("list[Any]", array.tolist())
-
-
-def _scratch(name: str, size: int, kind: str = "i4") -> Any:
-    """A numpy array of at least ``size``, kept for the thread; contents are left from the last use, zero at first."""
-    import numpy as np
-
-    held = _state.arrays.get(name)
-    if held is None or len(held) < size:
-        held = _state.arrays[name] = np.zeros(max(size, 2 * BATCH), kind)
-    return held
-
-
-def _count_compiled(texts: Sequence[str], bounds: list[int]) -> Counts:
-    import numpy as np
-
-    codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.int32)
-    classes = _state.arrays.get("classes")
-    if classes is None:
-        classes = _state.arrays["classes"] = np.frombuffer(units.character_classes(), np.uint8)
-
-    def fresh(_: str, size: int, kind: str = "i8") -> Any:
-        return np.zeros(size, kind)
-
-    return _run(_compile(), len(texts), codes, np.array(bounds, np.int64), classes, _scratch, fresh, np.zeros)

@@ -24,7 +24,7 @@ COPIES = 5
 FEW_COPIES = 3
 """Periods that make a standard answer templated: what it does three times, an answer may do more often."""
 LAGS = 4
-WORDS = 62
+WORDS = 32
 """Of a longer segment the first so many words: one machine word of bits."""
 
 
@@ -104,7 +104,7 @@ def find_templates(
             if kinds[u] == WORD:
                 if seen < WORDS:
                     # 124 bits in two words; the last of each serves three ids in 128.
-                    bit = 1 << min((ids[u] >> 1) & 63, WORDS - 1)
+                    bit = 1 << min((ids[u] >> 1) & 63, 61)
                     if ids[u] & 1:
                         odd |= bit
                     else:
