@@ -144,9 +144,9 @@ def checks(case: Case, scores: Scores, finish_reason: FinishReason | None) -> tu
     )
     tail = ("tail", "tail_excess", "tail_copies", "tail_units", "tail_period")
     found.append(_run(case, scores, tail, 1.0, t.max_tail_excess, "an end that repeats itself"))
-    templated = v.get("templated_excess")
-    if v.get("templated_units", math.nan) < t.min_loop_units:
-        templated = min(0.0, templated) if templated is not None else None
+    templated = v.get("templated_excess", math.nan)
+    if v.get("templated_units", math.nan) < t.min_loop_units and math.isfinite(templated):
+        templated = min(0.0, templated)
     found.append(_most("templated", templated, t.max_templated_excess, "lines that repeat but for a word"))
     found.append(_least("length", v.get("words"), float(t.min_units), "words", repetition=False))
     if case.standard_answer is not None:

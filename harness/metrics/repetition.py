@@ -157,9 +157,13 @@ def _one(counts: kernels.Counts, d: int, text: str) -> Scores:
             if which == 2:
                 candidates.append((weight * (end - start), start - begin, end - begin, period, copies, kind))
             else:
-                a, b = int(counts.starts[start]) - begin, int(counts.ends[end - 1]) - begin
-                length = int(counts.starts[start + period]) - begin - a
-                candidates.append((weight * (b - a), a, b, length, copies, kind))
+                # A run takes in the full stop before its first sentence, since its last one ends with one too.
+                onset = start
+                while onset < start + period - 1 and text[int(counts.starts[onset]) - begin] in _CLOSERS:
+                    onset += 1
+                a, b = int(counts.starts[onset]) - begin, int(counts.ends[end - 1]) - begin
+                length = int(counts.starts[onset + period]) - begin - a
+                candidates.append((weight * (b - a), a, b, length, (end - onset) / period, kind))
         longest.append(first)
     templated, duplicates, lines, likely = counts.template_shares[4 * d : 4 * d + 4]
     span = counts.spans[5 * d : 5 * d + 5]
@@ -215,6 +219,8 @@ def _one(counts: kernels.Counts, d: int, text: str) -> Scores:
     }
     return Scores(values, _choose(candidates) if candidates else ())
 
+
+_CLOSERS = frozenset(".,;:!?)]}…。，、；：！？）】」』”’؟،؛۔।")
 
 # An exact run that nearly fills a templated one names it better; what is found on units is named before characters.
 _KINDS: tuple[tuple[LoopKind, float], ...] = (("exact", 1.0), ("numbered", 0.95), ("characters", 0.9))
