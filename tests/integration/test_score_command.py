@@ -1,0 +1,148 @@
+"""``harness score``: lines in, lines out, in their order, whatever the lines."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from harness.cases.model import Case, Message, Thresholds
+from harness.cli import main
+from harness.metrics.base import Scores
+from harness.metrics.repetition import excesses, measure
+from harness.scoring import as_json, score_lines
+from harness.verdict import judge
+
+LOOP = "Sure. " + "I love the sea. " * 30
+GOOD = "The tide comes in twice a day."
+
+
+def run(capsys: pytest.CaptureFixture[str], path: Path, *words: str) -> tuple[int, list[str]]:
+    code = main(["score", str(path), *words])
+    return code, capsys.readouterr().out.splitlines()
+
+
+def write(path: Path, *records: object) -> Path:
+    path.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in records), "utf-8")
+    return path
+
+
+def test_every_line_has_its_verdict_scores_and_loops(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """In order, with the given id or the number of the line; loops are offsets of the text."""
+    path = write(
+        tmp_path / "in.jsonl", {"id": "a", "text": LOOP}, {"text": GOOD, "reference": GOOD}, {"id": 7, "text": "好的。"}
+    )
+    code, lines = run(capsys, path, "--json")
+    found = [json.loads(line) for line in lines]
+    assert code == 1
+    assert [(f["id"], f["verdict"]) for f in found] == [("a", "FAIL"), (2, "PASS"), (7, "PASS")]
+    loop = found[0]["loops"][0]
+    assert LOOP[loop["start"] : loop["start"] + loop["period"]] == "I love the sea. "
+    assert {"rep1", "rep8", "rep8d", "loop_coverage", "tail_copies", "templated", "repetition"} <= set(
+        found[0]["scores"]
+    )
+    assert found[1]["scores"]["similarity"] == 1
+    assert {"rule", "text", "value", "limit"} == set(found[0]["reasons"][0])
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        pytest.param(b"nope", "not JSON", id="no json"),
+        pytest.param(b'{"text": "\xff"}', "not JSON in UTF-8", id="not utf-8"),
+        pytest.param(b"[" * 100_000, "not JSON", id="nested without end"),
+        pytest.param(b"[1]", "not an object", id="no object"),
+        pytest.param(b'{"id": "a"}', "text must be a string", id="no text"),
+        pytest.param(b'{"text": 5}', "text must be a string", id="text is a number"),
+        pytest.param(b'{"text": "x", "reference": 5}', "reference must be a string", id="reference is a number"),
+        pytest.param(b'{"text": "x", "id": [1]}', "id must be", id="id is a list"),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_an_error_and_the_others_go_on(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, line: bytes, said: str
+) -> None:
+    """Its reason says what is wrong; the exit code says that the words were."""
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(line + b"\n\n" + json.dumps({"text": GOOD}).encode())
+    code, lines = run(capsys, path, "--json")
+    bad, good = map(json.loads, lines)
+    assert (code, bad["verdict"], good["verdict"]) == (2, "ERROR", "PASS")
+    assert said in bad["reasons"][0]["text"]
+
+
+@pytest.mark.parametrize(("records", "code"), [([], 0), ([{"text": GOOD}], 0), ([{"text": GOOD}, {"text": ""}], 1)])
+def test_the_exit_code_says_whether_all_passed(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, records: list[Any], code: int
+) -> None:
+    """0 all well, 1 when a text fails."""
+    assert run(capsys, write(tmp_path / "in.jsonl", *records))[0] == code
+
+
+def test_a_file_that_is_not_there_is_a_wrong_word(tmp_path: Path) -> None:
+    """Exit code 2, one line."""
+    assert main(["score", str(tmp_path / "none.jsonl")]) == 2
+
+
+def test_people_read_a_line_a_text_and_no_escape_sequence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """An id is hostile too."""
+    _, lines = run(capsys, write(tmp_path / "in.jsonl", {"id": "\x1b[2J\nx", "text": LOOP}))
+    assert lines[0].startswith("FAIL ")
+    assert "\x1b" not in lines[0]
+    assert "30.0 x 16 characters" in lines[0]
+    assert lines[1:] == ["0 PASS, 1 FAIL, 0 ERROR"]
+
+
+def test_standard_input_is_read_for_a_dash() -> None:
+    """As part of a pipe; and one line takes less than two seconds, from the start of Python."""
+    begun = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", "score", "-", "--json"],
+        input=json.dumps({"text": LOOP}).encode(),
+        capture_output=True,
+    )
+    assert time.perf_counter() - begun < 2.0
+    assert json.loads(done.stdout)["verdict"] == "FAIL"
+
+
+PIECES = st.sampled_from(
+    ["sea ", "the ", "好", "。", "1. ", "x\n", "- ", "and so on, ", "A rather longer sentence stands here. "]
+)
+TEXT = st.builds(
+    lambda a, b, k: "".join(a) + "".join(b) * k,
+    st.lists(PIECES, max_size=20),
+    st.lists(PIECES, max_size=4),
+    st.integers(0, 30),
+)
+
+
+@given(TEXT, st.none() | TEXT)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_the_fast_way_to_a_pass_agrees_with_the_whole_judgement(text: str, reference: str | None) -> None:
+    """What ``harness score`` says of a line is what :func:`harness.verdict.judge` says of its scores."""
+    (line,) = score_lines([json.dumps({"text": text, "reference": reference}).encode()])
+    case = Case(
+        "1",
+        "",
+        (Message("user", ""),),
+        reference if reference and reference.strip() else None,
+        thresholds=Thresholds(reference_may_repeat=True),
+    )
+    own, *other = measure([text] if case.standard_answer is None else [text, case.standard_answer])
+    scores = Scores({**own.values, **excesses(own.values, other[0].values if other else None)}, own.loops)
+    assert line.verdict == judge(case, scores, None)
+    assert json.loads(as_json(line))["verdict"] == line.verdict.status.value
+
+
+def test_a_reference_that_repeats_itself_is_marked(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """It excuses what it holds, since there is no prompt to ask; the reader is told."""
+    _, lines = run(capsys, write(tmp_path / "in.jsonl", {"text": LOOP, "reference": LOOP}), "--json")
+    found = json.loads(lines[0])
+    assert found["verdict"] == "PASS"
+    assert found["reference_repeats"] is True
