@@ -112,7 +112,7 @@ class VllmEngine:
             from vllm.platforms import current_platform
         except ImportError as error:
             raise EngineMissing(f"vLLM cannot be imported ({error}); run 'harness setup'") from error
-        cpu = bool(current_platform.is_cpu())
+        cpu = self._cpu = bool(current_platform.is_cpu())
         options: dict[str, Any] = {
             "model": str(model_path),
             "dtype": dtype,
@@ -156,6 +156,8 @@ class VllmEngine:
         cache = config.cache_config
         self._kv_tokens: int = (cache.num_gpu_blocks or 1) * cache.block_size
         self._loras: dict[str, Any] = {}
+        self._known: set[str] = set()
+        """Digests of the adapters of all requests so far."""
         self._runs: dict[str, Run] = {}
         self._internal: dict[str, str] = {}
         """vLLM's own names of our streams, where forks need them."""
@@ -281,6 +283,11 @@ class VllmEngine:
                 return "the engine was started without adapters (max_loras = 0)"
             if problem := adapter_problem(request.adapter, self._max_lora_rank):
                 return problem
+            self._known.add(request.adapter.digest)
+            if self._cpu and len(self._known) > self._max_loras:
+                # The empty slot would be taken, see above.
+                self._known.remove(request.adapter.digest)
+                return f"the engine was started for {self._max_loras} adapters and has had them; raise max_loras"
         return length_problem(request, self._limit)
 
     def _lora(self, adapter: AdapterWeights | None) -> Any:

@@ -41,13 +41,13 @@ def prompts(embedded_model: Path) -> Prompts:
 
 @pytest.fixture(scope="module")
 def adapters(embedded_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, AdapterWeights]:
-    """Random adapters: one without any effect, two with a small one."""
+    """Random adapters: one without any effect, one with a small one, one with a plain one."""
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
     made = {}
-    for number, (name, scale) in enumerate({"zero": 0.0, "small": 0.01, "other": 0.02}.items()):
+    for number, (name, scale) in enumerate({"zero": 0.0, "small": 0.01, "other": 0.1}.items()):
         torch.manual_seed(number)
         model = AutoModelForCausalLM.from_pretrained(embedded_model, dtype=torch.bfloat16)
         tuned = get_peft_model(model, LoraConfig(r=8, target_modules=["q_proj", "v_proj", "down_proj"]))
@@ -65,7 +65,10 @@ def engine(
     request: pytest.FixtureRequest, embedded_model: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Engine]:
     log = tmp_path_factory.mktemp("log") / "engine.log"
-    opened = open_engine(request.param, embedded_model, log_path=log, max_model_len=512, max_loras=2, max_lora_rank=8)
+    # In bfloat16 the make-up of a batch flips near-ties, and whether two answers are equal says little.
+    opened = open_engine(
+        request.param, embedded_model, log_path=log, max_model_len=512, max_loras=3, max_lora_rank=8, dtype="float32"
+    )
     with closing(opened):
         yield opened
 
@@ -191,12 +194,12 @@ def reference(embedded_model: Path) -> Callable[[Sequence[int], Sequence[int]], 
 def test_the_search_on_vllm_is_as_good_as_that_of_transformers(
     embedded_model: Path, prompts: Prompts, reference: Callable[[Sequence[int], Sequence[int]], float]
 ) -> None:
-    """Judged by one scorer: neither engine's winners are better by more than bfloat16 moves a score."""
+    """In float32 both engines find nearly the same winners, and one scorer finds neither's better."""
     decoding = Decoding(max_tokens=48)
     scores: dict[str, list[float]] = {}
     answers: dict[str, list[Completion]] = {}
     for name in ("vllm", "transformers"):
-        with closing(open_engine(name, embedded_model, max_model_len=512)) as engine:
+        with closing(open_engine(name, embedded_model, max_model_len=512, dtype="float32")) as engine:
             found = _run(engine, _requests(prompts, decoding))
         answers[name] = found
         scores[name] = [reference(ids, c.token_ids) / len(c.token_ids) for ids, c in zip(prompts, found, strict=True)]
@@ -208,6 +211,22 @@ def test_the_search_on_vllm_is_as_good_as_that_of_transformers(
         assert completion.score == pytest.approx(
             reference(ids, completion.token_ids) / len(completion.token_ids), abs=0.05
         )
+
+
+def test_the_bare_model_is_bare_beside_adapters(
+    embedded_model: Path, prompts: Prompts, adapters: dict[str, AdapterWeights]
+) -> None:
+    """An engine with every adapter slot in use answers without one as an engine that knows no adapters."""
+    decoding = Decoding(beam_width=1, max_tokens=8)
+    with closing(open_engine("vllm", embedded_model, max_model_len=512)) as engine:
+        alone = _run(engine, _requests(prompts, decoding))
+    with closing(open_engine("vllm", embedded_model, max_model_len=512, max_loras=2, max_lora_rank=8)) as engine:
+        for name in ("small", "other"):
+            _run(engine, _requests(prompts, decoding, adapter=adapters[name]))
+        beside = _run(engine, _requests(prompts, decoding))
+        third = list(engine.generate(_requests(prompts[:1], decoding, adapter=adapters["zero"])))
+    assert [c.logprob for c in beside] == pytest.approx([c.logprob for c in alone], abs=0.05)
+    assert third == [Failure(0, "the engine was started for 2 adapters and has had them; raise max_loras")]
 
 
 def test_the_early_fail_cuts_only_what_fails_in_full(embedded_model: Path, prompts: Prompts) -> None:
