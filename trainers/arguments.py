@@ -15,8 +15,9 @@ from typing import Any
 from harness.errors import TrainerError
 from trainers.base import TrainRequest
 from trainers.examples import DataFacts
+from trainers.recipe import Recipe
 
-__all__ = ["DEEPSPEED", "arguments", "steps_of", "to_yaml"]
+__all__ = ["DEEPSPEED", "arguments", "cannot_carry", "steps_of", "to_yaml"]
 
 DEEPSPEED = Path(__file__).parent / "deepspeed"
 _CHECKPOINTS = 8
@@ -130,21 +131,26 @@ def _parents(request: TrainRequest) -> dict[str, Any]:
     if any("," in str(p) for p in (*request.parents, request.model_path)):
         paths = ", ".join(map(str, request.parents))
         raise TrainerError(f"LLaMA-Factory splits adapter paths at commas; rename: {paths}")
-    if recipe.deepspeed is not None and recipe.deepspeed.startswith("zero3"):
+    if cannot_carry(recipe):
         raise TrainerError(
-            "ZeRO-3 cannot train on top of a parent adapter: LLaMA-Factory would silently train the parent itself. "
-            "Merge first (harness adapters export NAME --merge DIR) or use deepspeed = 'zero2'"
-        )
-    if recipe.quantization is not None:
-        raise TrainerError(
-            "a quantised model cannot carry a merged parent adapter; "
-            "merge first (harness adapters export NAME --merge DIR) or train without quantization"
+            "ZeRO-3, quantised models and full tuning cannot train a parent adapter further with the right reference; "
+            "use parent = 'new' (the parents are then merged into a model of their own first)"
         )
     chain = ",".join(str(p) for p in request.parents)
     found: dict[str, Any] = {"adapter_name_or_path": chain, "create_new_adapter": recipe.parent == "new"}
     if recipe.parent == "continue" and request.stage != "sft" and recipe.pref_loss == "sigmoid":
         found |= {"ref_model": str(request.model_path), "ref_model_adapters": chain}
     return found
+
+
+def cannot_carry(recipe: Recipe) -> bool:
+    """Whether LLaMA-Factory cannot merge parents in memory under this recipe.
+
+    With ZeRO-3 it ignores ``create_new_adapter`` without a word and trains the parent itself; a quantised model takes
+    no merge; full tuning takes no LoRA.
+    """
+    zero3 = recipe.deepspeed is not None and recipe.deepspeed.startswith("zero3")
+    return zero3 or recipe.quantization is not None or recipe.tuning == "full"
 
 
 def to_yaml(values: dict[str, Any]) -> str:

@@ -6,14 +6,17 @@ with by hand and what :class:`~trainers.llamafactory.LlamaFactory` starts itself
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from harness.adapters.lineage import Lineage, check_lineage, fingerprint, parts_of
+from harness.adapters.merge import merge
 from harness.errors import SettingsError, TrainerError
-from harness.files import write_text
-from trainers.arguments import arguments, to_yaml
+from harness.files import locked, write_text
+from trainers.arguments import arguments, cannot_carry, to_yaml
 from trainers.attempt import check_disk, new_attempt
 from trainers.base import TrainRequest
 from trainers.examples import DataFacts, write_examples
@@ -65,7 +68,7 @@ def check_request(request: TrainRequest) -> None:
 
 def write_job(request: TrainRequest, data: DataFacts, folder: Path, *, resume: Path | None = None) -> Path:
     """Write what :mod:`trainers.entry` reads, and the same configuration as YAML for people."""
-    settings = arguments(request, data, folder, resume=resume)
+    settings = arguments(_with_merged_parents(request), data, folder, resume=resume)
     write_text(folder / "train.yaml", to_yaml(settings))
     write_text(folder / "recipe.json", json.dumps(request.recipe.to_mapping(), indent=2) + "\n")
     job = {
@@ -76,6 +79,24 @@ def write_job(request: TrainRequest, data: DataFacts, folder: Path, *, resume: P
         "lineage": lineage(request).notes(), "owner": owner() if request.launch.nodes == 1 else None,
     }  # fmt: skip
     return write_text(folder / JOB, json.dumps(job, indent=2) + "\n")
+
+
+def _with_merged_parents(request: TrainRequest) -> TrainRequest:
+    """The request on a merged model, where LLaMA-Factory could not merge the parents itself.
+
+    A new LoRA on base + parents is the same LoRA whoever merged them, so its lineage stays: base, then parents. The
+    merged model lies beside the trainings (where several nodes see it) and is used again by every training on the same
+    chain.
+    """
+    if not request.parents or request.recipe.parent != "new" or not cannot_carry(request.recipe):
+        return request
+    below = lineage(request)
+    key = hashlib.sha256("\n".join((below.model, *below.parents)).encode()).hexdigest()[:24]
+    merged = request.output.absolute().parent / "merged" / key
+    with locked(merged, seconds=3600):
+        if not merged.is_dir():
+            merge(request.model_path, request.parents, merged)
+    return replace(request, model_path=merged, parents=())
 
 
 def threads(request: TrainRequest) -> int:

@@ -134,10 +134,8 @@ class Recipe:
             found.append(f"pref_loss = {self.pref_loss!r} is for dpo; kto has its own loss")
         if stage == "sft" and self.pref_ftx:
             found.append("pref_ftx is for dpo and kto; sft is nothing but that loss")
-        if parents and self.tuning == "full":
-            found.append(
-                "tuning = 'full' cannot start from a LoRA; merge it first: harness adapters export NAME --merge DIR"
-            )
+        if parents and self.tuning == "full" and self.parent == "continue":
+            found.append("tuning = 'full' trains no LoRA further; use parent = 'new'")
         return found
 
     def _problems(self) -> Iterator[str]:

@@ -276,6 +276,17 @@ def test_deepspeed_trains_on_two_processes(model: Path, tmp_path: Path, stage: s
 
 
 @pytest.mark.slow
+def test_zero3_on_a_parent_begins_at_the_parent(model: Path, sft: TrainResult, tmp_path: Path) -> None:
+    """LLaMA-Factory would train the parent itself without a word; so the parents are merged first, once."""
+    launch = Launch(cpu_processes=2, deepspeed=True)
+    asked = request(model, tmp_path / "v2", parents=(sft.adapter,), deepspeed="zero3", launch=launch)
+    result = train(asked)
+    assert result.margins[0][1] == pytest.approx(0.0, abs=1e-3)
+    assert len(list((tmp_path / "merged").glob("*/model.safetensors"))) == 1
+    check_lineage(model, [sft.adapter, result.adapter])
+
+
+@pytest.mark.slow
 def test_full_tuning_leaves_a_whole_model(model: Path, tmp_path: Path) -> None:
     """Which transformers loads, and which is no adapter."""
     result = train(request(model, tmp_path, "sft", tuning="full", learning_rate=1e-3))

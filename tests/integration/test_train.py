@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shlex
@@ -236,3 +237,15 @@ def test_a_push_that_fails_leaves_the_export(root: Path, tmp_path: Path, where: 
     assert says in run.stderr
     assert "Traceback" not in run.stderr
     assert check(tmp_path / "out").rank == 2
+
+
+def test_a_chat_answers_compares_and_ends(project: Make, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    """Lines in, answers out; escapes in an answer are shown, not obeyed; the model as shipped has no parent."""
+    monkeypatch.chdir(project(script={"Hi": "Hello\x1b[31m", "again": "Fine."}))
+    monkeypatch.setattr("sys.stdin", io.StringIO("Hi\n/base\n/help\n/reset\nagain\n/quit\nnot read\n"))
+    assert main(["chat", "--adapter", "v4.0"]) == 0
+    said = capsys.readouterr().out
+    assert "Hello\\x1b[31m" in said
+    assert "Fine." in said
+    assert "has no parent" in said
+    assert "/quit: leave" in said

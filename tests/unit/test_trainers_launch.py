@@ -162,11 +162,11 @@ def test_a_continued_lora_is_told_its_reference(tmp_path: Path) -> None:
     [({"deepspeed": "zero3"}, "ZeRO-3"), ({"quantization": 4}, "quantised")],
     ids=["zero3", "qlora"],
 )
-def test_what_would_silently_train_the_parent_is_refused(tmp_path: Path, recipe: dict[str, Any], words: str) -> None:
-    """The message names the way out: merge first."""
+def test_what_would_take_the_wrong_reference_is_refused(tmp_path: Path, recipe: dict[str, Any], words: str) -> None:
+    """The message names the way out."""
     with pytest.raises(TrainerError, match=words) as error:
-        arguments(single(tmp_path, parents=(tmp_path / "a",), **recipe), facts(tmp_path), tmp_path)
-    assert "--merge" in str(error.value)
+        arguments(single(tmp_path, parents=(tmp_path / "a",), parent="continue", **recipe), facts(tmp_path), tmp_path)
+    assert "parent = 'new'" in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["zero2", "zero3", "zero2-offload", "zero3-offload"])

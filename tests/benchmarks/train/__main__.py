@@ -70,6 +70,7 @@ def overhead(place: Path, quick: bool) -> dict[str, Any]:
     from harness.models import PromptRenderer
     from trainers import TrainRequest, open_trainer
     from trainers.formats import Record
+    from trainers.job import launch_variables
     from trainers.llamafactory import trainer_python
     from trainers.probe import probes
     from trainers.recipe import named_recipe
@@ -91,7 +92,7 @@ def overhead(place: Path, quick: bool) -> dict[str, Any]:
     ours = time.monotonic() - began
     assert result.folder is not None
     python = trainer_python(ROOT)
-    theirs = _bare(python, result.folder, place)
+    theirs = _bare(python, result.folder, place, launch_variables(request))
     faster = time.monotonic()
     open_trainer("llamafactory", ROOT).train(
         TrainRequest("dpo", model, list(render_records(records, renderer, "dpo")),
@@ -105,7 +106,7 @@ def overhead(place: Path, quick: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _bare(python: Path, attempt: Path, place: Path) -> float:
+def _bare(python: Path, attempt: Path, place: Path, variables: dict[str, str]) -> float:
     """``llamafactory-cli train`` with the same configuration, dataset and variables; seconds."""
     text = (attempt / "train.yaml").read_text("utf-8").replace(str(attempt / "output"), str(place / "bare"))
     config = write_text(place / "bare.yaml", text)
@@ -113,13 +114,7 @@ def _bare(python: Path, attempt: Path, place: Path) -> float:
     stub.mkdir()
     # It imports torchaudio, which cannot load here; an empty module does for text.
     (stub / "torchaudio.py").write_text("")
-    job = json.loads((attempt / "job.json").read_text("utf-8"))
-    variables = os.environ | {
-        "OMP_NUM_THREADS": str(job["threads"]), "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1",
-        "PYTHONPATH": str(stub),
-        "DISABLE_VERSION_CHECK": "1", "MALLOC_MMAP_THRESHOLD_": str(2**33), "MALLOC_TRIM_THRESHOLD_": str(2**34),
-        "MPLBACKEND": "Agg",
-    }  # fmt: skip
+    variables = os.environ | variables | {"PYTHONPATH": str(stub)}
     began = time.monotonic()
     with (place / "bare.log").open("w") as log:
         words = [str(python.parent / "llamafactory-cli"), "train", str(config)]
