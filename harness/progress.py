@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from harness.runner import RunnerProgress
 
-__all__ = ["ProgressLine", "duration", "progress_line"]
+if TYPE_CHECKING:
+    from trainers.base import TrainProgress
+
+__all__ = ["ProgressLine", "duration", "progress_line", "training_line"]
 
 _STATES = {"starting": "starting the engine", "proving": "proving that the adapter acts", "generating": "generating"}
 
@@ -35,6 +39,24 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
+
+
+def training_line(progress: TrainProgress) -> str:
+    """``training, step 3/48, loss 1.234, margin +0.52, accuracy 100 %, 812 tokens/s, 02:10 left``."""
+    parts: list[str] = [progress.phase]
+    if progress.total_steps:
+        parts.append(f"step {progress.step}/{progress.total_steps}")
+    if progress.loss is not None:
+        parts.append(f"loss {progress.loss:.3f}")
+    if progress.margin is not None:
+        parts.append(f"margin {progress.margin:+.2f}")
+    if progress.accuracy is not None:
+        parts.append(f"accuracy {progress.accuracy:.0%}")
+    if progress.tokens_per_second is not None:
+        parts.append(f"{progress.tokens_per_second:,.0f} tokens/s")
+    if progress.remaining is not None and progress.phase == "training":
+        parts.append(f"{duration(progress.remaining)} left")
+    return ", ".join(parts)
 
 
 class ProgressLine:

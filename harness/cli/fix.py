@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from harness.cli.project import add_json, project_settings, say, say_json, table
 from harness.fix import Fix, FixPlan, FixResult, plan_fix
 from harness.pairs import Pair
-from harness.progress import duration
+from harness.progress import training_line
 from harness.reports.console import comparison_table, summary
 from harness.runner import RunnerProgress
 from harness.store import Store
@@ -174,16 +174,7 @@ class Terminal:
 
     def training(self, progress: TrainProgress) -> None:
         """Steps, loss, reward margin and time left."""
-        parts: list[str] = [progress.phase]
-        if progress.total_steps:
-            parts.append(f"step {progress.step}/{progress.total_steps}")
-        if progress.loss is not None:
-            parts.append(f"loss {progress.loss:.3f}")
-        if progress.margin is not None:
-            parts.append(f"margin {progress.margin:+.2f}")
-        if progress.remaining is not None:
-            parts.append(f"{duration(progress.remaining)} left")
-        self._show(", ".join(parts), progress.step, progress.total_steps or None)
+        self._show(training_line(progress), progress.step, progress.total_steps or None)
 
     def running(self, progress: RunnerProgress) -> None:
         """How far the suite is."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.cli.project import add_json, project_settings, say, say_json
 from harness.errors import SettingsError
-from harness.progress import duration
+from harness.progress import duration, training_line
 from harness.settings import Settings
 from harness.store import Store
 from harness.training import TrainPlan, collect_training, finished_attempt, plan_training, prepared_request, train
@@ -180,7 +180,7 @@ def _display() -> Iterator[OnProgress]:
         task = bar.add_task("preparing", total=None)
 
         def show(progress: TrainProgress) -> None:
-            text = progress_text(progress)
+            text = training_line(progress)
             if console.is_terminal:
                 bar.update(task, description=text, completed=progress.step, total=progress.total_steps or None)
             elif progress.phase != last[0] or time.monotonic() - last[1] > 30:
@@ -188,21 +188,3 @@ def _display() -> Iterator[OnProgress]:
                 say(f"  {text}")
 
         yield show
-
-
-def progress_text(progress: TrainProgress) -> str:
-    """``training, step 3/48, loss 1.234, margin +0.52, accuracy 100 %, 812 tokens/s, 02:10 left``."""
-    parts: list[str] = [progress.phase]
-    if progress.total_steps:
-        parts.append(f"step {progress.step}/{progress.total_steps}")
-    if progress.loss is not None:
-        parts.append(f"loss {progress.loss:.3f}")
-    if progress.margin is not None:
-        parts.append(f"margin {progress.margin:+.2f}")
-    if progress.accuracy is not None:
-        parts.append(f"accuracy {progress.accuracy:.0%}")
-    if progress.tokens_per_second is not None:
-        parts.append(f"{progress.tokens_per_second:,.0f} tokens/s")
-    if progress.remaining is not None and progress.phase == "training":
-        parts.append(f"{duration(progress.remaining)} left")
-    return ", ".join(parts)
