@@ -179,10 +179,10 @@ def _paragraph(draw: Random, language: str) -> str:
     return joint.join(draw.sample(sentences(language), draw.randint(3, 7))) + "\n\n"
 
 
-def _exact(unit: Unit) -> Callable[[Random, str, str], str]:
+def _exact(unit: Unit, fewest: int, most: int) -> Callable[[Random, str, str], str]:
     def make(draw: Random, language: str, before: str) -> str:
         one = unit(draw, language)
-        copies = draw.randint(5, 40) if len(one) > 8 else draw.randint(80, 400)
+        copies = draw.randint(fewest, most)
         return before + (one * copies)[: len(one) * copies - draw.randrange(len(one))]
 
     return make
@@ -225,11 +225,11 @@ def _bounded(draw: Random, language: str, before: str) -> str:
 
 
 KINDS: dict[str, Callable[[Random, str, str], str]] = {
-    "character": _exact(_character),
-    "word": _exact(_word),
-    "phrase": _exact(_phrase),
-    "sentence": _exact(_sentence),
-    "paragraph": _exact(_paragraph),
+    "character": _exact(_character, 80, 400),
+    "word": _exact(_word, 30, 300),
+    "phrase": _exact(_phrase, 10, 80),
+    "sentence": _exact(_sentence, 5, 40),
+    "paragraph": _exact(_paragraph, 3, 12),
     "numbered": _numbered,
     "templated": _templated,
     "drifting": _drifting,

@@ -1,0 +1,175 @@
+"""How long scoring takes: a text, a file, a very long text, the first line; and datatrove on the same texts."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from harness.metrics import measure, repetition, score
+from harness.scoring import as_json, score_lines
+from tests.benchmarks.scores.loops import looping
+from tests.benchmarks.scores.material import sentences, snippets
+from tests.benchmarks.scores.ordinary import ordinary
+
+__all__ = ["speed"]
+
+SIZE, TEXTS, ANSWERS = 4000, 96, 100_000
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def prose(draw: Random, language: str, size: int) -> str:
+    """Sentences of the bank, none twice; when they run out, with their words (or characters) shuffled."""
+    text, joint = "", " " if language == "en" else ""
+    shuffled = False
+    while len(text) < size:
+        for sentence in draw.sample(sentences(language), len(sentences(language))):
+            parts = sentence[:-1].split() if language == "en" else list(sentence[:-1])
+            if shuffled:
+                draw.shuffle(parts)
+            text += joint.join(parts) + sentence[-1] + joint
+        shuffled = True
+    return text[:size]
+
+
+def texts() -> dict[str, list[str]]:
+    """``TEXTS`` texts of ``SIZE`` characters of each kind."""
+    draw = Random(1)
+    loops = [s.text * (1 + SIZE // len(s.text)) for s in looping(TEXTS // 8) if s.kind.split()[0] != "bounded"]
+    return {
+        "english": [prose(draw, "en", SIZE) for _ in range(TEXTS)],
+        "chinese": [prose(draw, "zh", SIZE) for _ in range(TEXTS)],
+        "code": ["\n".join(draw.choices(snippets(), k=40))[:SIZE] for _ in range(TEXTS)],
+        "looping": [t[:SIZE] for t in loops[:TEXTS]],
+    }
+
+
+def _measure(batch: list[str]) -> None:
+    for _ in measure(batch):
+        pass
+
+
+def best(work: Callable[[], object], rounds: int = 15) -> float:
+    """Shortest of several rounds, in seconds: what the work takes when nothing else disturbs it."""
+    found = []
+    for _ in range(rounds):
+        begun = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - begun)
+    return min(found)
+
+
+def speed() -> dict[str, Any]:
+    """All figures, with their units in the names."""
+    os.environ["HARNESS_KERNELS"] = "compiled"
+    list(measure(["warm up"]))
+    material = texts()
+    batches = {k: [t[i : i + 16] for i in range(0, len(t), 16)] for k, t in material.items()}
+    found: dict[str, Any] = {
+        "all repetition scores, in batches, us a text": {
+            k: sum(best(partial(_measure, b)) for b in bs) / TEXTS * 1e6 for k, bs in batches.items()
+        },
+        "repetition(text), one call a text, us": {
+            k: sum(best(partial(repetition, t), 7) for t in ts) / TEXTS * 1e6 for k, ts in material.items()
+        },
+        "score(answer, case) with everything, us": {k: _whole(ts[:24]) for k, ts in material.items()},
+        "lines to verdicts": _file(),
+        "growth, ns a character": _growth(),
+        "harness score of one line, empty caches, seconds": _first_line(),
+    }
+    found["datatrove"] = _datatrove(material, found["all repetition scores, in batches, us a text"])
+    return found
+
+
+def _whole(material: list[str]) -> float:
+    from tests.builders import case
+
+    of = case(standard_answer=material[0])
+    return sum(best(partial(score, t, of, tokens=range(1000)), 5) for t in material) / len(material) * 1e6
+
+
+def _file() -> dict[str, Any]:
+    """JSON lines to JSON verdicts, one core, no reference; a mix of ordinary answers and loops."""
+    pool = [s.text for s in (*ordinary(300), *(x for i, x in enumerate(looping(20)) if i % 5 == 0))]
+    lines = [json.dumps({"id": i, "text": t}, ensure_ascii=False).encode() for i, t in enumerate(pool)]
+
+    def stream() -> Iterator[bytes]:
+        for i in range(ANSWERS):
+            yield lines[i % len(lines)]
+
+    size = sum(len(lines[i % len(lines)]) for i in range(ANSWERS))
+    begun = time.perf_counter()
+    written = sum(len(as_json(line)) for line in score_lines(stream()))
+    seconds = time.perf_counter() - begun
+    four = [json.dumps({"text": t}, ensure_ascii=False).encode() for t in texts()["english"]]
+    page = best(lambda: [as_json(line) for line in score_lines(four)])
+    return {
+        "answers": ANSWERS, "mean bytes": size / ANSWERS, "seconds": seconds, "MB/s": size / seconds / 1e6,
+        "MB/s of 4,000-character english answers": sum(map(len, four)) / page / 1e6, "written MB": written / 1e6,
+    }  # fmt: skip
+
+
+def _growth() -> dict[str, dict[str, float]]:
+    draw = Random(2)
+    million = 1_000_000
+    words = prose(draw, "en", million)
+    kinds = {
+        "prose": words,
+        "a sentence again and again": ("The sea is wide and very old. " * million)[:million],
+        "one character": "a" * million,
+        "two letters at random": "".join(draw.choices("ab", k=million)),
+        "rows that differ in a number": "".join(f"row {i}: ok\n" for i in range(million // 8))[:million],
+    }
+    sizes = (1_000, 10_000, 100_000, million)
+    return {k: {str(n): best(partial(_measure, [t[:n]]), 3) / n * 1e9 for n in sizes} for k, t in kinds.items()}
+
+
+def _first_line() -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "one.jsonl"
+        path.write_text(json.dumps({"text": "I love the sea. " * 250}) + "\n")
+        environment = {**os.environ, "NUMBA_CACHE_DIR": folder}
+        del environment["HARNESS_KERNELS"]
+        command = [sys.executable, "-m", "harness", "score", str(path), "--json"]
+
+        def run() -> None:
+            subprocess.run(command, env=environment, cwd=ROOT, check=False, stdout=subprocess.DEVNULL)
+
+        return best(run, 3)
+
+
+def _datatrove(material: dict[str, list[str]], ours: dict[str, float]) -> dict[str, Any]:
+    """Their time over ours, in the same run; skipped with the reason where they cannot be installed."""
+    uv = Path(sys.executable).with_name("uv")
+    with tempfile.TemporaryDirectory() as folder:
+        python = Path(folder) / "venv" / "bin" / "python"
+        groups = [{"name": k, "language": "zh" if k == "chinese" else "en", "texts": material[k][:12]} for k in ours]
+        (Path(folder) / "texts.json").write_text(json.dumps(groups))
+        try:
+            subprocess.run(
+                [uv, "venv", "-q", "--python", sys.executable, python.parents[1]], check=True, capture_output=True
+            )
+            subprocess.run(
+                [uv, "pip", "install", "-q", "--python", python, "datatrove==0.10.1", "nltk", "spacy", "jieba", "regex", "tldextract"],
+                check=True, capture_output=True, timeout=600,
+            )  # fmt: skip
+            script = Path(__file__).with_name("gopher.py")
+            done = subprocess.run(
+                [python, script, f"{folder}/texts.json"], check=True, capture_output=True, timeout=600
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            return {"skipped": f"datatrove could not be installed or run: {error}"}
+        theirs = json.loads(done.stdout)
+    return {
+        "version": theirs.pop("datatrove"),
+        "Gopher statistics, us a text": theirs,
+        "times as long as ours": {k: theirs[k] / ours[k] for k in ours},
+    }
