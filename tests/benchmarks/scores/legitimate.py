@@ -13,7 +13,7 @@ from random import Random
 from tests.benchmarks.scores.loops import NOUNS
 from tests.benchmarks.scores.material import sentences
 from tests.benchmarks.scores.ordinary import paragraphs
-from tests.benchmarks.scores.sample import Sample
+from tests.benchmarks.scores.sample import TUNED, Sample
 
 __all__ = ["legitimate"]
 
@@ -273,9 +273,9 @@ KINDS: dict[str, Callable[[Random], str]] = {
 }  # fmt: skip
 
 
-def legitimate(count: int) -> Iterator[Sample]:
-    """``count`` texts of every kind."""
+def legitimate(count: int, half: str = TUNED) -> Iterator[Sample]:
+    """``count`` texts of every kind for a half."""
     for kind, make in KINDS.items():
-        draw = Random(f"legitimate {kind}")
+        draw = Random(f"legitimate {kind}, {half}, second split")
         for i in range(count):
             yield Sample(f"legitimate-{kind}-{i}", kind, make(draw), make(draw))

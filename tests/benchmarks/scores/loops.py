@@ -11,7 +11,7 @@ from random import Random
 
 from tests.benchmarks.scores.material import sentences, snippets
 from tests.benchmarks.scores.ordinary import answer, paragraphs
-from tests.benchmarks.scores.sample import Sample
+from tests.benchmarks.scores.sample import REPORTED, TUNED, Sample
 
 __all__ = ["looping"]
 
@@ -106,7 +106,7 @@ NOUNS = {
         "健康",
     ],
 }
-TEMPLATES = {
+TUNED_TEMPLATES = {
     "en": (
         "He is haunted by {}. ", "I feel the weight of {} in my heart. ", "The {} of the city never sleeps at night. ",
         "She dreams of {} and wakes before dawn.\n", "- Learn how to deal with {} in everyday life\n", "It is important to respect {}. ",
@@ -130,13 +130,42 @@ TEMPLATES = {
         "        self.{} = None\n", "  const {} = await load(url);\n", "    case '{}':\n      return true;\n",
     ),
 }  # fmt: skip
-NUMBERED = {
+TUNED_NUMBERED = {
     "en": ("{}. {}\n", "{}. {} ", "Step {}: repeat the {} step\n", "{}) Think about {} again\n", "Day {}: I went home and wrote about {}.\n",
            "Chapter {}: {}\n", "{}. The {} of the people\n", "[{}] {} was here. "),
     "zh": ("{}. {}\n", "{}、{} ", "第{}步：重复{}的步骤\n", "（{}）再想一想{}\n", "第{}天：我回家写下了{}。\n", "第{}章：{}\n", "{}. 人民的{}\n", "第{}，我们要珍惜{}。"),
     "code": ("    x{0} = compute({0}, '{1}')\n", "case {}: return '{}';\n", "print({}, '{}')\n", "test_{0}: {1} ok\n"),
 }  # fmt: skip
+# Written after the thresholds were chosen and before any text of them was scored.
+REPORTED_TEMPLATES = {
+    "en": (
+        "Perhaps it was {} that kept them awake. ", "Nothing in the world is worse than {}.\n", "A little {} goes a long way. ",
+        "I remember the {} of my childhood. ", "- How {} can improve your daily life\n", "Then the teacher explained {} to the class. ",
+        "The doctor warned him about {} and the doctor was right. ", "Question: Why does {} matter?\nAnswer: Because it makes us human.\n\n",
+        "Without {} the village would not survive the year. ", "They sang about {} until the fire went out.\n",
+        "**{}** is essential for a healthy relationship.\n", "Oh {}, sweet {}, where have you gone?\n",
+    ),
+    "zh": (
+        "也许是{}让他们睡不着。", "世界上没有什么比{}更糟糕。\n", "一点点{}就足够了。", "我记得童年时的{}。", "- {}如何改善你的日常生活\n",
+        "然后老师给全班讲解了{}。", "医生提醒他注意{}，医生是对的。", "问题：为什么{}很重要？\n回答：因为它让我们成为人。\n\n",
+        "没有{}，这个村子就熬不过这一年。", "他们歌唱{}，直到篝火熄灭。\n", "**{}**是健康关系的基础。\n", "啊，{}，亲爱的{}，你去了哪里？\n",
+    ),
+    "code": (
+        "    config.set({!r}, default)\n", "function get_{}(id) {{\n  return store.find(id);\n}}\n\n", "    elif key == {!r}:\n        total += 1\n",
+        "log.info('loading {} done')\n", "from lib import {}\n", "        delete this.{};\n", "  var {} = document.createElement('div');\n",
+        "@pytest.mark.parametrize('{}', VALUES)\n",
+    ),
+}  # fmt: skip
+REPORTED_NUMBERED = {
+    "en": ("{} - {}\n", "Item {}: one more bag of {}\n", "On day {} the {} came back. ", "Rule {}: never talk about {}.\n", "#{} {}\n", "Verse {}\nOh the {} of the night\n"),
+    "zh": ("{} - {}\n", "第{}条：不得谈论{}。\n", "第{}次，{}又回来了。", "【{}】{}的夜晚\n", "{}）关于{}\n", "规则{}，珍惜{}；"),
+    "code": ("  row[{}] = '{}';\n", "INFO step {} of {}\n", "t{0} = add(t{0}, '{1}')\n", "<li>{} {}</li>\n"),
+}  # fmt: skip
+TEMPLATES = {TUNED: TUNED_TEMPLATES, REPORTED: REPORTED_TEMPLATES}
+NUMBERED = {TUNED: TUNED_NUMBERED, REPORTED: REPORTED_NUMBERED}
 Unit = Callable[[Random, str], str]
+Make = Callable[[Random, str, str, str], str]
+"""Of the random draw, the language, what stands before the loop, and the half."""
 
 
 def _word(draw: Random, language: str) -> str:
@@ -179,8 +208,8 @@ def _paragraph(draw: Random, language: str) -> str:
     return joint.join(draw.sample(sentences(language), draw.randint(3, 7))) + "\n\n"
 
 
-def _exact(unit: Unit, fewest: int, most: int) -> Callable[[Random, str, str], str]:
-    def make(draw: Random, language: str, before: str) -> str:
+def _exact(unit: Unit, fewest: int, most: int) -> Make:
+    def make(draw: Random, language: str, before: str, _: str) -> str:
         one = unit(draw, language)
         copies = draw.randint(fewest, most)
         return before + (one * copies)[: len(one) * copies - draw.randrange(len(one))]
@@ -188,8 +217,8 @@ def _exact(unit: Unit, fewest: int, most: int) -> Callable[[Random, str, str], s
     return make
 
 
-def _numbered(draw: Random, language: str, before: str) -> str:
-    shape, noun = draw.choice(NUMBERED[language]), draw.choice(NOUNS["zh" if language == "zh" else "en"])
+def _numbered(draw: Random, language: str, before: str, half: str) -> str:
+    shape, noun = draw.choice(NUMBERED[half][language]), draw.choice(NOUNS["zh" if language == "zh" else "en"])
     start = draw.randint(1, 9)
     digits = "一二三四五六七八九"
 
@@ -206,25 +235,30 @@ def _numbered(draw: Random, language: str, before: str) -> str:
     return text[: len(text) - draw.randrange(4)]
 
 
-def _templated(draw: Random, language: str, before: str) -> str:
-    shape, nouns = draw.choice(TEMPLATES[language]), NOUNS["zh" if language == "zh" else "en"]
-    text = before + "".join(shape.format(draw.choice(nouns)) for _ in range(draw.randint(12, 50)))
+def _templated(draw: Random, language: str, before: str, half: str) -> str:
+    shape, nouns = draw.choice(TEMPLATES[half][language]), NOUNS["zh" if language == "zh" else "en"]
+    text = before + "".join(_fill(shape, draw.choice(nouns)) for _ in range(draw.randint(12, 50)))
     return text[: len(text) - draw.randrange(4)]
 
 
-def _drifting(draw: Random, language: str, before: str) -> str:
+def _fill(shape: str, noun: str) -> str:
+    """The template with the noun in every slot."""
+    return shape.format(*[noun] * shape.count("{"))
+
+
+def _drifting(draw: Random, language: str, before: str, _: str) -> str:
     for _ in range(draw.randint(3, 6)):
         before += _sentence(draw, language) * draw.randint(5, 12)
     return before
 
 
-def _bounded(draw: Random, language: str, before: str) -> str:
+def _bounded(draw: Random, language: str, before: str, _: str) -> str:
     unit = _sentence(draw, language)
     after = draw.choice(snippets()) if language == "code" else paragraphs(draw, language, 3)
     return before[-3 * len(unit) :] + unit * draw.randint(5, 9) + after
 
 
-KINDS: dict[str, Callable[[Random, str, str], str]] = {
+KINDS: dict[str, Make] = {
     "character": _exact(_character, 80, 400),
     "word": _exact(_word, 30, 300),
     "phrase": _exact(_phrase, 10, 80),
@@ -237,16 +271,16 @@ KINDS: dict[str, Callable[[Random, str, str], str]] = {
 }
 
 
-def looping(count: int) -> Iterator[Sample]:
-    """``count`` texts of every kind and language."""
+def looping(count: int, half: str = TUNED) -> Iterator[Sample]:
+    """``count`` texts of every kind and language for a half."""
     for kind, make in KINDS.items():
         for language in ("en", "zh", "code"):
-            draw = Random(f"{kind} {language}")
+            draw = Random(f"{kind} {language}, {half}, second split")
             for i in range(count):
                 if language == "code":
                     before = "".join(draw.sample(snippets(), draw.randint(0, 2)))
                 else:
                     before = paragraphs(draw, language, draw.randint(1, 8)) + draw.choice((" ", "\n", "\n\n"))
-                text = make(draw, language, before)
+                text = make(draw, language, before, half)
                 onset = len(before) if kind not in ("bounded", "drifting") else None
                 yield Sample(f"{kind}-{language}-{i}", f"{kind} {language}", text, answer(draw, language), True, onset)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from random import Random
 
 from tests.benchmarks.scores.material import sentences, snippets
-from tests.benchmarks.scores.sample import Sample
+from tests.benchmarks.scores.sample import TUNED, Sample
 
 __all__ = ["answer", "ordinary", "paragraphs"]
 
@@ -39,10 +39,10 @@ def answer(draw: Random, language: str) -> str:
     return f"{draw.choice(OPENINGS[language])}\n\n{items}\n\n{paragraphs(draw, language, draw.randint(1, 3))}"
 
 
-def ordinary(count: int) -> Iterator[Sample]:
-    """``count`` answers of each language, each with another answer for a reference."""
+def ordinary(count: int, half: str = TUNED) -> Iterator[Sample]:
+    """``count`` answers of each language for a half, each with another answer for a reference."""
     for language in ("en", "zh", "code"):
-        draw = Random(f"ordinary {language}")
+        draw = Random(f"ordinary {language}, {half}, second split")
         for i in range(count):
             yield Sample(
                 f"ordinary-{language}-{i}", f"ordinary {language}", answer(draw, language), answer(draw, language)

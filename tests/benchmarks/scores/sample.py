@@ -1,11 +1,17 @@
-"""One labelled text of the benchmark, and the split into the half to tune on and the half to report."""
+"""One labelled text of the benchmark, and the two halves: one to tune on, one to report.
+
+The generated halves differ in their seeds and in their templates; the hand-made texts are split by a hash of their
+names.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
 
-__all__ = ["Sample"]
+__all__ = ["HALVES", "REPORTED", "TUNED", "Sample"]
+
+TUNED, REPORTED = HALVES = ("tuned", "reported")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +28,6 @@ class Sample:
     """Where the loop starts, in characters, where that is known."""
 
     @property
-    def reported(self) -> bool:
-        """Whether it is in the half that is reported; the other half is there to tune thresholds on."""
-        return hashlib.sha256(self.id.encode()).digest()[0] % 2 == 0
+    def half(self) -> str:
+        """Which half a text belongs to that no half was made for: the hand-made ones."""
+        return HALVES[hashlib.sha256(f"second split: {self.id}".encode()).digest()[0] % 2]
