@@ -2,8 +2,9 @@
 
 Rejected is what the model really said, trimmed to prefix, onset and a few periods: with thousands of looping tokens the
 loss saturates on the tail without touching the onset. Chosen is the standard answer and, nearer to the model's own
-way of speaking, clean answers that it gave itself when sampled; one that branches off just before the loop teaches
-the very step that went wrong. Replay pairs (a passing answer against its own looped copy) keep what worked.
+way of speaking, clean answers that it gave itself when sampled; one that branches off just before the loop stands
+against the very answer that it left, so that what they share cancels and only the step that went wrong is taught.
+Replay pairs (a good answer against its looped copy) keep what worked, answers that repeat themselves by right included.
 Given up: paraphrased prompts; a paraphrase is a new case, and people should write those.
 """
 
@@ -11,18 +12,27 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from rapidfuzz import fuzz
 
+from harness.cases.model import Case
 from harness.metrics.base import Loop
 from harness.pairs.model import Pair
+from harness.pairs.ordinary import ORDINARY
+from harness.pairs.prompts import same_prompt, varied
 from harness.results import Attempt, CaseResult, Status
 
-__all__ = ["build_pairs", "loop_copy", "pairs_of_case", "trim_loop"]
+__all__ = ["build_pairs", "loop_copy", "pairs_of_case", "spread", "trim_loop"]
 
-_COPIES = (4, 2)
+T = TypeVar("T")
+
+_COPIES = (4, 2, 8)
 """Copies of the loop that the rejected answers keep, in turn: variety, so that no single length is learnt."""
 _MOST_CHARACTERS = 1_200
+"""Of a rejected answer from its loop on; of one without a loop at all, twice that."""
+_MOST_LOOPED = 160
+"""Characters of a looped copy's period."""
 _SAME = 90.0
 """rapidfuzz ratio from which two answers count as one."""
 
@@ -42,7 +52,9 @@ def loop_copy(answer: str, copies: int = 4) -> str:
     text = answer.rstrip()
     cut = max((text.rfind(mark, 0, len(text) - 1) for mark in (". ", "! ", "? ", "\n", "。", "！", "？")), default=-1)
     head, last = (text[: cut + 1], text[cut + 1 :]) if cut >= 0 else ("", text)
-    joint = "" if last[:1].isspace() or not last.isascii() else " "
+    if len(last) > _MOST_LOOPED:
+        head, last = text[:-_MOST_LOOPED], text[-_MOST_LOOPED:]
+    joint = "" if last[:1].isspace() or not last.isascii() else "\n" if head.endswith("\n") else " "
     return head + last + (joint + last) * copies
 
 
@@ -53,31 +65,24 @@ def pairs_of_case(
 
     Args:
         result: a FAIL; its failing attempts are the rejected answers.
-        clean: answers of the model's own that passed, best first.
-        branches: whole answers that leave the failing one before its loop, and passed.
+        clean: answers of the model's own that passed, best first; every third one stands under a varied prompt.
+        branches: whole answers that leave the failing one (``result.worst``) before its loop, and passed.
         looping: further failing answers of the same model (sampled, or by another decoder).
     """
     case = result.case
-    failing = [a for a in (*result.attempts, *looping) if a.verdict.repeater and a.scores and a.scores.loops]
-    rejected = _distinct(
-        [
-            (trim_loop(a.answer, a.scores.loops[0], copies), copies >= a.scores.loops[0].copies and _ended(a))
-            for a, copies in zip(failing, itertools.cycle(_COPIES))
-            if a.scores
-        ]
-    )
+    rejected = _rejected(result, looping)
     if not rejected:
-        # It fails for another reason (similarity, a pattern): its answer is rejected as it stands.
-        rejected = [(a.answer, _ended(a)) for a in result.attempts if a.verdict.status is Status.FAIL and a.answer]
-    chosen: list[tuple[str, str]] = []
-    if case.standard_answer:
-        chosen.append((case.standard_answer, "standard"))
-    chosen += [(text, "own") for text in clean] + [(text, "branch") for text in branches]
+        return ()
+    chosen = [(case.standard_answer, "standard")] if case.standard_answer else []
+    chosen += [(text, "own") for text in clean]
     pairs = []
-    for (good, origin), (bad, finished) in zip(chosen, itertools.cycle(rejected)):
-        if good.strip() != bad.strip():
-            pairs.append(Pair(case.id, case.messages, good, bad, origin, finished))  # type: ignore[arg-type]
-    return tuple(pairs)
+    for number, ((good, origin), (bad, finished)) in enumerate(zip(chosen, itertools.cycle(rejected))):
+        messages = (varied(case.messages, number // 3) if number % 3 == 2 else None) or case.messages
+        pairs.append(Pair(case.id, messages, good, bad, origin, finished))  # type: ignore[arg-type]
+    # The rejected answer of a branch is the one that it shares its beginning with, whatever else there is.
+    left = next(iter(_trimmed([result.worst] if result.worst else [])), rejected[0])
+    pairs += [Pair(case.id, case.messages, text, left[0], "branch", left[1]) for text in branches]
+    return tuple(p for p in pairs if p.chosen.strip() != p.rejected.strip())
 
 
 def build_pairs(
@@ -88,6 +93,7 @@ def build_pairs(
     looping: Mapping[str, Sequence[Attempt]],
     *,
     replay: float = 0.3,
+    protected: Iterable[Case] = (),
 ) -> tuple[Pair, ...]:
     """All pairs of a fix: of the failing cases, and replay of the passing ones.
 
@@ -100,6 +106,7 @@ def build_pairs(
         branches: by case id.
         looping: by case id.
         replay: most share of replay pairs among all.
+        protected: cases whose prompts no bundled replay pair may have; those that are not of role ``fix`` count.
     """
     made = [
         pair
@@ -110,11 +117,65 @@ def build_pairs(
         )
     ]
     room = int(len(made) * replay / (1 - replay))
-    kept = [r for r in passing if r.case.role == "fix" and r.verdict.status is Status.PASS and r.attempts][:room]
-    for result in kept:
-        answer = result.attempts[0].answer
-        made.append(Pair(result.case.id, result.case.messages, answer, loop_copy(answer), "replay"))
-    return tuple(made)
+    guarded = [c for c in protected if c.role != "fix"]
+    return (*made, *_replay(passing, room, guarded))
+
+
+def spread(items: Sequence[T], count: int) -> list[T]:
+    """``count`` of the items, evenly spread, in their order; all where there are no more."""
+    if count >= len(items):
+        return list(items)
+    return [items[i * len(items) // count] for i in range(count)]
+
+
+def _replay(passing: Sequence[CaseResult], room: int, guarded: Sequence[Case]) -> list[Pair]:
+    """Good answers against their looped copies.
+
+    A third is kept for answers that repeat themselves by right: those of passing cases that do most, and bundled ones,
+    which also fill what the suite's own leave. An answer that was cut off is none to imitate.
+    """
+    own = [
+        (r.case, a.answer, a.scores.values.get("rep4", 0.0) if a.scores else 0.0)
+        for r in passing
+        if r.case.role == "fix" and r.verdict.status is Status.PASS
+        for a in r.attempts[:1]
+        if a.finish_reason == "stop" and a.answer.strip()
+    ]
+    own.sort(key=lambda item: -item[2])
+    bundled = [o for o in ORDINARY if not any(same_prompt(o.messages, c.messages) for c in guarded)]
+    fill = max(room - len(own), room // 3)
+    by_right = own[: room // 6]
+    rest = spread(own[len(by_right) :], max(0, room - fill - len(by_right)))
+    kept = [(c.id, c.messages, answer) for c, answer, _ in (*by_right, *rest)]
+    kept += [(o.id, o.messages, o.answer) for o in spread(bundled, fill)]
+    return [
+        Pair(case_id, messages, answer, loop_copy(answer, copies), "replay")
+        for (case_id, messages, answer), copies in zip(kept[:room], itertools.cycle(_COPIES))
+    ]
+
+
+def _rejected(result: CaseResult, looping: Sequence[Attempt]) -> list[tuple[str, bool]]:
+    """What to reject, with whether the model itself ended it: every answer at one length, then at the others."""
+    found = _distinct(_trimmed((*result.attempts, *looping)))
+    if found:
+        return found
+    # It fails for another reason (similarity, a pattern, cut off): its answer is rejected as it stands.
+    most = 2 * _MOST_CHARACTERS
+    return [
+        (a.answer[:most], _ended(a) and len(a.answer) <= most)
+        for a in result.attempts
+        if a.verdict.status is Status.FAIL and a.answer.strip()
+    ]
+
+
+def _trimmed(attempts: Sequence[Attempt]) -> list[tuple[str, bool]]:
+    loops = [(a, a.scores.loops[0]) for a in attempts if a.verdict.repeater and a.scores and a.scores.loops]
+    return [
+        (trim_loop(a.answer, loop, copies), copies >= loop.copies and _ended(a))
+        for turn in range(len(_COPIES))
+        for number, (a, loop) in enumerate(loops)
+        for copies in (_COPIES[(number + turn) % len(_COPIES)],)
+    ]
 
 
 def _ended(attempt: Attempt) -> bool:

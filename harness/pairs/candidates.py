@@ -1,9 +1,10 @@
 """The model's own clean answers to the prompts on which it failed, found by sampling.
 
 Preference training works best on what the model itself would say: chosen answers in its own words, rejected ones that
-it really gives. Every candidate is scored like any answer; only those that pass with room to spare and ended by
-themselves become chosen answers, the most like the standard answer first, and looping ones become further rejected
-answers. Samples are stored like any generation, so a repeated or resumed fix draws none twice.
+it really gives. Every candidate is scored like any answer; only those that pass with room to spare, ended by themselves
+and are like enough to the standard answer (in script, length and wording) become chosen answers, the most like it
+first, and looping ones become further rejected answers. Samples are stored like any generation, so a repeated or
+resumed fix draws none twice.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections import defaultdict
+import unicodedata
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,7 +23,7 @@ from harness.cases.model import Case
 from harness.decoding import Decoding
 from harness.engines.base import Completion, Engine, Failure, Request
 from harness.errors import EngineError
-from harness.metrics import score
+from harness.metrics import measure, score
 from harness.results import Attempt, CaseResult, Status
 from harness.store import Store
 from harness.store.records import to_data
@@ -33,6 +35,13 @@ __all__ = ["Candidates", "Sampling", "draw_candidates"]
 _SAME = 90.0
 _MOST_REP8 = 0.03
 """Far below what fails: a chosen answer must not teach even a mild repetition (excess over the standard answer)."""
+_LENGTHS = (0.3, 4.0)
+"""Least and most length of a chosen answer in lengths of the standard answer, where that has ``_TOLD`` units."""
+_TOLD = 20
+_FEW = 20
+"""Failing cases below which more answers are drawn for each."""
+_LEAST_SIMILAR = 0.5
+"""Least similarity of a chosen answer, as a share of the best one's for the same case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +61,8 @@ class Sampling:
     max_tokens: int = 512
     """Upper bound; a case's own max_tokens counts where it is less."""
 
+    seed: int = 0
+    """Of the first sample."""
     greedy: bool = True
     """Whether the greedy answer is drawn too: production may decode so, and where it loops it is rejected as well."""
 
@@ -60,8 +71,12 @@ class Sampling:
         return Decoding(
             method="sample", samples=samples, temperature=self.temperature, top_k=self.top_k,
             repetition_penalty=self.repetition_penalty, max_tokens=min(case.decoding.max_tokens, self.max_tokens),
-            stop=case.decoding.stop,
+            stop=case.decoding.stop, seed=self.seed,
         )  # fmt: skip
+
+    def for_cases(self, count: int) -> Sampling:
+        """The same, with more answers where there are few cases: variety must come from somewhere."""
+        return self if count >= _FEW else dataclasses.replace(self, answers=self.answers + 4, keep=self.keep + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +120,7 @@ def draw_candidates(
     Raises:
         EngineError: the engine broke.
     """
+    sampling = sampling.for_cases(len(failures))
     draws = _plan(failures, target, sampling)
     answers: dict[int, Completion] = {}
     for index, draw in enumerate(draws):
@@ -173,7 +189,11 @@ def _sort(draws: Sequence[_Draw], answers: Mapping[int, Completion], sampling: S
         scores = score(text, case, tokens=completion.token_ids)
         verdict = judge(case, scores, completion.finish_reason)
         good = verdict.status is Status.PASS and completion.finish_reason == "stop"
-        if good and scores.values["rep8"] <= scores.values.get("rep8_reference", 0.0) + _MOST_REP8:
+        if (
+            good
+            and scores.values["rep8"] <= scores.values.get("rep8_reference", 0.0) + _MOST_REP8
+            and _alike(text, case)
+        ):
             (branches if draw.prefix else clean)[case.id].append((scores.values.get("similarity", 0.0), text))
         elif verdict.repeater and not draw.prefix:
             looping[case.id].append(
@@ -187,9 +207,32 @@ def _sort(draws: Sequence[_Draw], answers: Mapping[int, Completion], sampling: S
     )
 
 
+def _alike(text: str, case: Case) -> bool:
+    """Whether an answer could stand in the standard answer's place by its script and length.
+
+    A model that is poor at a language likes to answer in another one: clean, and no cure.
+    """
+    reference = case.standard_answer
+    if not reference:
+        return True
+    wanted, found = _scripts(reference), _scripts(text)
+    main, share = max(wanted.items(), key=lambda item: item[1], default=("", 0.0))
+    if found.get(main, 0.0) < share / 2:
+        return False
+    standard, length = (float(scores.values["units"]) for scores in measure([reference, text]))
+    return standard < _TOLD or _LENGTHS[0] <= length / standard <= _LENGTHS[1]
+
+
+def _scripts(text: str) -> dict[str, float]:
+    """Shares of the letters by script, as the first word of their Unicode names."""
+    letters = Counter(unicodedata.name(c, "?").split(" ")[0] for c in text if c.isalpha())
+    return {name: count / letters.total() for name, count in letters.items()}
+
+
 def _best(found: list[tuple[float, str]], keep: int) -> tuple[str, ...]:
     kept: list[str] = []
-    for _, text in sorted(found, key=lambda pair: -pair[0]):
+    least = _LEAST_SIMILAR * max((similarity for similarity, _ in found), default=0.0)
+    for _, text in sorted((p for p in found if p[0] >= least), key=lambda pair: -pair[0]):
         if len(kept) < keep and all(fuzz.ratio(text, other) < _SAME for other in kept):
             kept.append(text)
     return tuple(kept)

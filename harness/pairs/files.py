@@ -14,22 +14,31 @@ from typing import Any, get_args
 from harness.cases.model import Case, Message
 from harness.errors import DataError
 from harness.files import write_text
+from harness.metrics import repetition
 from harness.pairs.model import Origin, Pair
 
 __all__ = ["DATASET", "export_pairs", "import_pairs", "read_hand_made"]
+
+_TAIL_COPIES = 3.0
 
 DATASET = "generalized_dpo_preference_dataset.json"
 _NAME = "generalized_dpo_preference"
 _FIELDS = {"instruction", "input", "chosen", "rejected", "system", "history", "case_id", "origin", "rejected_finished"}
 
 
-def export_pairs(pairs: Sequence[Pair], folder: Path) -> Path:
-    """Write the pairs and LLaMA-Factory's registry beside them; returns the dataset's path."""
+def export_pairs(pairs: Sequence[Pair], place: Path) -> Path:
+    """Write the pairs and LLaMA-Factory's registry beside them; returns the dataset's path.
+
+    Args:
+        pairs: what to write.
+        place: a folder, or a file that ends in .json.
+    """
     records = [_record(p) for p in pairs]
-    path = write_text(folder / DATASET, json.dumps(records, ensure_ascii=False, indent=2) + "\n")
+    folder, name = (place.parent, place.name) if place.suffix == ".json" else (place, DATASET)
+    path = write_text(folder / name, json.dumps(records, ensure_ascii=False, indent=2) + "\n")
     columns = {"prompt": "instruction", "query": "input", "chosen": "chosen", "rejected": "rejected"}
     columns |= {"system": "system", "history": "history"}
-    info = {_NAME: {"file_name": DATASET, "ranking": True, "columns": columns}}
+    info = {_NAME: {"file_name": name, "ranking": True, "columns": columns}}
     write_text(folder / "dataset_info.json", json.dumps(info, indent=2) + "\n")
     return path
 
@@ -94,8 +103,8 @@ def _pair(record: Any, where: str, problems: list[str]) -> Pair | None:
     origin = record.get("origin", "hand-made")
     if origin not in get_args(Origin):
         problems.append(f"{where}: origin = {origin!r}; use one of {', '.join(get_args(Origin))}")
-    # A hand-made rejected answer was written to its end, unless its author says otherwise.
-    finished = record.get("rejected_finished", True)
+    # A hand-made rejected answer was written to its end, unless its author says otherwise or it ends in a loop.
+    finished = record.get("rejected_finished", not _ends_in_loop(record.get("rejected")))
     if not isinstance(finished, bool):
         problems.append(f"{where}: rejected_finished must be true or false")
     if len(problems) > before:
@@ -108,3 +117,8 @@ def _pair(record: Any, where: str, problems: list[str]) -> Pair | None:
     messages.append(Message("user", f"{record['instruction']}\n{query}" if query else record["instruction"]))
     case_id = str(record.get("case_id") or "hand-made")
     return Pair(case_id, tuple(messages), record["chosen"], record["rejected"], origin, finished)
+
+
+def _ends_in_loop(text: Any) -> bool:
+    """Whether an answer that somebody wrote down breaks off in the middle of a loop: no model ended that by itself."""
+    return isinstance(text, str) and bool(text.strip()) and repetition(text).values["tail_copies"] >= _TAIL_COPIES

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,9 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.cases.model import Message
+from harness.engines.base import Request
+from harness.engines.scripted import ScriptedEngine
 from harness.errors import DataError
-from harness.metrics import repetition
+from harness.manifest import Adapter
+from harness.metrics import repetition, score
 from harness.metrics.base import Loop
+from harness.models import PromptRenderer
 from harness.pairs import (
     Pair,
     build_pairs,
@@ -23,8 +29,26 @@ from harness.pairs import (
     pairs_of_case,
     trim_loop,
 )
-from harness.results import Status, Verdict
+from harness.pairs.candidates import Candidates, Sampling, draw_candidates
+from harness.pairs.ordinary import ORDINARY, Ordinary
+from harness.pairs.prompts import same_prompt, varied
+from harness.results import CaseResult, Status, Verdict
+from harness.store import Store
+from harness.targets import Target
+from harness.verdict import judge
 from tests.builders import attempt, case, looped, result
+from tests.projects import make_model
+
+
+def drawn(folder: Path, failed: CaseResult, answer: Callable[[Request], str]) -> Candidates:
+    """Candidates of one failing result, from an engine that says ``answer``."""
+    make_model(folder / "model")
+    with Store(folder / "harness.sqlite") as store:
+        renderer = PromptRenderer(folder / "model", store)
+        target = Target(Adapter("v4.0", "tiny"), folder / "model", "0", renderer, None)
+        sampling = Sampling(continuations=0)
+        return draw_candidates([failed], target, store, sampling, lambda _: ScriptedEngine(answer))
+
 
 LOOPING, LOOPS = looped("The sea is blue. ", "The waves roll in. ", 40)
 CLEAN = "The sea is wide. It sings at night. The sailors sleep."
@@ -69,7 +93,7 @@ def test_chosen_are_the_standard_answer_and_the_models_own() -> None:
     failed = result(answer=LOOPING, loops=LOOPS)
     pairs = pairs_of_case(failed, ["Own words."], ["The sea is blue. And calm."])
     assert [p.origin for p in pairs] == ["standard", "own", "branch"]
-    assert {p.rejected for p in pairs} == {trim_loop(LOOPING, LOOPS[0], 4)}
+    assert [p.rejected for p in pairs] == [trim_loop(LOOPING, LOOPS[0], copies) for copies in (4, 2, 4)]
     assert not any(p.rejected_finished for p in pairs)
 
 
@@ -115,9 +139,131 @@ def test_wrong_pairs_abort(pairs: list[Pair], message: str) -> None:
         check_pairs(pairs, [case(role="guard")])
 
 
-def test_sibling_prompts_are_no_contamination() -> None:
-    """A holdout sibling may differ by its subject alone."""
-    check_pairs([pair(prompt="Write a poem about the moon.")], [case(role="holdout")])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Write a poem about the sea.", "Write a poem about the moon."),
+        ("Write a poem about the rain.", "Write a poem about a train."),
+        ("List 20 fruits.", "List 30 fruits."),
+        ("写一首关于春天的诗。", "写一首关于秋天的诗。"),
+        ("一年级学什么？", "二年级学什么？"),
+        ("Dear assistant, read the order below with care and answer the customer by name. Order 11, a lamp.",
+         "Dear assistant, read the order below with care and answer the customer by name. Order 12, a sofa."),
+    ],
+    ids=["subject", "alike", "number", "chinese", "chinese-number", "long-template"],
+)  # fmt: skip
+def test_sibling_prompts_are_no_contamination(one: str, other: str) -> None:
+    """A holdout sibling may differ by its subject alone, however long what they share is."""
+    check_pairs([pair(prompt=one)], [case(prompt=other, role="holdout")])
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Please write a poem about the sea!", "Write a poem about the sea."),
+        ("Hello! Could you write a poem about the sea? Thanks", "Write a poem about the sea."),
+        ("Write a peom about the sea.", "Write a poem about the sea."),
+        ("About the sea, write a poem.", "Write a poem about the sea."),
+        ("请写一首关于春天的诗，谢谢。", "写一首关于春天的诗。"),
+        ("ＷＲＩＴＥ a poem about the sea", "Write a poem about the sea."),
+    ],
+    ids=["polite", "very-polite", "typo", "order", "chinese", "width"],
+)
+def test_a_prompt_that_is_all_but_a_protected_one_aborts(one: str, other: str) -> None:
+    """Politeness, marks, order and typing errors make no other prompt."""
+    with pytest.raises(DataError, match="its prompt is that of the holdout case"):
+        check_pairs([pair(prompt=one)], [case(prompt=other, role="holdout")])
+
+
+def test_the_last_turn_alone_does_not_make_a_prompt() -> None:
+    """ "Go on." after two different questions is not the same prompt."""
+    first = (Message("user", "Tell me of Rome."), Message("assistant", "Yes."), Message("user", "Go on."))
+    other = dataclasses.replace(case(role="guard"), messages=(Message("user", "Name the planets."), *first[1:]))
+    check_pairs([dataclasses.replace(pair(), messages=first)], [other])
+
+
+@pytest.mark.parametrize("text", ["Write a poem.", "写一首诗。", "How do I fix a tyre?"], ids=["en", "zh", "question"])
+@pytest.mark.parametrize("number", range(3))
+def test_a_varied_prompt_is_the_same_prompt(text: str, number: int) -> None:
+    """Variation asks nothing else: the contamination check still knows it."""
+    made = varied((Message("user", text),), number)
+    assert made is not None
+    assert made[-1].content != text
+    assert same_prompt(made, (Message("user", text),))
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        (Message("user", "Sum up: the text"),),
+        (Message("user", "What does `ls` do?"),),
+        (Message("user", "One line\nand another"),),
+        (Message("user", "Hi"), Message("assistant", "Hi"), Message("user", "Go on.")),
+    ],
+    ids=["template", "code", "lines", "turns"],
+)
+def test_a_prompt_that_may_depend_on_its_wording_is_not_varied(messages: tuple[Message, ...]) -> None:
+    """Only a single plain line is surely safe."""
+    assert varied(messages, 0) is None
+
+
+def test_one_prompt_in_three_is_varied() -> None:
+    """The standard answer stands under the exact prompt, some own answers under a varied one."""
+    pairs = pairs_of_case(result(answer=LOOPING, loops=LOOPS), ["One.", "Two."])
+    assert [p.prompt for p in pairs] == ["Write a poem about the sea."] * 2 + ["Hello! Write a poem about the sea."]
+
+
+def test_a_branch_stands_against_the_answer_that_it_left() -> None:
+    """What the two share cancels, so the rejected answer must begin as the branch does."""
+    other, other_loops = looped("Stars. ", "They shine on. ", 30)
+    failed = result(answer=LOOPING, loops=LOOPS)
+    pairs = pairs_of_case(failed, ["Own."], ["The sea is blue. And calm."], [attempt(other, other_loops, sample=1)])
+    assert pairs[-1].rejected.startswith("The sea is blue. ")
+
+
+def test_a_rejected_answer_without_a_loop_is_bounded() -> None:
+    """What was cut has no end of turn."""
+    failed = result(answer="Nonsense. " * 900, verdict=Verdict(Status.FAIL), finish_reason="stop")
+    (made,) = pairs_of_case(failed, [])
+    assert len(made.rejected) <= 2_400
+    assert not made.rejected_finished
+
+
+def test_what_was_cut_off_is_not_replayed() -> None:
+    """An answer that never ended is none to imitate, though it passed."""
+    failed = [result(case(f"badcase1/f{i}"), LOOPING, LOOPS) for i in range(9)]
+    passed = [result(case(f"badcase1/p{i}"), CLEAN, finish_reason="length") for i in range(9)]
+    assert all(
+        p.case_id.startswith("ordinary/") for p in build_pairs(failed, passed, {}, {}, {}) if p.origin == "replay"
+    )
+
+
+def test_replay_keeps_answers_that_repeat_themselves_by_right() -> None:
+    """Bundled tables and refrains, and passing answers that repeat most, are among the replayed ones."""
+    failed = [result(case(f"badcase1/f{i}"), LOOPING, LOOPS) for i in range(40)]
+    passed = [result(case(f"badcase1/p{i}"), CLEAN, values={"rep4": i / 100}) for i in range(60)]
+    replay = [p for p in build_pairs(failed, passed, {}, {}, {}) if p.origin == "replay"]
+    assert len(replay) == 17
+    assert replay[0].case_id == "badcase1/p59"
+    assert sum(p.case_id.startswith("ordinary/") for p in replay) == 5
+
+
+@pytest.mark.parametrize("one", ORDINARY, ids=lambda o: o.name)
+def test_bundled_answers_pass_and_their_copies_do_not(one: Ordinary) -> None:
+    """What is kept as chosen is judged good, what stands against it is a repeater."""
+    of = case(prompt=one.prompt, standard_answer=one.answer)
+    bad = loop_copy(one.answer, 8)
+    assert judge(of, score(one.answer, of), "stop").status is Status.PASS
+    assert judge(of, score(bad * 2, of), "length").repeater
+
+
+def test_bundled_prompts_that_are_protected_are_left_out() -> None:
+    """A guard that asks the same is no reason to abort."""
+    failed = [result(case(f"badcase1/f{i}"), LOOPING, LOOPS) for i in range(40)]
+    guards = [case(f"badcase1/g{i}", prompt=o.prompt, role="guard") for i, o in enumerate(ORDINARY[:8])]
+    pairs = build_pairs(failed, [], {}, {}, {}, protected=guards)
+    check_pairs(pairs, guards)
+    assert sum(p.origin == "replay" for p in pairs) == len(ORDINARY) - 8
 
 
 def test_files_read_back_equal(tmp_path: Path) -> None:
@@ -168,3 +314,46 @@ def test_samples_that_loop_give_further_rejected_answers() -> None:
     failed = result(answer=LOOPING, loops=LOOPS)
     pairs = pairs_of_case(failed, ["Own."], [], [attempt(other, other_loops, sample=1)])
     assert [p.rejected for p in pairs] == [trim_loop(LOOPING, LOOPS[0], 4), trim_loop(other, other_loops[0], 2)]
+
+
+def test_a_hand_made_loop_has_no_end_of_turn(tmp_path: Path) -> None:
+    """The files that people have today reject loops; training their end of turn down would teach to loop on."""
+    path = tmp_path / "pairs.json"
+    record = {"instruction": "Write.", "chosen": "Good.", "rejected": "It rains. " + "And it pours. " * 6}
+    path.write_text(json.dumps([record, record | {"rejected_finished": True}]))
+    assert [p.rejected_finished for p in import_pairs(path)] == [False, True]
+
+
+def test_pairs_go_into_a_file_of_any_name(tmp_path: Path) -> None:
+    """LLaMA-Factory's registry names the file that was asked for."""
+    path = export_pairs((pair(),), tmp_path / "mine.json")
+    assert path.name == "mine.json"
+    assert (
+        json.loads((tmp_path / "dataset_info.json").read_text())["generalized_dpo_preference"]["file_name"] == path.name
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("海很大，很蓝，海浪一直在唱歌。船上的人听着歌睡着了，梦见了家。", True),
+        ("I am sorry for any misunderstanding, but I cannot write this poem for you today.", False),
+        ("海。", False),
+    ],
+    ids=["like", "other-language", "too-short"],
+)
+def test_chosen_answers_are_like_the_standard_answer(tmp_path: Path, text: str, kept: bool) -> None:
+    """An answer in another language, or of another length altogether, is clean and no cure."""
+    of = case(
+        prompt="写一首海的诗。",
+        standard_answer="大海宽又蓝，白浪唱着歌。水手回家晚，灯塔亮一夜。星星落海面，小船轻轻摇。",
+    )
+    failed = result(of, LOOPING, LOOPS)
+    assert drawn(tmp_path, failed, lambda _: text).clean.get(of.id, ()) == ((text,) if kept else ())
+
+
+def test_few_cases_get_more_answers(tmp_path: Path) -> None:
+    """Variety must come from somewhere: with few prompts, from more answers to each."""
+    sampling = Sampling()
+    assert sampling.for_cases(3).answers > sampling.answers
+    assert sampling.for_cases(300) == sampling
