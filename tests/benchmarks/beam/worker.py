@@ -43,6 +43,7 @@ def ours(model: Path, longest: int, loop_units: float) -> Parts:
     return {
         "floor": lambda prompts, tokens: _floor(llm, prompts, tokens),
         "ours": lambda prompts, tokens: search(prompts, tokens, None),
+        "ours-again": lambda prompts, tokens: _reversed(search, prompts, tokens),
         "ours-cut": lambda prompts, tokens: search(prompts, tokens, loop_units),
         "vllm-block32": lambda prompts, tokens: _vllm_beam(llm, prompts, tokens),
     }
@@ -58,37 +59,71 @@ def vllm_defaults(model: Path, longest: int, loop_units: float) -> Parts:
 
 
 def transformers(model: Path, longest: int, loop_units: float) -> Parts:
-    """transformers: generate on its best batch, and teacher-forced scores of anybody's answers."""
+    """transformers: its own generate on its best batch and type, and teacher-forced scores of anybody's answers."""
     import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-    from harness.decoding import Decoding
-    from harness.engines.base import Completion, Request
-    from harness.engines.transformers import TransformersEngine
-
-    engine = TransformersEngine(model, max_model_len=longest)
-    best: dict[str, int] = {}
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    models = {name: AutoModelForCausalLM.from_pretrained(model, dtype=name).eval() for name in ("bfloat16", "float32")}
+    end = int(tokenizer.eos_token_id)
+    for loaded in models.values():
+        # Its own defaults would fill in what a call leaves out.
+        loaded.generation_config = GenerationConfig(eos_token_id=end, pad_token_id=end)
+    best: list[tuple[str, int]] = []
 
     def search(prompts: Prompts, tokens: int) -> dict[str, Any]:
-        if "size" not in best:
-            seconds = {size: _timed(partial(run, prompts, 16, size)) for size in (len(prompts), 8)}
-            best["size"] = min(seconds, key=lambda size: seconds[size])
+        if not best:
+            ways = [(name, size) for name in models for size in (len(prompts), 8)]
+            seconds = {way: _timed(partial(run, prompts, 16, *way)) for way in ways}
+            best.append(min(ways, key=lambda way: seconds[way]))
         began = time.perf_counter()
-        ids = run(prompts, tokens, best["size"])
-        return {"ids": ids, "batch": best["size"], "seconds": time.perf_counter() - began}
+        ids = run(prompts, tokens, *best[0])
+        return {"ids": ids, "best": best[0], "seconds": time.perf_counter() - began}
 
-    def run(prompts: Prompts, tokens: int, size: int) -> list[Any]:
-        engine._batch_size = size
-        decoding = Decoding(beam_width=WIDTH, max_tokens=tokens)
-        outcomes = engine.generate([Request(i, p, decoding) for i, p in enumerate(prompts)])
-        done = sorted((o for o in outcomes if isinstance(o, Completion)), key=lambda o: o.request_id)
-        return [o.token_ids for o in done]
+    def again(prompts: Prompts, tokens: int) -> dict[str, Any]:
+        """The same in other batches: what its own numerical noise does to its answers."""
+        return {"ids": run(prompts, tokens, best[0][0], 6)}
+
+    def run(prompts: Prompts, tokens: int, name: str, size: int) -> list[list[int]]:
+        # Prompts of like length share a batch, so that little of it is padding.
+        order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+        found: dict[int, list[int]] = {}
+        for start in range(0, len(order), size):
+            batch = order[start : start + size]
+            wide = max(len(prompts[i]) for i in batch)
+            rows = [[end] * (wide - len(prompts[i])) + list(prompts[i]) for i in batch]
+            mask = [[0] * (wide - len(prompts[i])) + [1] * len(prompts[i]) for i in batch]
+            with torch.inference_mode():
+                output = models[name].generate(
+                    input_ids=torch.tensor(rows), attention_mask=torch.tensor(mask), num_beams=WIDTH,
+                    max_new_tokens=tokens, do_sample=False,
+                )  # fmt: skip
+            for i, ids in zip(batch, output[:, wide:].tolist(), strict=True):
+                found[i] = ids[: ids.index(end) + 1] if end in ids else ids
+        return [found[i] for i in range(len(prompts))]
 
     def scores(prompts: Prompts, answers: list[list[int]]) -> list[float]:
-        with torch.inference_mode():
-            return [engine._logprob(p, a) / max(len(a), 1) for p, a in zip(prompts, answers, strict=True)]
+        """Mean log-probability a token, nats, in float32."""
+        found = []
+        for prompt, answer in zip(prompts, answers, strict=True):
+            ids = torch.tensor([[*prompt, *answer]])
+            with torch.inference_mode():
+                logits = models["float32"](input_ids=ids, logits_to_keep=len(answer) + 1).logits[0, :-1]
+            chosen = logits.gather(-1, ids[0, -len(answer) :, None])[:, 0]
+            found.append(float((chosen - logits.logsumexp(-1)).mean()))
+        return found
 
-    # The place of the token count is taken by the answers to score.
-    return {"transformers": search, "scores": lambda prompts, answers: {"scores": scores(prompts, answers)}}
+    return {
+        "transformers": search,
+        "transformers-again": again,
+        # The place of the token count is taken by the answers to score.
+        "scores": lambda prompts, answers: {"scores": scores(prompts, answers)},
+    }
+
+
+def _reversed(search: Callable[..., dict[str, Any]], prompts: Prompts, tokens: int) -> dict[str, Any]:
+    """Our search with the prompts in the opposite order, so in other batches."""
+    return {"ids": search(prompts[::-1], tokens, None)["ids"][::-1]}
 
 
 def _timed(work: Callable[[], object]) -> float:
