@@ -8,7 +8,9 @@ filled block), and a stream that no live hypothesis follows is aborted at once. 
 but for at most one per abort, and runs never wait for one another.
 
 Invariant: a run's state changes only in :meth:`start` and :meth:`take`; closing is the engine's matter. Given up:
-looking ahead a fixed number of tokens per request, which needs fewer requests but computes rows that nobody uses.
+looking ahead a fixed number of tokens per request, which needs fewer requests but computes rows that nobody uses; and
+vLLM's own repetition detection, which counts tokens: that proves nothing about the units that the scorer counts, and a
+stream that it ended too early would have to begin again.
 """
 
 from __future__ import annotations

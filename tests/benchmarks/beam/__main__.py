@@ -3,6 +3,8 @@
     floor          vLLM generate(n=5, ignore_eos, logprobs=10) on our engine: the rows of a search and nothing else
     ours           our search, early FAIL off
     ours-cut       our search, early FAIL on
+    floor-lora     both once more, each prompt on one of two LoRAs, both in the batch; vLLM's LoRA kernels for the CPU
+    ours-lora      are slow, so at the smallest length only
     vllm-block32   vLLM's LLM.beam_search on our engine (block size 32, the smallest on a CPU)
     vllm-default   vLLM's LLM.beam_search on an engine with its default block size
     transformers   generate(num_beams=5), the fastest of two batch sizes and two types
@@ -41,12 +43,14 @@ from tests.benchmarks.beam.suite import suite_verdicts
 ROOT = Path(__file__).resolve().parents[3]
 ENGINES = {
     "ours": ("floor", "ours", "ours-cut", "vllm-block32"),
+    "loras": ("floor-lora", "ours-lora"),
     "vllm-default": ("vllm-default",),
     "transformers": ("transformers",),
 }
 PARTS = [part for parts in ENGINES.values() for part in parts]
 SLOW = ("vllm-block32", "vllm-default")
 ONCE = (*SLOW, "transformers")
+LORAS = ENGINES["loras"]
 
 
 class Worker:
@@ -124,7 +128,8 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
                 texts: dict[str, Any] = {}
                 for name, worker in workers.items():
                     for part in wanted[name]:
-                        if (turn and part in ONCE) or (part == "transformers" and tokens > args.most_transformers):
+                        too_long = part == "transformers" and tokens > args.most_transformers
+                        if (turn and part in ONCE) or too_long or (part in LORAS and tokens > min(args.tokens)):
                             continue
                         made = min(tokens, args.slow_tokens) if part in SLOW else tokens
                         found = known.get((part, made)) or worker.ask(part, prompts, made)
@@ -194,7 +199,8 @@ def table(results: list[dict[str, Any]]) -> list[str]:
             cells = [f"{part:<14} {tokens:>6} {'~' if guessed else ' '}{middle:>8.1f}"]
             cells.append(f"{min(seconds):>8.1f}..{max(seconds):<8.1f}")
             for base, width in (("floor", 8), ("ours", 8), ("ours-cut", 10)):
-                others = list(rounds[base].values())
+                own = "floor-lora" if (part, base) == ("ours-lora", "floor") else base
+                others = list(rounds[own].values())
                 cells.append(f"{middle / statistics.median(others):>{width}.2f}" if others else " " * width)
             lines.append(" ".join(cells))
     return lines

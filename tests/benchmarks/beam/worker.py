@@ -6,9 +6,12 @@ all of them alike.
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
@@ -47,6 +50,44 @@ def ours(model: Path, longest: int, loop_units: float) -> Parts:
         "ours-cut": lambda prompts, tokens: search(prompts, tokens, loop_units),
         "vllm-block32": lambda prompts, tokens: _vllm_beam(llm, prompts, tokens),
     }
+
+
+def loras(model: Path, longest: int, loop_units: float) -> Parts:
+    """The floor and our search once more, every second prompt on one of two random LoRAs, the others on the other."""
+    from harness.decoding import Decoding
+    from harness.engines.base import AdapterWeights, Completion, Request
+    from harness.engines.vllm import VllmEngine
+
+    place = Path(tempfile.mkdtemp(prefix="bench-beam-lora-"))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    adapters = [AdapterWeights(str(seed), _random_lora(model, place / str(seed), seed), str(seed)) for seed in range(2)]
+    engine = VllmEngine(model, max_model_len=longest, max_loras=2, max_lora_rank=8)
+
+    def search(prompts: Prompts, tokens: int) -> dict[str, Any]:
+        decoding = Decoding(beam_width=WIDTH, max_tokens=tokens, early_fail=False)
+        requests = [Request(i, ids, decoding, adapter=adapters[i % 2]) for i, ids in enumerate(prompts)]
+        assert all(isinstance(o, Completion) for o in engine.generate(requests))
+        return {}
+
+    def floor(prompts: Prompts, tokens: int) -> dict[str, Any]:
+        return _floor(engine._llm, prompts, tokens, [engine._lora(adapters[i % 2]) for i in range(len(prompts))])
+
+    return {"floor-lora": floor, "ours-lora": search}
+
+
+def _random_lora(model: Path, place: Path, seed: int) -> Path:
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(seed)
+    whole = AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16)
+    tuned = get_peft_model(whole, LoraConfig(r=8, target_modules="all-linear"))
+    for name, weights in tuned.named_parameters():
+        if "lora_B" in name:
+            weights.data.normal_(0.0, 0.01)
+    tuned.save_pretrained(place)
+    return place
 
 
 def vllm_defaults(model: Path, longest: int, loop_units: float) -> Parts:
@@ -132,12 +173,12 @@ def _timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def _floor(llm: Any, prompts: Prompts, tokens: int) -> dict[str, Any]:
+def _floor(llm: Any, prompts: Prompts, tokens: int, adapters: list[Any] | None = None) -> dict[str, Any]:
     """As many rows a step as a search of this width, with the log-probabilities that it needs, and nothing else."""
     from vllm import SamplingParams
 
     params = SamplingParams(n=WIDTH, temperature=1.0, ignore_eos=True, logprobs=2 * WIDTH, max_tokens=tokens, seed=0)
-    llm.generate([{"prompt_token_ids": list(ids)} for ids in prompts], params, use_tqdm=False)
+    llm.generate([{"prompt_token_ids": list(ids)} for ids in prompts], params, use_tqdm=False, lora_request=adapters)
     return {}
 
 
@@ -154,7 +195,7 @@ def main() -> int:
     """Serve the engine that the first argument names."""
     name, model, longest, units, answers = sys.argv[1:]
     pipe = os.fdopen(int(answers), "w")
-    parts = {"ours": ours, "vllm-default": vllm_defaults, "transformers": transformers}[name](
+    parts = {"ours": ours, "loras": loras, "vllm-default": vllm_defaults, "transformers": transformers}[name](
         Path(model), int(longest), float(units)
     )
     print(json.dumps({"ready": sorted(parts)}), file=pipe, flush=True)
