@@ -35,6 +35,8 @@ DRAWN_SCALE = 8.0
 """A loop of characters without letters and digits is a drawn line until it is this many times ``min_loop_units``."""
 LASTING_SCALE = 7.0
 """A run this many times ``min_loop_units`` above the standard answer's own fails an answer however long the rest is."""
+LONE_TEMPLATES = 8.0
+"""Copies from which on lines that repeat but for a word fail an answer without a standard answer: a week has seven."""
 LEAST_REFERENCE = 20
 """Units from which on the standard answer's length says how long an answer should be."""
 REFUSED_COVERAGE = 0.5
@@ -145,7 +147,8 @@ def checks(case: Case, scores: Scores, finish_reason: FinishReason | None) -> tu
     tail = ("tail", "tail_excess", "tail_copies", "tail_units", "tail_period")
     found.append(_run(case, scores, tail, 1.0, t.max_tail_excess, "an end that repeats itself"))
     templated = v.get("templated_excess", math.nan)
-    if v.get("templated_units", math.nan) < t.min_loop_units and math.isfinite(templated):
+    few = not v.get("has_reference") and v.get("templated_copies", math.nan) < LONE_TEMPLATES
+    if (few or v.get("templated_units", math.nan) < t.min_loop_units) and math.isfinite(templated):
         templated = min(0.0, templated)
     found.append(_most("templated", templated, t.max_templated_excess, "lines that repeat but for a word"))
     found.append(_least("length", v.get("words"), float(t.min_units), "words", repetition=False))

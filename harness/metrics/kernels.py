@@ -88,7 +88,7 @@ def _compile() -> dict[str, Callable[..., None]]:
             from numba import njit
             from numba.extending import register_jitable
 
-            for helper in (ngrams.refine, ngrams.sort_trigrams, templates.count_bits):
+            for helper in (ngrams.refine, ngrams.sort_trigrams, templates.count_bits, templates.count_places):
                 register_jitable(helper)
             made = {kernel.__name__: njit(cache=True, nogil=True)(kernel) for kernel in _KERNELS}
             _compiled.update(made)
@@ -242,7 +242,7 @@ def _count(place: _Place, s: _Split) -> Counts:
     find_runs(docs, s.codes, s.bounds, within, MIN_RUN_CHARACTERS, runs[2], found[2])
     spans, template_shares = place.fresh(5 * docs), place.floats(4 * docs)
     place.kernels["find_templates"](
-        docs, s.codes, s.starts, s.gaps, s.kinds, s.ids, s.offsets, one, two, three, four,
+        docs, s.codes, s.starts, s.ends, s.gaps, s.kinds, s.ids, s.offsets, one, two, three, four,
         place.scratch("alike", templates.LAGS * n, "i1"), masks, evens, odds, s.slots, s.state, spans, template_shares,
     )  # fmt: skip
     return Counts(

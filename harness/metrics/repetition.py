@@ -44,7 +44,7 @@ ASSUMED: Mapping[str, float] = {
     "numbered_coverage": 0.05,
     "char_loop_coverage": 0.05,
     "tail_coverage": 0.0,
-    "templated": 0.25,
+    "templated": 0.15,
 }
 """What stands in for a missing standard answer: what tables, code and verse reach in ordinary answers."""
 
@@ -92,14 +92,11 @@ def excesses(values: Mapping[str, float], reference: Mapping[str, float] | None)
     """
     if reference is None:
         licence, against, length = 1.0, ASSUMED, 0.0
-        if not values["numbered_worded"]:
-            against = {**against, "numbered_coverage": max(against["numbered_coverage"], values["numbered_coverage"])}
     else:
         own, other = values["units"], reference["units"]
         licence = min(1.0, LICENCE * other / own) if own else 1.0
         against, length = reference, (own / other if other else 0.0)
-    if 2.0 * values["numbers"] > values["words"]:
-        against = {**against, "rep8d": max(against["rep8d"], values["rep8d"])}
+    data = {"numbered_coverage": not values["numbered_worded"], "rep8d": 2.0 * values["numbers"] > values["words"]}
     found: dict[str, float] = {
         "has_reference": float(reference is not None),
         "length_ratio": length,
@@ -109,7 +106,10 @@ def excesses(values: Mapping[str, float], reference: Mapping[str, float] | None)
     for name, excess in EXCESSES.items():
         theirs = against[name if name != "templated" or reference is None else "templated_likely"]
         found[f"{name}_reference"] = theirs
-        found[excess] = over = values[name] - licence * theirs
+        over = values[name] - licence * theirs
+        if over > 0.0 and data.get(name):
+            over = 0.0
+        found[excess] = over
         if over > most and excess != "tail_excess":
             most = over
     found["repetition"] = min(1.0, most)

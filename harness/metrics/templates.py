@@ -4,7 +4,15 @@
 when their longest common subsequence of words covers at least ``ALIKE`` of them (indel similarity, 2 * LCS / (a + b);
 numbers and punctuation do not count, so the rows of a table are not alike by their bars). Segments of which every
 ``lag`` in a row are, together, alike to the ``lag`` before them are a templated loop from ``COPIES`` periods on; lags
-1..4 cover couplets and records of several lines. The LCS is bit-parallel (Hyyro 2004, "Bit-parallel LCS-length
+1..4 cover couplets and records of several lines.
+
+A copy that differs from the one before in two places or more, one of them never said before in this run, says how two
+things are related ("Mars is the fourth planet", "The capital of Peru is Lima", a row of a table): it informs, and is no
+copy. A place is a word, several in a row, or a number that does not count on or down by one. What differs in one place only
+("He is haunted by grief") or goes through the same values again does not inform: a list of facts is no loop, however
+long, until it begins to repeat itself.
+
+The LCS is bit-parallel (Hyyro 2004, "Bit-parallel LCS-length
 computation revisited"): linear in the words, since a segment is compared by its first 62 words.
 
 Duplicate lines: share of lines, among those with a word or a number, that say the same as an earlier line.
@@ -17,10 +25,12 @@ from collections.abc import MutableSequence, Sequence
 
 from harness.metrics.units import JOINED, NEW_LINE, NUMBER, PUNCTUATION, WORD, Ints
 
-__all__ = ["ALIKE", "COPIES", "count_bits", "find_templates"]
+__all__ = ["ALIKE", "COPIES", "count_bits", "count_places", "find_templates"]
 
 ALIKE = 0.6
 COPIES = 5
+PLACES = 2
+"""In how many places a copy must differ from the one before it, to inform."""
 FEW_COPIES = 3
 """Periods that make a standard answer templated: what it does three times, an answer may do more often."""
 LAGS = 4
@@ -38,10 +48,78 @@ def count_bits(bits: int) -> int:
     return (bits + (bits >> 32)) & 0x7F
 
 
+def count_places(
+    codes: Sequence[int],
+    starts: Sequence[int],
+    ends: Sequence[int],
+    gaps: Sequence[int],
+    kinds: Sequence[int],
+    ids: Sequence[int],
+    firsts: Sequence[int],
+    lasts: Sequence[int],
+    begin: int,
+    copy: int,
+    stop: int,
+    lag: int,
+    said: Ints,
+) -> int:
+    """In how many places a copy differs from the one before it; 0 where none of them is new in the run.
+
+    Args:
+        begin, copy, stop: first segment of the run and of the copy, end of the copy. lag: segments a copy.
+        said: in and out, per id: one more than the last segment of the run that holds it; 0 for none.
+    """
+    places = 0
+    fresh = False
+    for m in range(copy, stop):
+        inside = False
+        # The first word of a later line is often one of the line before, with a capital.
+        skip = m > copy
+        other = firsts[m - lag] if m - lag >= begin else 0
+        other_end = lasts[m - lag] if m - lag >= begin else 0
+        for u in range(firsts[m], lasts[m]):
+            if kinds[u] == PUNCTUATION:
+                # A hyphen within a word joins a place.
+                inside = inside and codes[starts[u]] == 45 and gaps[u] == JOINED
+                continue
+            held = said[ids[u]]
+            differs = held + lag <= m - begin
+            if kinds[u] == NUMBER:
+                while other < other_end and kinds[other] != NUMBER:
+                    other += 1
+                if differs and other < other_end:
+                    value = 0
+                    was = 0
+                    for i in range(starts[u], min(ends[u], starts[u] + 15)):
+                        value = 10 * value + (codes[i] & 15)
+                    for i in range(starts[other], min(ends[other], starts[other] + 15)):
+                        was = 10 * was + (codes[i] & 15)
+                    # Numbers in words of another script count, as they do after each other.
+                    wide = 0x3000 <= codes[starts[u]] < 0xFF00
+                    # What counts is never said twice.
+                    if not wide and (held > 0 or value > was + 1 or value < was - 1):
+                        places += 1
+                        fresh = fresh or held == 0
+                other += 1
+                inside = False
+            else:
+                if differs and not skip:
+                    if not inside:
+                        places += 1
+                    fresh = fresh or held == 0
+                inside = differs and not skip
+                skip = False
+        for u in range(firsts[m], lasts[m]):
+            if kinds[u] != PUNCTUATION:
+                said[ids[u]] = m - begin + 1
+    return places if fresh else 0
+
+
 def find_templates(
     docs: int,
     codes: Sequence[int],
     starts: Sequence[int],
+    ends: Sequence[int],
     gaps: Sequence[int],
     kinds: Sequence[int],
     ids: Sequence[int],
@@ -62,14 +140,15 @@ def find_templates(
     """Templated loops and duplicate lines of a batch.
 
     Arrays:
-        codes: code points; starts, gaps, kinds, ids, offsets: from :func:`harness.metrics.units.split_units`.
+        codes: code points; starts, ends, gaps, kinds, ids, offsets: from :func:`harness.metrics.units.split_units`.
         firsts, lasts, words, looped: scratch, one a unit: units of a segment, how many of them are words, whether it
             belongs to a templated loop.
         alike: scratch, ``LAGS`` a unit: words in common with the segment so many before.
         masks: scratch, one a unit and one more, all zero; left all zero.
         evens, odds: scratch, one a unit: which words a segment may hold, as sets of bits by their ids.
         slots, state: as in :func:`harness.metrics.units.split_units`.
-        spans: out, 5 a text: first unit and end of the longest templated loop, end of its first period, lag, segments.
+        spans: out, 5 a text: first unit and end of the longest templated loop, end of its first period, lag, segments
+            of copies that do not inform.
         shares: out, 4 a text: share of the units in templated loops, share of duplicate lines, lines, share of the
             units in templates of ``FEW_COPIES`` periods or more.
     """
@@ -253,21 +332,44 @@ def find_templates(
                     begin = s - 2 * lag + 1
                 if not same and begin >= 0:
                     if s - begin >= FEW_COPIES * lag:
-                        mark = 1
-                        if s - begin >= COPIES * lag:
-                            mark = 2
                         for k in range(begin, s):
-                            if looped[k] < mark:
-                                looped[k] = mark
+                            if looped[k] == 0:
+                                looped[k] = 1
                     if s - begin >= COPIES * lag:
-                        length = lasts[s - 1] - firsts[begin]
-                        if length > longest:
-                            longest = length
-                            spans[5 * d] = firsts[begin]
-                            spans[5 * d + 1] = lasts[s - 1]
-                            spans[5 * d + 2] = lasts[begin + lag - 1]
-                            spans[5 * d + 3] = lag
-                            spans[5 * d + 4] = s - begin
+                        origin = -1
+                        final = begin
+                        repeated = 0
+                        for k in range(begin, s, lag):
+                            stop_at = min(k + lag, s)
+                            places = count_places(
+                                codes, starts, ends, gaps, kinds, ids, firsts, lasts, begin, k, stop_at, lag, masks
+                            )
+                            again = k > begin and places < PLACES
+                            if again:
+                                if origin < 0:
+                                    # The copy that they are copies of.
+                                    origin = k - lag
+                                    repeated += lag
+                                    for m in range(origin, k):
+                                        evens[m] = 1
+                                repeated += stop_at - k
+                                final = stop_at
+                            for m in range(k, stop_at):
+                                evens[m] = again
+                        for u in range(firsts[begin], lasts[s - 1]):
+                            masks[ids[u]] = 0
+                        if repeated >= COPIES * lag:
+                            for k in range(origin, final):
+                                if evens[k]:
+                                    looped[k] = 2
+                            length = lasts[final - 1] - firsts[origin]
+                            if length > longest:
+                                longest = length
+                                spans[5 * d] = firsts[origin]
+                                spans[5 * d + 1] = lasts[final - 1]
+                                spans[5 * d + 2] = lasts[origin + lag - 1]
+                                spans[5 * d + 3] = lag
+                                spans[5 * d + 4] = repeated
                     begin = -1
                 s += 1
         covered = 0

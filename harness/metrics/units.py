@@ -6,7 +6,7 @@ Thai, Lao, Khmer and Burmese write no spaces: one unit is a consonant with its v
 (skin tone, joiner, variation selector) is one unit, and so is a drawn line: four or more of one mark in a row
 (``-----``, ``=====``, leader dots), which is typography, as long as a table is wide. Chinese numerals count as digits
 only where they number something (``第三，`` or ``三、`` at the start of a clause), since 一 is also the commonest word
-for "a".
+for "a"; so does a letter that labels a line (``A.`` or ``b)``).
 
 The kernel below is plain Python on integer arrays, so that the same source runs interpreted on lists and compiled on
 numpy arrays with equal results (harness/metrics/kernels.py). Given up: dictionaries and segmenters (slow, and a
@@ -203,6 +203,8 @@ def split_units(
                     # 40 bits times 20 bits stay below 2**63: equal in Python and in compiled arithmetic.
                     code = (code * 1000003 + c) & 0xFFFFFFFFFF
                     j += 1
+                if j == i + 1 and gap == NEW_LINE and j < high and code < 128 and (codes[j] == 46 or codes[j] == 41):
+                    unit = NUMBER
             else:
                 if kind == SINGLE or kind == ORDINAL:
                     unit = WORD

@@ -172,6 +172,53 @@ def test_unrelated_lines_are_not_templated() -> None:
     assert [scores.values["templated"] for scores in measure(lists)] == [0.0, 0.0]
 
 
+def told(template: str, rows: str) -> str:
+    """The template filled with each row; rows are apart by ``;``, their fields by ``/``."""
+    return "".join(template.format(*row.split("/")) for row in rows.split(";"))
+
+
+PLANETS = "Mercury/first/58;Venus/second/108;Earth/third/150;Mars/fourth/228;Jupiter/fifth/778;Saturn/sixth/1430"
+MONTHS = "January/31;February/28;March/31;April/30;May/31;June/30;July/31;August/31;September/30;October/31"
+ZH_PLANETS = "水/58;金/108;地/150;火/228;木/778;土/1430;天王/2870;海王/4500"
+CAPITALS = "Peru/Lima;Chile/Santiago;Cuba/Havana;Kenya/Nairobi;Spain/Madrid;Italy/Rome;Norway/Oslo;Japan/Tokyo"
+MOVES = "1950/York;1951/Bath;1952/Hull;1953/Ely;1954/York;1955/Bath;1956/Hull;1957/Ely;1958/York;1959/Bath"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(told("{} is the {} planet from the Sun, at {} million km. ", PLANETS), id="planets"),
+        pytest.param(told("{}星是一颗行星，距离太阳{}百万公里。", ZH_PLANETS), id="planets in chinese"),
+        pytest.param(told("The capital of {} is {}. ", CAPITALS), id="one fact each"),
+        pytest.param(told("{} has {} days.\n", MONTHS), id="numbers that are facts"),
+    ],
+)
+def test_a_list_of_facts_is_no_loop(way: str, text: str) -> None:
+    """Sentences that differ in two places, one of them new, say something each time; no reference need say so."""
+    values = repetition(text).values
+    assert values["templated"] < 0.4
+    assert values["templated_likely"] > 0.5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(told("In {} he moved to {}. ", MOVES), id="a year that counts on"),
+        pytest.param(told("{} is the {} planet, at {} million km. ", f"{PLANETS};" * 5 + PLANETS), id="facts again"),
+        pytest.param(told("I have never seen such {}. ", "grief;guilt;rain;love;war;salt;pain;time"), id="one place"),
+    ],
+)  # fmt: skip
+def test_a_list_that_says_nothing_new_is_a_loop(way: str, text: str) -> None:
+    """What differs in one place, or goes through the same values again, is templated."""
+    assert repetition(text).values["templated"] > 0.6
+
+
+def test_lines_labelled_by_letters_are_numbered(way: str) -> None:
+    """``E. Fish``, ``F. Fish`` is the loop that ``5. Fish``, ``6. Fish`` is."""
+    text = "".join(f"{letter}. Fish\n" for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    assert repetition(text).values["numbered_coverage"] > 0.9
+
+
 def test_the_excess_is_measured_against_the_reference() -> None:
     """The same table is no excess over a table, and a large one over prose."""
     names = ("Ada", "Ben", "Chloe", "David", "Elena", "Farid", "Grace")

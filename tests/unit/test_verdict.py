@@ -50,6 +50,15 @@ def test_a_loop_fails_and_makes_a_repeater(answer: str, rule: str) -> None:
     assert rule in rules(found)
 
 
+@pytest.mark.parametrize(("copies", "passes"), [pytest.param(7, True, id="a week"), pytest.param(8, False, id="more")])
+def test_a_few_lines_alike_need_a_standard_answer_to_fail(copies: int, passes: bool) -> None:
+    """Seven lines that differ in a word may be what was asked for, eight are a loop; a standard answer tells sooner."""
+    answer = "".join(f"He is haunted by {w} again. " for w in NOUNS[:copies])
+    alone = case(standard_answer=None)
+    assert (verdict(answer, alone).status is Status.PASS) is passes
+    assert verdict(answer, case(standard_answer=GOOD)).status is Status.FAIL
+
+
 def test_an_ordinary_answer_passes() -> None:
     """Without any reason given."""
     assert verdict(GOOD) == Verdict(Status.PASS)

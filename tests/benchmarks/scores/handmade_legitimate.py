@@ -22,7 +22,9 @@ PLANETS = "Mercury/first/58/no moons;Venus/second/108/no moons;Earth/third/150/o
 CAPITALS = "France/Paris;Spain/Madrid;Italy/Rome;Germany/Berlin;Poland/Warsaw;Austria/Vienna;Hungary/Budapest;Greece/Athens;Portugal/Lisbon;Norway/Oslo;Sweden/Stockholm;Finland/Helsinki;Denmark/Copenhagen;Ireland/Dublin;Belgium/Brussels;Croatia/Zagreb;Serbia/Belgrade;Latvia/Riga;Estonia/Tallinn;Romania/Bucharest"
 MONTHS = "January/31;February/28;March/31;April/30;May/31;June/30;July/31;August/31;September/30;October/31;November/30;December/31"
 ZH_PLANETS = "水星/一/岩石/昼夜温差极大;金星/二/岩石/大气浓厚炽热;地球/三/岩石/孕育了生命;火星/四/岩石/地表呈红色;木星/五/气体/体积最为庞大;土星/六/气体/拥有美丽光环;天王星/七/冰/自转轴几乎躺倒;海王星/八/冰/风暴异常猛烈"
-NATO = "Alpha Bravo Charlie Delta Echo Foxtrot Golf Hotel India Juliett Kilo Lima Mike November Oscar Papa Quebec Romeo Sierra Tango Uniform Victor Whiskey Xray Yankee Zulu".split()
+NATO = (
+    "Alpha", "Bravo", "Charlie", "Delta", "Echo", "Foxtrot", "Golf", "Hotel", "India", "Juliett", "Kilo", "Lima", "Mike", "November", "Oscar", "Papa", "Quebec", "Romeo", "Sierra", "Tango", "Uniform", "Victor", "Whiskey", "Xray", "Yankee", "Zulu",
+)  # fmt: skip
 
 EN = (
     (_rows("{0} is the {1} planet from the Sun. It orbits at {2} million kilometres and has {3}.\n", PLANETS),
