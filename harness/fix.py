@@ -1,15 +1,18 @@
 """The fix: what failed in a run becomes pairs, the pairs a new adapter, and the suite runs again.
 
-    failures -> candidates -> pairs -> training -> published, registered -> rerun -> comparison -> blessed or candidate
+    failures -> candidates -> pairs -> training -> best checkpoint -> published, registered -> rerun -> comparison
+        -> blessed or candidate
 
-Every step leaves its result where a later call finds it (samples and answers in the store, pairs and checkpoints in the
-training's folder, the state in the table ``trainings``), so that ``--resume`` goes on after a kill instead of beginning
-again. Nothing is registered before the weights are published and checked, and registration is one atomic step: an
-interrupted fix leaves no half-registered version. The display is the caller's; this module knows no terminal.
+Every step leaves its result where a later call finds it (samples and answers in the store, pairs, checkpoints and the
+choice among them in the training's folder, the state in the table ``trainings``), so that ``--resume`` goes on after a
+kill instead of beginning again. Nothing is registered before the weights are published and checked, and registration
+is one atomic step: an interrupted fix leaves no half-registered version. The display is the caller's; this module
+knows no terminal.
 """
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,23 +23,30 @@ from typing import Any, Protocol
 from harness.compare import Comparison
 from harness.engines import open_engine
 from harness.engines.base import Engine
-from harness.errors import StoreError, UsageError
+from harness.errors import AdapterError, HarnessError
 from harness.evaluation import Evaluation, Outcome
 from harness.figures import figures
-from harness.manifest import Adapter, Manifest, check_name, next_version, read_manifest, register, set_status
+from harness.files import write_text
+from harness.fix_plan import FixPlan, fitted, plan_fix
+from harness.manifest import Adapter, Manifest, read_manifest, register, set_status
 from harness.pairs import Pair, build_pairs, check_pairs, export_pairs, import_pairs, read_hand_made
-from harness.pairs.candidates import Candidates, Sampling, draw_candidates
+from harness.pairs.candidates import Candidates, draw_candidates
 from harness.pairs.files import DATASET
-from harness.promotion import Promotion, decide
+from harness.promotion import Effect, Promotion, decide, effects
 from harness.results import CaseResult, Status
 from harness.runner import OpenEngine, RunnerProgress
+from harness.selection import Selection, choose, judge_checkpoints, looked_at
 from harness.settings import Settings
-from harness.store import Run, Store, Training
+from harness.store import Store, Training
+from harness.store.records import dump, load
 from harness.targets import resolve_target
 from trainers import Trainer, TrainProgress, TrainRequest, TrainResult, open_trainer
-from trainers.recipe import Recipe
+from trainers.base import Checkpoint
 
 __all__ = ["Display", "Fix", "FixPlan", "FixResult", "plan_fix"]
+
+_TRAINED = "trained.json"
+_SELECTED = "selected.json"
 
 
 class Display(Protocol):
@@ -52,30 +62,7 @@ class Display(Protocol):
         """The trainer is at work."""
 
     def running(self, progress: RunnerProgress) -> None:
-        """The suite runs again."""
-
-
-@dataclass(frozen=True, slots=True)
-class FixPlan:
-    """What a fix would do."""
-
-    run: Run
-    parent: Adapter
-    name: str
-    """The version that would be made."""
-    failures: tuple[CaseResult, ...]
-    """What is trained on: failing cases of role ``fix``."""
-    others: tuple[CaseResult, ...]
-    """Failing cases that are not: holdout and guard."""
-    passing: tuple[CaseResult, ...]
-    results: tuple[CaseResult, ...]
-    """The whole run on the parent."""
-    recipe: Recipe
-    sampling: Sampling
-
-    @property
-    def folder_name(self) -> str:
-        return f"{self.name}-{self.run.id}"
+        """Cases are run: for the checkpoints, or the suite again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,61 +71,22 @@ class FixResult:
 
     adapter: Adapter
     trained: TrainResult
+    selection: Selection
     pairs: tuple[Pair, ...]
     outcome: Outcome
     comparison: Comparison
     promotion: Promotion
+    effects: tuple[Effect, ...]
+    """Before and after, by role."""
 
 
-def plan_fix(
-    settings: Settings,
-    store: Store,
-    recipe: Recipe,
-    *,
-    adapter: str | None = None,
-    run_id: str | None = None,
-    name: str | None = None,
-    sampling: Sampling | None = None,
-) -> FixPlan | None:
-    """Look at the last run and say what there is to fix; None when every case to train on passes.
+@dataclass(frozen=True, slots=True)
+class _Trained:
+    """A finished training, as it lies on the disk for a later call."""
 
-    Args:
-        settings: the project's.
-        store: its store.
-        recipe: how to train.
-        adapter: the version to start from; the last run's last adapter when None.
-        run_id: the run whose failures count; the newest finished one on the adapter when None.
-        name: of the new version; the next free one when None.
-        sampling: how candidates are drawn.
-
-    Raises:
-        StoreError: no finished run to learn from.
-        ManifestError: an unknown adapter, or a name that is taken.
-    """
-    manifest = read_manifest(settings.manifest_path)
-    if run_id is not None:
-        run = store.run(run_id)
-    else:
-        runs = store.runs(adapter=adapter, finished=True, limit=1)
-        if not runs:
-            whom = f" on {adapter!r}" if adapter else ""
-            raise StoreError(f"no finished run{whom} to fix; run first: pytest badcases --adapter {adapter or 'NAME'}")
-        run = runs[0]
-    if run.status != "finished":
-        raise StoreError(f"run {run.id} is {run.status!r}: its results are not whole; run the suite again")
-    parent = manifest.adapter(adapter or run.adapters[-1])
-    results = store.results(run.id, adapter=parent.name)
-    failing = [r for r in results if r.verdict.status is Status.FAIL]
-    failures = tuple(r for r in failing if r.case.role == "fix")
-    if not failures:
-        return None
-    new = check_name("adapter", name) if name else next_version(manifest, parent.name)
-    if new in manifest.adapters:
-        raise UsageError(f"--as {new!r}: that version exists already; take another name")
-    return FixPlan(
-        run, parent, new, failures, tuple(r for r in failing if r.case.role != "fix"),
-        tuple(r for r in results if r.verdict.status is Status.PASS), results, recipe, sampling or Sampling(),
-    )  # fmt: skip
+    asked: str
+    """Digest of pairs, stage and recipe."""
+    result: TrainResult
 
 
 class Fix:
@@ -172,6 +120,14 @@ class Fix:
         """
         self._trainer.check()
 
+    def run(self, edited: Path | None = None, *, resume: bool = False) -> FixResult:
+        """Every step, from pairs to the verdict on the new version; ``resume`` takes up what an earlier call left."""
+        pairs = self.pairs(edited)
+        trained = self.train(pairs, resume=resume)
+        selection = self.select(trained, pairs, resume=resume)
+        adapter = self.plan.registered if resume else None
+        return self.rerun(adapter or self.publish(trained, selection, pairs), trained, selection, pairs)
+
     def pairs(self, edited: Path | None = None) -> tuple[Pair, ...]:
         """The pairs to train on: ``edited``, else those that already lie in the training's folder, else made now.
 
@@ -184,8 +140,11 @@ class Fix:
         else:
             self._display.step(f"drawing candidates on {self.plan.parent.name}")
             found = self._candidates()
-            cases = [r.case for r in self.plan.failures]
-            made = build_pairs(self.plan.failures, self.plan.passing, found.clean, found.branches, found.looping)
+            cases = [r.case for r in self.plan.training]
+            made = build_pairs(
+                self.plan.training, self.plan.passing, found.clean, found.branches, found.looping,
+                protected=[r.case for r in self.plan.results],
+            )  # fmt: skip
             made += read_hand_made(self._settings.badcases, cases)
         check_pairs(made, [r.case for r in self.plan.results])
         if edited is not None or not path.is_file():
@@ -193,12 +152,22 @@ class Fix:
         return made
 
     def train(self, pairs: Sequence[Pair], *, resume: bool = False) -> TrainResult:
-        """Train a LoRA on the pairs, in the trainer's environment."""
+        """Train a LoRA on the pairs, in the trainer's environment.
+
+        Args:
+            pairs: what to learn from.
+            resume: take the training of an earlier call if it was finished, go on with it if it was not.
+        """
+        recipe = fitted(self.plan.recipe, len(pairs) * (2 if self.plan.stage == "kto" else 1))
+        asked = dump([self.plan.stage, recipe.to_mapping(), pairs])
+        asked = hashlib.sha256(asked.encode()).hexdigest()
+        if resume and (before := self._finished_training(asked)) is not None:
+            return before
         self._display.step(f"training {self.plan.name} on {len(pairs)} pairs")
         self._record("started", {"pairs": len(pairs)})
         parent = (self._target.weights.path,) if self._target.weights else ()
         request = TrainRequest.from_pairs(
-            stage="dpo", model_path=self._target.model_path, parents=parent, recipe=self.plan.recipe,
+            stage=self.plan.stage, model_path=self._target.model_path, parents=parent, recipe=recipe,
             output=self.folder, resume=resume, pairs=pairs, renderer=self._target.renderer,
         )  # fmt: skip
         try:
@@ -209,33 +178,68 @@ class Fix:
         except Exception as error:
             self._record("failed", {"pairs": len(pairs), "error": str(error)})
             raise
+        write_text(self.folder / _TRAINED, dump(_Trained(asked, trained)))
         self._record("trained", {"pairs": len(pairs), "steps": trained.steps, "seconds": trained.seconds})
         return trained
 
-    def publish(self, trained: TrainResult, pairs: Sequence[Pair]) -> Adapter:
-        """Copy the weights to their place and register the version as a candidate, in one step."""
-        from harness.adapters.folder import check, publish
+    def select(self, trained: TrainResult, pairs: Sequence[Pair], *, resume: bool = False) -> Selection:
+        """Choose the best of the checkpoints; see :mod:`harness.selection` for the rule."""
+        path = self.folder / _SELECTED
+        if resume and path.is_file():
+            return load(Selection, path.read_text("utf-8"))
+        made = self._select(trained, pairs)
+        write_text(path, dump(made))
+        return made
+
+    def _select(self, trained: TrainResult, pairs: Sequence[Pair]) -> Selection:
+        before, held_back = looked_at(self.plan.results, {p.case_id for p in pairs})
+        if len(trained.checkpoints) < 2 or not before:
+            return Selection(trained.steps, trained.steps, note="the training left one checkpoint")
+        self._display.step(f"comparing {len(trained.checkpoints)} checkpoints on {len(before)} cases")
+        adapters = [self._adapter(f"{self.plan.name}-step-{c.step}", c.path) for c in trained.checkpoints]
+        evaluation = Evaluation(
+            replace(self._settings, baseline=""), store=self._store, engine=self._open_engine,
+            on_progress=self._display.running,
+        )  # fmt: skip
+        manifest = evaluation.manifest
+        evaluation.manifest = replace(manifest, adapters={**manifest.adapters, **{a.name: a for a in adapters}})
+        steps = {a.name: c.step for a, c in zip(adapters, trained.checkpoints, strict=True)}
+        try:
+            found = judge_checkpoints(evaluation, before, steps)
+        except AdapterError as error:
+            # An early one may be too weak to be proved; the last one's proof is the rerun's matter.
+            return Selection(trained.steps, trained.steps, note=f"the last one, since the others were refused: {error}")
+        finally:
+            evaluation.close()
+        failing = sum(r.verdict.status is Status.FAIL for r in before)
+        guards = sum(r.case.role == "guard" for r in before)
+        return Selection(
+            choose(found, figures(before).cutoffs.value), trained.steps, failing, held_back,
+            len(before) - failing - guards, guards, found,
+        )  # fmt: skip
+
+    def publish(self, trained: TrainResult, selection: Selection, pairs: Sequence[Pair]) -> Adapter:
+        """Copy the chosen checkpoint's weights to their place and register the version as a candidate, in one step."""
+        from harness.adapters.folder import publish
 
         self._display.step(f"registering {self.plan.name}")
         destination = self._settings.adapters / self.plan.name
         # A folder that no manifest names is what an interrupted fix left behind.
         if destination.exists() and self.plan.name not in self._manifest().adapters:
             shutil.rmtree(destination)
-        publish(trained.adapter, destination)
-        facts = check(destination)
-        # A parent that was trained further is in the new weights; a new LoRA on top of it needs it beside itself.
-        on_top = self._target.weights is not None and self.plan.recipe.parent == "new"
-        adapter = Adapter(
-            self.plan.name, self.plan.parent.model, self.plan.parent.name, destination, facts.digest, "dpo", facts.rank,
-            datetime.now(UTC).isoformat(timespec="seconds"), self.plan.run.id, self.plan.recipe.name,
-            self.plan.parent.name if on_top else None, "candidate",
-            {"pairs": len(pairs), "training": self.folder.relative_to(self._settings.root).as_posix()},
+        publish(_checkpoint(trained, selection.step).path, destination)
+        adapter = replace(
+            self._adapter(self.plan.name, destination), status="candidate",
+            facts={
+                "pairs": len(pairs), "training": self.folder.relative_to(self._settings.root).as_posix(),
+                "checkpoint": f"step {selection.step} of {selection.steps}",
+            },
         )  # fmt: skip
         register(self._settings.manifest_path, adapter)
-        self._record("registered", {"pairs": len(pairs), "steps": trained.steps, "seconds": trained.seconds})
+        self._record("registered", self._training_facts(trained, selection, pairs))
         return adapter
 
-    def rerun(self, adapter: Adapter, trained: TrainResult, pairs: Sequence[Pair]) -> FixResult:
+    def rerun(self, adapter: Adapter, trained: TrainResult, selection: Selection, pairs: Sequence[Pair]) -> FixResult:
         """Run the whole suite again on the new version, compare, and bless it or say why not."""
         self._display.step(f"running the suite again on {adapter.name}")
         settings = replace(self._settings, baseline=self.plan.parent.name)
@@ -248,7 +252,7 @@ class Fix:
             evaluation.finish()
             if evaluation.broken is not None:
                 raise evaluation.broken
-            outcome = evaluation.conclude(training=self._training_facts(trained, pairs))
+            outcome = evaluation.conclude(training=self._training_facts(trained, selection, pairs))
         finally:
             evaluation.close()
         after = [evaluation.results[i] for i in sorted(evaluation.results)]
@@ -258,7 +262,10 @@ class Fix:
         scores = {"before": _figures(self.plan.results), "after": _figures(after)}
         status = "blessed" if promotion.blessed else "candidate"
         set_status(self._settings.manifest_path, adapter.name, status, scores)
-        return FixResult(replace(adapter, status=status), trained, tuple(pairs), outcome, comparison, promotion)
+        return FixResult(
+            replace(adapter, status=status), trained, selection, tuple(pairs), outcome, comparison, promotion,
+            effects(self.plan.results, after),
+        )  # fmt: skip
 
     def _candidates(self) -> Candidates:
         options: Mapping[str, Any] = self._settings.engine_options
@@ -271,14 +278,47 @@ class Fix:
             return self._open_engine(self._settings.engine, self._target.model_path, **wanted)
 
         return draw_candidates(
-            self.plan.failures, self._target, self._store, self.plan.sampling, engine, self._display.sampling
+            self.plan.training, self._target, self._store, self.plan.sampling, engine, self._display.sampling
         )
 
-    def _training_facts(self, trained: TrainResult, pairs: Sequence[Pair]) -> dict[str, Any]:
-        return {
+    def _adapter(self, name: str, folder: Path) -> Adapter:
+        """The version that ``folder`` would be."""
+        from harness.adapters.folder import check
+
+        facts = check(folder)
+        # A parent that was trained further is in the new weights; a new LoRA on top of it needs it beside itself.
+        on_top = self._target.weights is not None and self.plan.recipe.parent == "new"
+        return Adapter(
+            name, self.plan.parent.model, self.plan.parent.name, folder, facts.digest, self.plan.stage, facts.rank,
+            datetime.now(UTC).isoformat(timespec="seconds"), self.plan.run.id, self.plan.recipe.name,
+            self.plan.parent.name if on_top else None,
+        )  # fmt: skip
+
+    def _finished_training(self, asked: str) -> TrainResult | None:
+        """What an earlier call trained on the same pairs with the same recipe, if all of it is still there."""
+        path = self.folder / _TRAINED
+        try:
+            before = load(_Trained, path.read_text("utf-8"))
+            for checkpoint in before.result.checkpoints:
+                self._adapter("as-it-was", checkpoint.path)
+        except (OSError, HarnessError):
+            return None
+        return before.result if before.asked == asked else None
+
+    def _training_facts(self, trained: TrainResult, selection: Selection, pairs: Sequence[Pair]) -> dict[str, Any]:
+        facts = {
             "adapter": self.plan.name, "parent": self.plan.parent.name, "recipe": self.plan.recipe.name,
-            "pairs": len(pairs), "steps": trained.steps, "seconds": round(trained.seconds, 1), "losses": trained.losses,
+            "stage": self.plan.stage, "pairs": len(pairs), "steps": trained.steps,
+            "seconds": round(trained.seconds, 1), "losses": trained.losses,
+            "checkpoint": f"step {selection.step} of {selection.steps}",
         }  # fmt: skip
+        if selection.checkpoints:
+            facts["checkpoints"] = "; ".join(
+                f"step {c.step}: {c.fixed} of {selection.failing} fixed, {c.broken + c.guards_broken} broken, "
+                f"{c.cutoff_rate:.0%} cut off"
+                for c in selection.checkpoints
+            )
+        return facts
 
     def _record(self, status: str, facts: Mapping[str, Any]) -> None:
         now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -294,6 +334,11 @@ class Fix:
         return read_manifest(self._settings.manifest_path)
 
 
+def _checkpoint(trained: TrainResult, step: int) -> Checkpoint:
+    """The checkpoint of that step; a training that names none has its weights alone."""
+    return next((c for c in trained.checkpoints if c.step == step), Checkpoint(trained.steps, trained.adapter))
+
+
 def _figures(results: Sequence[CaseResult]) -> dict[str, float | int]:
     """What the manifest keeps of a side of the comparison."""
     found = figures(results)
@@ -301,5 +346,6 @@ def _figures(results: Sequence[CaseResult]) -> dict[str, float | int]:
         "repetition": round(found.repetition.value, 4),
         "failing": sum(r.verdict.status is Status.FAIL for r in results),
         "cutoff_rate": round(found.cutoffs.value, 4),
+        "similarity": round(found.similarity.value, 4),
         "cases": len(results),
     }

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 from harness.errors import SettingsError
-from trainers.examples import Example, PairLike, Renderer, pair_examples
+from trainers.examples import Example, PairLike, Renderer, stage_examples
 from trainers.launch import Launch
 from trainers.probe import Probe, probes
 from trainers.recipe import Recipe
@@ -72,9 +72,9 @@ class TrainRequest:
         parents: tuple[Path, ...] = (),
         resume: bool = False,
     ) -> TrainRequest:
-        """A request whose examples are ``pairs``, rendered with the model's own chat template."""
+        """A request whose examples are ``pairs``, as the stage learns from them, in the model's own chat template."""
         return cls(
-            stage, model_path, pair_examples(pairs, renderer), recipe, output, parents, resume,
+            stage, model_path, stage_examples(stage, pairs, renderer), recipe, output, parents, resume,
             Launch.on_gpus(recipe.gpus, deepspeed=recipe.deepspeed), probes(renderer, [p.messages for p in pairs[:4]]),
         )  # fmt: skip
 

@@ -30,6 +30,7 @@ __all__ = [
     "Renderer",
     "TurnsExample",
     "pair_examples",
+    "stage_examples",
     "write_examples",
 ]
 
@@ -183,6 +184,24 @@ def pair_examples(pairs: Iterable[PairLike], renderer: Renderer) -> Iterator[Pai
             chosen=(*renderer.answer_ids(pair.chosen), end),
             rejected=(*rejected, end) if pair.rejected_finished else rejected,
         )
+
+
+def stage_examples(stage: str, pairs: Sequence[PairLike], renderer: Renderer) -> Iterator[Example]:
+    """What a stage learns from pairs: dpo the pairs, kto each answer once as liked or disliked, sft the chosen ones."""
+    if stage == "dpo":
+        yield from pair_examples(pairs, renderer)
+        return
+    seen: set[tuple[tuple[int, ...], tuple[int, ...]]] = set()
+    for pair in pair_examples(pairs, renderer):
+        prompt = tuple(pair.prompt)
+        for answer, liked in ((tuple(pair.chosen), True), (tuple(pair.rejected), False)):
+            if (prompt, answer) in seen:
+                continue
+            seen.add((prompt, answer))
+            if stage == "kto":
+                yield FeedbackExample(pair.source, prompt, answer, liked)
+            elif liked:
+                yield TurnsExample(pair.source, prompt, answer, ((len(prompt), len(prompt) + len(answer)),))
 
 
 def write_examples(examples: Iterable[Example], folder: Path, recipe: Recipe) -> DataFacts:

@@ -46,7 +46,7 @@ _NUMBERS: dict[str, tuple[type, float, float]] = {
 }  # fmt: skip
 _OPTIONAL_NUMBERS: dict[str, tuple[type, float, float]] = {
     "max_steps": (int, 1, 10**9), "max_samples": (int, 1, 10**9), "save_steps": (int, 1, 10**9),
-    "threads": (int, 1, 1024),
+    "threads": (int, 1, 1024), "least_steps": (int, 1, 10**9), "most_steps": (int, 1, 10**9),
 }  # fmt: skip
 _MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
@@ -76,6 +76,10 @@ class Recipe:
     epochs: float = 1.0
     max_steps: int | None = None
     """Ends before ``epochs`` when given."""
+    least_steps: int | None = None
+    """``harness fix``: more epochs when ``epochs`` would make fewer updates: three cases need as many as fifteen."""
+    most_steps: int | None = None
+    """``harness fix``: fewer epochs when they would make more updates, but never less than one."""
     scheduler: str = "cosine"
     warmup: float = 0.1
     """Share of the steps over which the learning rate rises."""
@@ -195,7 +199,7 @@ class Recipe:
         """
         known = {f.name for f in dataclasses.fields(cls)}
         given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        for name in ("quantization", "deepspeed", "max_steps", "max_samples", "save_steps", "threads"):
+        for name in ("quantization", "deepspeed", *_OPTIONAL_NUMBERS):
             # TOML has no null.
             if given.get(name) in ("none", "off", ""):
                 given[name] = None

@@ -32,6 +32,8 @@ class ScriptedTrainer:
     """Raise :class:`~harness.errors.TrainerError` at this step."""
     interrupt_at: int | None = None
     """Raise ``KeyboardInterrupt`` at this step."""
+    keep: tuple[int, ...] = ()
+    """Earlier steps whose checkpoints are left, with other weights."""
 
     def check(self) -> None:
         """Nothing is needed."""
@@ -51,24 +53,31 @@ class ScriptedTrainer:
                 raise KeyboardInterrupt
             losses.append((step, 0.7 / step))
             on_progress(TrainProgress("training", step, self.steps, 0.7 / step, 0.1 * step, 1.0))
+        earlier = tuple(Checkpoint(n, folder / "checkpoints" / f"step-{n}") for n in self.keep)
         adapter = folder / "adapter"
-        layer, (outputs, inputs) = _layer(request.model_path)
-        module = f"base_model.model.{layer}"
-        rank = request.recipe.lora_rank
-        # Different examples, different weights: content is what versions are told apart by.
-        values = np.random.default_rng(data.tokens + request.recipe.seed)
-        write_tensors(adapter / WEIGHTS, {
-            f"{module}.lora_A.weight": values.standard_normal((rank, inputs)).astype(np.float32),
-            f"{module}.lora_B.weight": values.standard_normal((outputs, rank)).astype(np.float32),
-        })  # fmt: skip
-        config = {"peft_type": "LORA", "r": rank, "lora_alpha": request.recipe.lora_alpha, "target_modules": ["q_proj"],
-                  "base_model_name_or_path": str(request.model_path), "bias": "none"}  # fmt: skip
-        write_text(adapter / CONFIG, json.dumps(config, indent=2) + "\n")
+        for checkpoint in (*earlier, Checkpoint(self.steps, adapter)):
+            # Different examples, different weights: content is what versions are told apart by.
+            _write(checkpoint.path, request, data.tokens + request.recipe.seed + self.steps - checkpoint.step)
         on_progress(TrainProgress("saving", self.steps, self.steps))
         return TrainResult(
             adapter, check(adapter).digest, self.steps, time.monotonic() - began, tuple(losses),
-            checkpoints=(Checkpoint(self.steps, adapter),), folder=folder, examples=data.rows, notes=data.notes,
+            checkpoints=(*earlier, Checkpoint(self.steps, adapter)), folder=folder, examples=data.rows,
+            notes=data.notes,
         )  # fmt: skip
+
+
+def _write(adapter: Path, request: TrainRequest, seed: int) -> None:
+    layer, (outputs, inputs) = _layer(request.model_path)
+    module = f"base_model.model.{layer}"
+    rank = request.recipe.lora_rank
+    values = np.random.default_rng(seed)
+    write_tensors(adapter / WEIGHTS, {
+        f"{module}.lora_A.weight": values.standard_normal((rank, inputs)).astype(np.float32),
+        f"{module}.lora_B.weight": values.standard_normal((outputs, rank)).astype(np.float32),
+    })  # fmt: skip
+    config = {"peft_type": "LORA", "r": rank, "lora_alpha": request.recipe.lora_alpha, "target_modules": ["q_proj"],
+              "base_model_name_or_path": str(request.model_path), "bias": "none"}  # fmt: skip
+    write_text(adapter / CONFIG, json.dumps(config, indent=2) + "\n")
 
 
 def _layer(model: Path) -> tuple[str, tuple[int, int]]:

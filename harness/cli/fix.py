@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -14,8 +14,10 @@ from harness.cli.project import add_json, project_settings, say, say_json, table
 from harness.fix import Fix, FixPlan, FixResult, plan_fix
 from harness.pairs import Pair
 from harness.progress import training_line
+from harness.promotion import Effect
 from harness.reports.console import comparison_table, summary
 from harness.runner import RunnerProgress
+from harness.selection import Selection
 from harness.store import Store
 from harness.text import for_terminal, shorten
 from trainers import TrainProgress
@@ -24,7 +26,7 @@ from trainers.recipe import named_recipe
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-__all__ = ["add_parser", "run"]
+__all__ = ["Terminal", "add_parser", "pairs_text", "run"]
 
 
 def add_parser(subparsers: Any) -> None:
@@ -39,6 +41,10 @@ def add_parser(subparsers: Any) -> None:
         "--as", dest="name", metavar="NAME", help="name of the new version; the next free one by default"
     )
     parser.add_argument("--recipe", metavar="NAME", help="how to train; [tool.harness] recipe by default")
+    parser.add_argument(
+        "--stage", default="dpo", choices=("dpo", "kto", "sft"),
+        help="what to learn from the pairs; kto and sft have recipes of their own, fix-kto and fix-sft",
+    )  # fmt: skip
     parser.add_argument("--pairs", metavar="FILE", help="train on these pairs (harness pairs wrote them, you edited)")
     parser.add_argument("--gpus", metavar="N|LIST", help="number of GPUs, or a list such as 0-7")
     parser.add_argument(
@@ -52,12 +58,16 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """0: every trained-on case passes and the version is blessed; 1: not so."""
     settings = project_settings()
-    recipe = named_recipe(args.recipe or settings.recipe, gpus=args.gpus)
+    usual = settings.recipe if args.stage == "dpo" else f"fix-{args.stage}"
+    recipe = named_recipe(args.recipe or usual, gpus=args.gpus)
     with Store.existing(settings.database) as store:
         adapter, run_id, code, last = args.adapter, args.run, 0, float("inf")
         for number in range(1, args.rounds + 1):
             name = args.name if number == 1 else None
-            plan = plan_fix(settings, store, recipe, adapter=adapter, run_id=run_id, name=name)
+            resume = args.resume and number == 1
+            plan = plan_fix(
+                settings, store, recipe, adapter=adapter, run_id=run_id, name=name, stage=args.stage, resume=resume
+            )
             if plan is None:
                 say("nothing to fix: no case that may be trained on fails")
                 return code
@@ -67,12 +77,11 @@ def run(args: argparse.Namespace) -> int:
             if not args.dry_run:
                 fix.check()
             with display.live():
-                pairs = fix.pairs(Path(args.pairs) if args.pairs and number == 1 else None)
+                edited = Path(args.pairs) if args.pairs and number == 1 else None
                 if args.dry_run:
+                    pairs = fix.pairs(edited)
                     break
-                trained = fix.train(pairs, resume=args.resume)
-                registered = fix.publish(trained, pairs)
-                result = fix.rerun(registered, trained, pairs)
+                result = fix.run(edited, resume=resume)
             code = _report(result, json=args.json)
             failing = len(result.comparison.by_role("fix").still_failing)
             if code == 0 or not result.promotion.blessed or failing >= last:
@@ -80,25 +89,55 @@ def run(args: argparse.Namespace) -> int:
             adapter, run_id, last = result.adapter.name, result.outcome.run.id, failing
         else:
             return code
-    say(_pairs_text(pairs, fix))
+    say(f"{pairs_text(pairs)}{len(pairs)} pairs in {fix.folder}; nothing was trained")
     return 0
 
 
 def _plan_text(plan: FixPlan) -> str:
     held = f"; {len(plan.others)} failing holdout or guard cases are never trained on" if plan.others else ""
+    back = f", {len(plan.held_back)} of them held back to choose the checkpoint" if plan.held_back else ""
     return (
         f"{plan.parent.name} -> {plan.name}: {len(plan.failures)} failing cases of run {plan.run.id} to train on"
-        f"{held}; recipe {plan.recipe.name}"
+        f"{back}{held}; {plan.stage}, recipe {plan.recipe.name}"
     )
 
 
-def _pairs_text(pairs: tuple[Pair, ...], fix: Fix) -> str:
+def pairs_text(pairs: Sequence[Pair]) -> str:
+    """The pairs as a table for people, both sides cut short."""
     rows = [
         [p.case_id, p.origin, shorten(p.chosen.replace("\n", " "), 40), shorten(p.rejected.replace("\n", " "), 40)]
         for p in pairs
     ]
-    listing = table(("case", "chosen is", "chosen", "rejected"), rows)
-    return f"{listing}{len(pairs)} pairs in {fix.folder}; nothing was trained"
+    return table(("case", "chosen is", "chosen", "rejected"), rows)
+
+
+def _selection_text(selection: Selection) -> str:
+    if not selection.checkpoints:
+        return f"step {selection.step} of {selection.steps}: {selection.note}"
+    rows = [
+        [
+            f"step {c.step}" + (" <- kept" if c.step == selection.step else ""), f"{c.fixed}/{selection.failing}",
+            f"{c.broken}/{selection.passing}", f"{c.guards_broken}/{selection.guards}", f"{c.cutoff_rate:.0%}",
+            f"{c.repetition:.3f}",
+        ]
+        for c in selection.checkpoints
+    ]  # fmt: skip
+    seen = "failing cases that were held back" if selection.held_back else "failing cases"
+    return table(("checkpoint", f"fixed of the {seen}", "broken", "guards broken", "cut off", "repetition"), rows)
+
+
+def _effects_text(effects: Sequence[Effect]) -> str:
+    def two(values: tuple[float, float] | None, form: str) -> str:
+        return "-" if values is None else f"{values[0]:{form}} -> {values[1]:{form}}"
+
+    rows = [
+        [
+            e.role, e.cases, two(e.repeaters, "d"), two(e.cutoffs, "d"), two(e.repetition, ".3f"),
+            two(e.similarity, ".3f"), "-" if e.length_ratio is None else f"{e.length_ratio:.2f}",
+        ]
+        for e in effects
+    ]  # fmt: skip
+    return table(("role", "cases", "repeaters", "cut off", "repetition", "similarity", "length ratio"), rows)
 
 
 def _report(result: FixResult, *, json: bool) -> int:
@@ -109,6 +148,7 @@ def _report(result: FixResult, *, json: bool) -> int:
             {
                 "adapter": result.adapter.name, "parent": result.adapter.parent, "status": result.adapter.status,
                 "reasons": result.promotion.reasons, "pairs": len(result.pairs), "run": result.outcome.run.id,
+                "stage": result.adapter.method, "selection": result.selection, "effects": result.effects,
                 "roles": {r: result.comparison.by_role(r) for r in ("fix", "holdout", "guard")},
                 "reports": [str(p) for p in result.outcome.reports],
             }
@@ -118,6 +158,8 @@ def _report(result: FixResult, *, json: bool) -> int:
     report = result.outcome.report
     say(summary(report.adapters, report.gate, color=color))
     say(comparison_table(result.outcome.changes, color=color))
+    say(_effects_text(result.effects))
+    say(_selection_text(result.selection))
     name = result.adapter.name
     if result.promotion.blessed:
         say(f"{name} is blessed: it fixes cases, breaks no guard and cuts off no more answers")

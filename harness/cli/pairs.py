@@ -1,4 +1,4 @@
-"""``harness pairs --failed --out FOLDER``: the pairs that a fix would train on, to look at and edit."""
+"""``harness pairs --failed [--out PLACE]``: the pairs that a fix would train on, to look at and edit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from harness.cli.fix import Terminal
+from harness.cli.fix import Terminal, pairs_text
 from harness.cli.project import add_json, project_settings, say, say_json
 from harness.fix import Fix, plan_fix
 from harness.pairs import export_pairs
@@ -19,15 +19,18 @@ __all__ = ["add_parser", "run"]
 
 
 def add_parser(subparsers: Any) -> None:
-    """``harness pairs --failed --out FOLDER``."""
+    """``harness pairs --failed [--out PLACE]``."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
-        "pairs", help="write the pairs that a fix would train on; harness fix --pairs FILE takes them back, edited"
+        "pairs",
+        help="show and write the pairs that a fix would train on; harness fix --pairs FILE takes them back, edited",
     )
     parser.add_argument("--failed", action="store_true", required=True, help="of the failing cases of the last run")
     parser.add_argument("--adapter", metavar="NAME", help="of this version; the last run's by default")
     parser.add_argument("--run", metavar="ID", help="of this run; the newest finished one by default")
     parser.add_argument(
-        "--out", metavar="FOLDER", required=True, help="folder for the dataset and its dataset_info.json"
+        "--out",
+        metavar="PLACE",
+        help="folder (or file that ends in .json) for the pairs; dataset_info.json lies beside",
     )
     add_json(parser)
 
@@ -43,11 +46,13 @@ def run(args: argparse.Namespace) -> int:
         display = Terminal(sys.stderr)
         with display.live():
             pairs = Fix(plan, settings, store, display).pairs()
-    path = export_pairs(pairs, Path(args.out))
+    path = export_pairs(pairs, Path(args.out)) if args.out else None
     origins = Counter(p.origin for p in pairs)
     if args.json:
-        say_json({"path": str(path), "pairs": len(pairs), "chosen": dict(origins), "cases": len(plan.failures)})
+        say_json(
+            {"path": path and str(path), "pairs": len(pairs), "chosen": dict(origins), "cases": len(plan.failures)}
+        )
     else:
         of = ", ".join(f"{count} {origin}" for origin, count in origins.most_common())
-        say(f"{len(pairs)} pairs of {len(plan.failures)} cases ({of}): {path}")
+        say(f"{pairs_text(pairs)}{len(pairs)} pairs of {len(plan.training)} cases ({of}){f': {path}' if path else ''}")
     return 0

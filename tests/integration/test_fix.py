@@ -14,8 +14,30 @@ from harness.manifest import read_manifest
 from harness.store import Store
 from tests.integration.conftest import Make
 from tests.projects import CLEAN, LOOP, record
+from trainers.base import OnProgress, TrainRequest, TrainResult
+from trainers.scripted import ScriptedTrainer
 
 TRAINER = 'trainer = "scripted"'
+SEVERAL = 'trainer = "tests.integration.test_fix:several"'
+"""Leaves checkpoints at steps 1, 2 and 3."""
+
+
+def several(_root: Path) -> ScriptedTrainer:
+    return ScriptedTrainer(steps=3, keep=(1, 2))
+
+
+class Stopped:
+    """A trainer that is not asked twice: its training was finished before."""
+
+    def __init__(self, _root: Path) -> None:
+        """Nothing is needed."""
+
+    def check(self) -> None:
+        """Nothing is needed."""
+
+    def train(self, request: TrainRequest, on_progress: OnProgress) -> TrainResult:
+        """Never again."""
+        raise AssertionError("it was trained already")
 
 
 @pytest.fixture
@@ -172,3 +194,105 @@ def test_exported_pairs_come_back_edited(failing: Make) -> None:
     path.write_text(json.dumps(kept))
     assert main(["fix", "--failed", "--pairs", str(path)]) == 0
     assert read_manifest(root / "adapters_manifest.toml").adapter("v4.1").facts["pairs"] == 1
+
+
+def checkpoints(sea: dict[str, str], calm: dict[str, str]) -> dict[str, Any]:
+    """A script in which the checkpoints of v4.1 answer as is said by step, and v4.1 as the one that is named."""
+    steps = {"sea": sea, "calm": calm}
+    script: dict[str, Any] = {"hill": {"": CLEAN, "v4.1": CLEAN + " Good night."}}
+    for piece, said in steps.items():
+        script[piece] = {"": LOOP if piece == "sea" else CLEAN, "v4.1": said.pop("v4.1")}
+        script[piece] |= {f"v4.1-step-{step}": answer for step, answer in said.items()}
+    for step in "123":
+        script["hill"][f"v4.1-step-{step}"] = CLEAN + " Good night."
+    return script
+
+
+def test_the_best_checkpoint_is_published_not_the_last(failing: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    """The last one cures the case and breaks a guard, the one before does not; manifest and output say which."""
+    root = failing(
+        settings=SEVERAL,
+        script=checkpoints(
+            {"1": LOOP, "2": CLEAN, "3": CLEAN, "v4.1": CLEAN}, {"1": CLEAN, "2": CLEAN, "3": LOOP, "v4.1": CLEAN}
+        ),
+    )
+    assert main(["fix", "--failed"]) == 0
+    adapter = read_manifest(root / "adapters_manifest.toml").adapter("v4.1")
+    assert adapter.facts["checkpoint"] == "step 2 of 3"
+    assert adapter.path is not None
+    (kept,) = (root / "reports" / "trainings").glob("*/attempt-1/checkpoints/step-2")
+    name = "adapter_model.safetensors"
+    assert (adapter.path / name).read_bytes() == (kept / name).read_bytes()
+    out = capsys.readouterr().out
+    assert "comparing 3 checkpoints on 3 cases" in out
+    assert "step 2 <- kept" in out
+    with Store(root / "reports" / "harness.sqlite") as store:
+        assert store.trainings("v4.1")[0].facts["checkpoint"] == "step 2 of 3"
+
+
+def test_checkpoints_are_no_suite_run(failing: Make) -> None:
+    """Runs that people see are of versions, not of what was looked at to make one."""
+    script = checkpoints(dict.fromkeys(("1", "2", "3", "v4.1"), CLEAN), dict.fromkeys(("1", "2", "3", "v4.1"), CLEAN))
+    root = failing(settings=SEVERAL, script=script)
+    main(["fix", "--failed"])
+    with Store(root / "reports" / "harness.sqlite") as store:
+        assert [r.adapters for r in store.runs()] == [("v4.1",), ("v4.0",)]
+        assert len(store.runs(kind="selection")) == 1
+
+
+def test_among_equals_the_earliest_checkpoint_is_kept(failing: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    """It moved least away from its parent."""
+    script = checkpoints(dict.fromkeys(("1", "2", "3", "v4.1"), CLEAN), dict.fromkeys(("1", "2", "3", "v4.1"), CLEAN))
+    failing(settings=SEVERAL, script=script)
+    capsys.readouterr()
+    assert main(["fix", "--failed", "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert (data["selection"]["step"], data["selection"]["steps"]) == (1, 3)
+    assert [c["fixed"] for c in data["selection"]["checkpoints"]] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("stage", ["kto", "sft"])
+def test_other_stages_have_recipes_of_their_own(failing: Make, stage: str) -> None:
+    """The version says how it was made."""
+    root = failing()
+    assert main(["fix", "--failed", "--stage", stage]) == 0
+    adapter = read_manifest(root / "adapters_manifest.toml").adapter("v4.1")
+    assert (adapter.method, adapter.recipe) == (stage, f"fix-{stage}")
+    (rows,) = (root / "reports" / "trainings").glob("*/attempt-1/examples.jsonl")
+    keys = {"kto": {"prompt", "answer", "label", "kl"}, "sft": {"ids", "spans"}}[stage]
+    assert all(json.loads(line).keys() == keys for line in rows.read_text().splitlines())
+
+
+def test_a_recipe_that_does_not_go_with_the_stage_is_refused(failing: Make) -> None:
+    """An SFT with a preference loss is no SFT: exit code 2, and nothing was drawn."""
+    failing()
+    assert main(["fix", "--failed", "--stage", "sft", "--recipe", "fix"]) == 2
+
+
+def test_what_became_of_lengths_and_similarity_is_told(failing: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    """Fixed is not enough: answers may have become short, or unlike the standard answer."""
+    failing()
+    capsys.readouterr()
+    main(["fix", "--failed", "--json"])
+    effects = {e["role"]: e for e in json.loads(capsys.readouterr().out)["effects"]}
+    assert effects["fix"]["repeaters"] == [1, 0]
+    assert effects["guard"]["length_ratio"] > 1
+    assert effects["all"]["similarity"][1] > effects["all"]["similarity"][0]
+
+
+def test_a_fix_that_broke_in_its_rerun_goes_on_there(failing: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    """Training, choice and registration are not done again; the version is judged under its own name."""
+    good = checkpoints(dict.fromkeys(("1", "2", "3", "v4.1"), CLEAN), dict.fromkeys(("1", "2", "3", "v4.1"), CLEAN))
+    broken = json.loads(json.dumps(good))
+    broken["sea"]["v4.1"] = {"error": "out of memory"}
+    root = failing(settings=SEVERAL + "\ncache = false", script=broken)
+    assert main(["fix", "--failed"]) == 3
+    assert "after" not in read_manifest(root / "adapters_manifest.toml").adapter("v4.1").facts
+    project = root / "pyproject.toml"
+    project.write_text(project.read_text().replace(":several", ":Stopped"))
+    (root / "script.json").write_text(json.dumps(good))
+    assert main(["fix", "--failed", "--resume"]) == 0
+    manifest = read_manifest(root / "adapters_manifest.toml")
+    assert set(manifest.adapters) == {"v4.0", "v3.9", "v4.1"}
+    assert manifest.adapter("v4.1").status == "blessed"
+    assert "step 1 <- kept" in capsys.readouterr().out

@@ -82,7 +82,7 @@ def test_a_damaged_recipe_is_one_line(tmp_path: Path, text: str) -> None:
 
 def test_an_unknown_name_lists_the_known() -> None:
     """The reader sees what there is."""
-    with pytest.raises(SettingsError, match="fix, production"):
+    with pytest.raises(SettingsError, match="fix, fix-kto, fix-sft, production"):
         named_recipe("quick")
 
 
