@@ -8,6 +8,7 @@ same prompts, checks and lineage. A name is claimed before anything starts: two 
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -19,7 +20,8 @@ from typing import get_args
 
 from filelock import FileLock, Timeout
 
-from harness.errors import DataError, TrainerError, UsageError
+from harness.adapters.lineage import check_lineage
+from harness.errors import DataError, SettingsError, TrainerError, UsageError
 from harness.manifest import Adapter, Manifest, check_name, next_version, read_manifest, register
 from harness.models import PromptRenderer, locate_model
 from harness.settings import Settings
@@ -35,7 +37,15 @@ from trainers.readable import keep_readable
 from trainers.recipe import Recipe
 from trainers.rendering import render_records
 
-__all__ = ["TrainPlan", "collect_training", "plan_training", "prepared_request", "train"]
+__all__ = [
+    "TrainPlan",
+    "collect_training",
+    "finished_attempt",
+    "kept_recipe",
+    "plan_training",
+    "prepared_request",
+    "train",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +86,27 @@ def plan_training(
     """Check the words of a training: stage, names, files, recipe.
 
     Raises:
-        UsageError: an unknown stage, a name that is taken, a file that is not there.
+        UsageError: an unknown stage, a name that is taken, files that are not there, a recipe that does not fit the
+            stage or the devices; all of it in one message.
         ManifestError: an unknown parent, or its model is not there.
     """
     if stage not in get_args(Stage):
         raise UsageError(f"stage {stage!r}: use {', '.join(get_args(Stage))}")
-    missing = [str(p) for p in data if not p.is_file()]
-    if missing:
-        raise DataError(f"--data: no such file: {', '.join(missing)}")
     manifest = read_manifest(settings.manifest_path)
     parent = manifest.adapter(adapter_from or settings.adapter)
-    new = _free_name(manifest, name or next_version(manifest, parent.name))
     launch = launch or Launch.on_gpus(recipe.gpus, deepspeed=recipe.deepspeed)
+    missing = [str(p) for p in data if not p.is_file()]
+    problems = [f"--data: no such file: {', '.join(missing)}"] if missing else []
+    # Without data it is about a training that ran elsewhere, on devices of its own.
+    cuda = bool(launch.devices) or not data
+    problems += recipe.problems_for(stage, parents=len(manifest.chain(parent.name)), cuda=cuda)
+    new = name or next_version(manifest, parent.name)
+    try:
+        _free_name(manifest, new)
+    except UsageError as error:
+        problems.append(str(error))
+    if problems:
+        raise UsageError("; ".join(problems))
     return TrainPlan(
         stage,  # type: ignore[arg-type] # one of Stage's, checked above
         parent, new, tuple(p.resolve() for p in data), recipe, launch,
@@ -145,9 +164,13 @@ def collect_training(plan: TrainPlan, settings: Settings, store: Store, folder: 
 
     Raises:
         TrainerError: it is not finished, or left no usable weights.
+        AdapterError: it was trained on another parent than the plan's.
     """
     with _claimed(plan.output, plan.name):
         weights, _, checkpoints = collect(folder)
+        if plan.recipe.tuning == "lora":
+            below = plan.chain if plan.recipe.parent == "new" else plan.chain[:-1]
+            check_lineage(plan.model_path, [*(a.path for a in below if a.path is not None), weights])
         adapter = _published(plan, settings, weights)
     _record(store, plan, "registered", steps=checkpoints[-1].step)
     return adapter
@@ -224,6 +247,19 @@ def _relative(path: Path, root: Path) -> str:
         return path.relative_to(root).as_posix()
     except ValueError:
         return str(path)
+
+
+def kept_recipe(attempt: Path) -> Recipe:
+    """The recipe that an attempt was planned with; devices are no longer part of it.
+
+    Raises:
+        TrainerError: it is not there, or damaged.
+    """
+    path = attempt / "recipe.json"
+    try:
+        return Recipe.from_mapping({**json.loads(path.read_text("utf-8")), "gpus": ""})
+    except (OSError, ValueError, TypeError, SettingsError) as error:
+        raise TrainerError(f"{path}: is no recipe ({error}); plan the training anew") from error
 
 
 def finished_attempt(folder: Path) -> Path:

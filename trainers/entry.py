@@ -298,7 +298,12 @@ def _stub_torchaudio() -> None:
 
 
 def _end_with(owner: dict[str, Any] | None) -> None:
-    """Die when the parent dies (at once) and when the process that asked for the training does (within a second)."""
+    """Die when the parent dies (at once) and when the process that asked for the training does (within a second).
+
+    What somebody started by hand has no owner and outlives its shell; torchrun's workers never outlive torchrun.
+    """
+    if owner is None and "LOCAL_RANK" not in os.environ:
+        return
     parent = os.getppid()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

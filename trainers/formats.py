@@ -14,6 +14,7 @@ prompt.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,9 @@ from trainers.rows import read_rows
 __all__ = ["Record", "Source", "read_records"]
 
 _SHOWN = 10
+"""Different problems in one message."""
+_NAMED = 3
+"""Records that are named for one problem."""
 _ROLES: dict[str, Literal["system", "user", "assistant"]] = {
     "system": "system", "user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant",
 }  # fmt: skip
@@ -102,8 +106,10 @@ def read_records(source: Source) -> Iterator[Record]:
     for path in source.paths:
         for number, row in enumerate(read_rows(path, source.parquet), 1):
             where = f"{path.name}: record {number}"
-            record = _record(row, where, source.stage, problems)
-            if record is None:
+            try:
+                record = _record(row, where, source.stage)
+            except _Wrong as wrong:
+                problems.add(path.name, number, f"{wrong}{_meant_for(row, source.stage)}")
                 continue
             fields |= set(row)
             prompt = "\0".join(f"{m.role}:{m.content}" for m in record.messages)
@@ -114,53 +120,67 @@ def read_records(source: Source) -> Iterator[Record]:
             if source.stage == "dpo":
                 preferred.add(_digest(prompt, record.chosen, record.rejected))
                 if _digest(prompt, record.rejected, record.chosen) in preferred:
-                    problems.add(
-                        f"{where}: contradicts an earlier record, which prefers the answers the other way round"
-                    )
+                    other = "contradicts an earlier record, which prefers the answers the other way round"
+                    problems.add(path.name, number, other)
             elif source.stage == "kto":
                 preferred.add(_digest(prompt, record.chosen, str(record.label)))
                 if _digest(prompt, record.chosen, str(not record.label)) in preferred:
-                    problems.add(f"{where}: contradicts an earlier record, which gives this answer the other label")
+                    other = "contradicts an earlier record, which gives this answer the other label"
+                    problems.add(path.name, number, other)
             yield record
     source.ignored = frozenset(fields - _KNOWN)
     problems.raise_any()
 
 
 class _Problems:
-    def __init__(self) -> None:
-        self._texts: list[str] = []
-        self._more = 0
+    """What is wrong and with which records: a file of another format has one problem, not a million."""
 
-    def add(self, text: str) -> None:
-        if len(self._texts) < _SHOWN:
-            self._texts.append(text)
-        else:
-            self._more += 1
+    def __init__(self) -> None:
+        self._first: dict[tuple[str, str], list[int]] = {}
+        self._count: Counter[tuple[str, str]] = Counter()
+
+    def add(self, file: str, number: int, text: str) -> None:
+        """Take in a problem of one record."""
+        key = (file, text)
+        self._count[key] += 1
+        if len(self._count) <= _SHOWN and self._count[key] <= _NAMED:
+            self._first.setdefault(key, []).append(number)
 
     def raise_any(self) -> None:
-        if self._texts:
-            raise DataError("; ".join(self._texts) + (f"; and {self._more} more" if self._more else ""))
-
-
-def _record(row: Mapping[str, Any], where: str, stage: str, problems: _Problems) -> Record | None:
-    try:
-        # Some preference sets have both; there the conversation holds the answer already.
-        turns = None if stage == "dpo" and _first(row, _PROMPT) else _first(row, _TURNS)
-        messages = _turns(row[turns], turns) if turns else _alpaca(row)
-        if turns and isinstance(row.get("system"), str) and row["system"]:
-            if messages and messages[0].role == "system":
-                raise _Wrong("system stands in the field and in the conversation")
-            messages = [Message("system", row["system"]), *messages]
-        made = {"sft": _sft, "dpo": _dpo, "kto": _kto}[stage](row, messages, where)
-        _check_order(made.messages, stage)
-    except _Wrong as wrong:
-        problems.add(f"{where}: {wrong}")
-        return None
-    return made
+        """Raise what was taken in, all of it in one message."""
+        if not self._count:
+            return
+        texts = []
+        for (file, text), numbers in self._first.items():
+            more = self._count[file, text] - len(numbers)
+            records = f"record{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
+            texts.append(f"{file}: {records}{f' and {more} more' if more else ''}: {text}")
+        left = sum(count for key, count in self._count.items() if key not in self._first)
+        raise DataError("; ".join(texts) + (f"; and {left} more" if left else ""))
 
 
 class _Wrong(Exception):
     """What is wrong with one record."""
+
+
+def _record(row: Mapping[str, Any], where: str, stage: str) -> Record:
+    # Some preference sets have both; there the conversation holds the answer already.
+    turns = None if stage == "dpo" and _first(row, _PROMPT) else _first(row, _TURNS)
+    messages = _turns(row[turns], turns) if turns else _alpaca(row)
+    if turns and isinstance(row.get("system"), str) and row["system"]:
+        if messages and messages[0].role == "system":
+            raise _Wrong("system stands in the field and in the conversation")
+        messages = [Message("system", row["system"]), *messages]
+    made = {"sft": _sft, "dpo": _dpo, "kto": _kto}[stage](row, messages, where)
+    _check_order(made.messages, stage)
+    return made
+
+
+def _meant_for(row: Mapping[str, Any], stage: str) -> str:
+    """Which stage a wrong record looks like data for, in words; empty when it is this one, or none."""
+    pair = _first(row, _CHOSEN) is not None and _first(row, _REJECTED) is not None
+    fits = "dpo" if pair else "kto" if _first(row, _LABEL) else "sft" if _first(row, _ANSWER) else stage
+    return "" if fits == stage else f" (it looks like data for harness train {fits})"
 
 
 def _alpaca(row: Mapping[str, Any]) -> list[Message]:

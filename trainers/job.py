@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,8 +45,13 @@ _DISTRIBUTED = {"RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"
 def prepare(request: TrainRequest) -> tuple[Path, DataFacts]:
     """A fresh attempt's folder with the checked examples in it."""
     folder = new_attempt(request.output)
-    data = write_examples(request.examples, folder, request.recipe)
-    check_disk(request.model_path, data, request.recipe, folder)
+    try:
+        data = write_examples(request.examples, folder, request.recipe)
+        check_disk(request.model_path, data, request.recipe, folder)
+    except BaseException:
+        # Nothing was tried: an attempt that never began would only be in the way.
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     return folder, data
 
 
@@ -57,7 +63,8 @@ def check_request(request: TrainRequest) -> None:
         TrainerError: no model there.
         AdapterError: a parent is damaged.
     """
-    problems = request.recipe.problems_for(request.stage, parents=len(request.parents))
+    cuda = bool(request.launch.devices)
+    problems = request.recipe.problems_for(request.stage, parents=len(request.parents), cuda=cuda)
     if problems:
         raise SettingsError(f"recipe {request.recipe.name!r}: " + "; ".join(problems))
     if not (request.model_path / "config.json").is_file():
@@ -66,8 +73,14 @@ def check_request(request: TrainRequest) -> None:
         check_lineage(request.model_path, request.parents)
 
 
-def write_job(request: TrainRequest, data: DataFacts, folder: Path, *, resume: Path | None = None) -> Path:
-    """Write what :mod:`trainers.entry` reads, and the same configuration as YAML for people."""
+def write_job(
+    request: TrainRequest, data: DataFacts, folder: Path, *, resume: Path | None = None, owned: bool = True
+) -> Path:
+    """Write what :mod:`trainers.entry` reads, and the same configuration as YAML for people.
+
+    ``owned``: this process starts the training, which ends with it. A job that somebody else starts has no owner: it
+    would end at once, since this process is gone by then.
+    """
     settings = arguments(_with_merged_parents(request), data, folder, resume=resume)
     write_text(folder / "train.yaml", to_yaml(settings))
     write_text(folder / "recipe.json", json.dumps(request.recipe.to_mapping(), indent=2) + "\n")
@@ -76,7 +89,7 @@ def write_job(request: TrainRequest, data: DataFacts, folder: Path, *, resume: P
         "validation": str(data.validation) if data.validation else None, "progress": str(folder / PROGRESS),
         "cache_reference": request.recipe.cache_reference, "threads": threads(request), "rows": data.rows,
         "tokens": data.tokens, "probes": [p.record() for p in request.probes],
-        "lineage": lineage(request).notes(), "owner": owner() if request.launch.nodes == 1 else None,
+        "lineage": lineage(request).notes(), "owner": owner() if owned else None,
     }  # fmt: skip
     return write_text(folder / JOB, json.dumps(job, indent=2) + "\n")
 

@@ -27,6 +27,7 @@ from trainers.attempt import check_same, is_complete, last_checkpoint, trainer_s
 from trainers.base import Checkpoint, OnProgress, TrainProgress, TrainRequest, TrainResult
 from trainers.examples import DataFacts
 from trainers.job import ENTRY, JOB, PROGRESS, check_request, environment, prepare, write_job
+from trainers.packages import check_packages
 from trainers.process import last_lines, run_logged
 from trainers.watch import Timing, Watch, write_timing
 
@@ -72,6 +73,7 @@ class LlamaFactory:
         began = time.monotonic()
         python = trainer_python(self._root)
         check_request(request)
+        check_packages(request.recipe, python)
         on_progress(TrainProgress("preparing"))
         resume = last_checkpoint(request.output) if request.resume else None
         folder, data = prepare(request)

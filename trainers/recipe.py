@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.errors import SettingsError
+from trainers.launch import parse_devices
 
 __all__ = ["Recipe", "named_recipe", "recipe_names"]
 
@@ -131,9 +132,14 @@ class Recipe:
         if problems:
             raise SettingsError(f"recipe {self.name!r}: " + "; ".join(problems))
 
-    def problems_for(self, stage: str, *, parents: int = 0) -> list[str]:
-        """What speaks against this recipe for that stage and so many parent adapters, one line each."""
+    def problems_for(self, stage: str, *, parents: int = 0, cuda: bool = True) -> list[str]:
+        """What speaks against this recipe for that stage, so many parent adapters and those devices, one line each."""
         found = []
+        if self.quantization is not None and not cuda:
+            found.append(
+                f"quantization = {self.quantization} needs an NVIDIA GPU: bitsandbytes trains quantised weights with "
+                "CUDA kernels only, and this training would run on the CPU"
+            )
         if stage == "kto" and self.pref_loss != "sigmoid":
             found.append(f"pref_loss = {self.pref_loss!r} is for dpo; kto has its own loss")
         if stage == "sft" and self.pref_ftx:
@@ -189,6 +195,12 @@ class Recipe:
                 yield f'environment.{key} = {value!r} (want NAME = "text")'
         if not isinstance(self.gpus, str):
             yield f'gpus = {self.gpus!r} (want a number or a list such as "0-7")'
+        elif self.gpus.strip():
+            # The form only; which devices there are is known where the training starts.
+            try:
+                parse_devices(self.gpus, tuple(range(1024)))
+            except SettingsError as error:
+                yield str(error).partition("; this machine has")[0]
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any], base: Recipe | None = None) -> Recipe:

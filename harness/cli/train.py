@@ -16,12 +16,21 @@ from harness.errors import SettingsError
 from harness.progress import duration, training_line
 from harness.settings import Settings
 from harness.store import Store
-from harness.training import TrainPlan, collect_training, finished_attempt, plan_training, prepared_request, train
+from harness.training import (
+    TrainPlan,
+    collect_training,
+    finished_attempt,
+    kept_recipe,
+    plan_training,
+    prepared_request,
+    train,
+)
 from trainers import TrainProgress
 from trainers.base import OnProgress
-from trainers.job import prepare, write_job
+from trainers.job import check_request, prepare, write_job
 from trainers.launch import Launch, parse_devices, visible_gpus
 from trainers.llamafactory import trainer_python
+from trainers.packages import missing_packages
 from trainers.plan import node_commands, prepare_command, slurm_script
 from trainers.recipe import Recipe, named_recipe, recipe_names
 
@@ -36,7 +45,10 @@ def add_parser(subparsers: Any) -> None:
         "--data", nargs="+", type=Path, default=[], metavar="FILE",
         help="JSON, JSONL, CSV or Parquet: alpaca, sharegpt, or prompt/chosen/rejected",
     )  # fmt: skip
-    parser.add_argument("--adapter-from", metavar="NAME", help="version to start from; the project's own by default")
+    parser.add_argument(
+        "--adapter", "--adapter-from", dest="adapter_from", metavar="NAME",
+        help="version to start from; the project's own by default",
+    )  # fmt: skip
     parser.add_argument(
         "--as", dest="name", metavar="NAME", help="name of the new version; the next free one by default"
     )
@@ -66,20 +78,18 @@ def run(args: argparse.Namespace) -> int:
             "use --nodes"
         )
     settings = project_settings()
+    if args.collect is not None:
+        return _collected(args, settings)
     recipe = named_recipe(
         args.recipe or ("sft" if args.stage == "sft" else "fix"), gpus=args.gpus, **_changes(args.changes)
     )
-    if not args.data and args.collect is None:
+    if not args.data:
         raise SettingsError("--data: name at least one file to train on")
     plan = plan_training(
         settings, args.stage, args.data, recipe, adapter_from=args.adapter_from, name=args.name,
         launch=_launch(args, recipe), resume=args.resume,
     )  # fmt: skip
     with Store(settings.database) as store:
-        if args.collect is not None:
-            adapter = collect_training(plan, settings, store, finished_attempt(args.collect))
-            say(f"{plan.name} is registered" if adapter else f"{plan.name}: a whole model, see {args.collect}")
-            return 0
         if args.dry_run or args.nodes > 1:
             return _planned(plan, settings, store, json=args.json, slurm=args.nodes > 1)
         with _display() as shown:
@@ -101,15 +111,31 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _collected(args: argparse.Namespace, settings: Settings) -> int:
+    """Register what others started, under the recipe that it was planned with."""
+    folder = finished_attempt(args.collect)
+    plan = plan_training(
+        settings, args.stage, (), kept_recipe(folder), adapter_from=args.adapter_from, name=args.name, launch=Launch()
+    )
+    with Store(settings.database) as store:
+        adapter = collect_training(plan, settings, store, folder)
+    if adapter is None:
+        say(f'{plan.name}: a whole model; name it in the manifest: [models."{plan.name}"] path = "{folder / "model"}"')
+    else:
+        say(f"{plan.name} is registered; evaluate it: pytest badcases --adapter {plan.name}")
+    return 0
+
+
 def _planned(plan: TrainPlan, settings: Settings, store: Store, *, json: bool, slurm: bool) -> int:
     """Check the data, write the job, and print what would be (or, on several nodes, is to be) started."""
     python = trainer_python(settings.root)
     request, source = prepared_request(plan, settings, store)
+    check_request(request)
     folder, data = prepare(request)
-    write_job(request, data, folder)
+    write_job(request, data, folder, owned=False)
     commands = node_commands(request, python, folder)
     script = slurm_script(request, python, folder) if slurm else ""
-    notes = (*source.notes(), *data.notes)
+    notes = (*source.notes(), *data.notes, *missing_packages(plan.recipe, python))
     if json:
         say_json({"folder": folder, "examples": data.rows, "tokens": data.tokens, "commands": commands, "slurm": script,
                   "prepare": prepare_command(request, python, folder), "notes": notes})  # fmt: skip
@@ -126,8 +152,9 @@ def _planned(plan: TrainPlan, settings: Settings, store: Store, *, json: bool, s
     for rank, command in enumerate(commands):
         say((f"# node {rank}\n" if slurm else "# command\n") + command + "\n")
     if slurm:
-        say(f"# or all of it with Slurm\n{script}")
-        say(f"# afterwards\nharness train {plan.stage} --collect {folder} --as {plan.name}")
+        say(f"# or all of it with Slurm (sbatch)\n{script}")
+        say(f"# every node must see {folder} under this very path")
+    say(f"# afterwards\nharness train {plan.stage} --adapter {plan.parent.name} --as {plan.name} --collect {folder}")
     return 0
 
 

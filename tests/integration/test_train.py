@@ -107,6 +107,9 @@ def test_readable_data_stay_beside_the_ids(root: Path) -> None:
         ("train dpo --data pairs.json --gpus 0-99", "there is no device"),
         ("train dpo --data pairs.json --nodes 2", "master port"),
         ("train dpo --data pairs.json --ray", "use --nodes"),
+        ("train dpo --data pairs.json --set quantization=4", "needs an NVIDIA GPU"),
+        ("train dpo --data pairs.json --set quantization=8 --dry-run", "needs an NVIDIA GPU"),
+        ("train kto --data pairs.json --set pref_loss=simpo --dry-run", "kto has its own loss"),
         ("train sft --data pairs.json", "has no output"),
         ("train dpo", "--data"),
     ],
@@ -119,6 +122,38 @@ def test_wrong_words_are_one_line_and_nothing_is_left(root: Path, capsys: Captur
     assert says in error
     assert error.count("\n") == 1
     assert (root / "adapters_manifest.toml").read_text() == before
+
+
+def test_everything_that_is_wrong_with_a_call_is_told_at_once(root: Path, capsys: Capture) -> None:
+    """Files, recipe and name."""
+    words = "train kto --data nothing.json --as v3.9 --set pref_loss=simpo --set quantization=4"
+    assert main(shlex.split(words)) == 2
+    error = capsys.readouterr().err
+    assert all(word in error for word in ("nothing.json", "v3.9", "pref_loss", "quantization"))
+
+
+def test_data_that_are_refused_leave_no_attempt(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers of attempts count trainings."""
+    (root / "bad.json").write_text(json.dumps([*PAIRS, {"instruction": "Hi", "chosen": "a", "rejected": "a"}]), "utf-8")
+    monkeypatch.setenv("HARNESS_TRAINER_PYTHON", str(fake_python(root / "python", "")))
+    assert main(["train", "dpo", "--data", "bad.json", "--dry-run"]) == 2
+    assert list((root / "reports" / "trainings" / "v4.1-dpo").glob("attempt-*")) == []
+
+
+def test_a_planned_job_runs_by_hand_and_is_collected(
+    root: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The printed command is not tied to the process that printed it, and its weights are registered afterwards."""
+    lora(root / "adapter")
+    monkeypatch.setenv("HARNESS_TRAINER_PYTHON", str(fake_python(root / "python", "leave()")))
+    words = ["train", "dpo", "--data", "pairs.json", "--set", "lora_rank=2", "--set", "seed=7"]
+    assert main([*words, "--dry-run", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert json.loads((Path(plan["folder"]) / "job.json").read_text("utf-8"))["owner"] is None
+    subprocess.run(shlex.split(f"env {plan['commands'][0]}"), check=True)
+    assert main(["train", "dpo", "--collect", plan["folder"]]) == 0
+    assert "pytest badcases --adapter v4.1" in capsys.readouterr().out
+    assert read_manifest(root / "adapters_manifest.toml").adapter("v4.1").recipe == "fix"
 
 
 def test_a_dry_run_prints_configuration_and_commands(

@@ -115,11 +115,33 @@ def test_what_llama_factory_would_drop_or_turn_around_is_an_error(
     assert words in str(error.value)
 
 
-def test_all_problems_come_together_and_are_counted(tmp_path: Path) -> None:
-    """Ten are shown."""
+def test_one_problem_of_many_records_is_told_once(tmp_path: Path) -> None:
+    """With the first records and how many more there are."""
     rows = [{"instruction": "Hi", "chosen": "a", "rejected": "a"}] * 13
-    with pytest.raises(DataError, match="and 3 more"):
+    with pytest.raises(DataError) as error:
         list(Source([write(tmp_path / "d.json", rows)], "dpo"))
+    assert str(error.value) == "d.json: records 1, 2, 3 and 10 more: chosen and rejected are the same"
+
+
+def test_all_problems_come_together_and_are_counted(tmp_path: Path) -> None:
+    """Ten different ones are shown."""
+    rows = [{"instruction": "Hi", "chosen": "a", "rejected": "b", "rejected_finished": f"x{i}"} for i in range(13)]
+    with pytest.raises(DataError, match=r"record 10: .*; and 3 more$"):
+        list(Source([write(tmp_path / "d.json", rows)], "dpo"))
+
+
+@pytest.mark.parametrize(
+    ("stage", "row", "other"),
+    [
+        ("dpo", {"instruction": "Hi", "output": "a"}, "sft"),
+        ("sft", {"instruction": "Hi", "chosen": "a", "rejected": "b"}, "dpo"),
+        ("dpo", {"messages": [{"role": "user", "content": "Hi"}], "completion": "a", "label": True}, "kto"),
+    ],
+)
+def test_data_of_another_stage_are_recognised(tmp_path: Path, stage: str, row: dict[str, Any], other: str) -> None:
+    """The message names the stage that they are for."""
+    with pytest.raises(DataError, match=f"looks like data for harness train {other}"):
+        read(tmp_path, stage, row)
 
 
 def test_contradicting_pairs_are_refused(tmp_path: Path) -> None:

@@ -159,8 +159,9 @@ def test_workers_die_with_the_process_that_asked(tmp_path: Path) -> None:
                       "p = subprocess.Popen([sys.executable, *sys.argv[1:]], start_new_session=True)\n"
                       "print(p.pid, flush=True); p.wait()\n", "utf-8")  # fmt: skip
     process = subprocess.Popen(
-        [sys.executable, str(parent), str(worker), root, str(mark)], stdout=subprocess.PIPE, text=True
-    )
+        [sys.executable, str(parent), str(worker), root, str(mark)], stdout=subprocess.PIPE, text=True,
+        env=os.environ | {"LOCAL_RANK": "0"},
+    )  # fmt: skip
     assert process.stdout is not None
     pid = int(process.stdout.readline())
     until = time.monotonic() + 20
@@ -172,6 +173,22 @@ def test_workers_die_with_the_process_that_asked(tmp_path: Path) -> None:
     while _alive(pid) and time.monotonic() < until:
         time.sleep(0.05)
     assert not _alive(pid)
+
+
+def test_what_somebody_starts_by_hand_outlives_the_shell(tmp_path: Path) -> None:
+    """A job without an owner, and no worker of torchrun's."""
+    worker = tmp_path / "worker.py"
+    worker.write_text("import sys; sys.path.insert(0, sys.argv[1])\n"
+                      "import time; from trainers.entry import _end_with; _end_with(None)\n"
+                      "time.sleep(2); open(sys.argv[2], 'w').write('done')\n", "utf-8")  # fmt: skip
+    root, mark = str(Path(__file__).parents[2]), tmp_path / "done"
+    start = "import subprocess, sys; subprocess.Popen([sys.executable, *sys.argv[1:]], start_new_session=True)"
+    clean = {k: v for k, v in os.environ.items() if k != "LOCAL_RANK"}
+    subprocess.run([sys.executable, "-c", start, str(worker), root, str(mark)], env=clean, check=True)
+    until = time.monotonic() + 20
+    while not mark.exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert mark.exists()
 
 
 def _alive(pid: int) -> bool:

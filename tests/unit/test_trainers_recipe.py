@@ -27,8 +27,9 @@ def test_the_defaults_of_todays_users_are_one_named_recipe() -> None:
 def test_all_problems_come_in_one_message() -> None:
     """Nobody mends a recipe one error at a time."""
     with pytest.raises(SettingsError) as error:
-        Recipe.from_mapping({"lora_rnak": 4, "epochs": -1, "precision": "fp8", "batch_size": 1.5, "seed": True})
-    for word in ("'lora_rnak' (did you mean 'lora_rank'?)", "epochs", "precision", "batch_size", "seed"):
+        Recipe.from_mapping({"lora_rnak": 4, "epochs": -1, "precision": "fp8", "batch_size": 1.5, "seed": True,
+                             "gpus": "0,x"})  # fmt: skip
+    for word in ("'lora_rnak' (did you mean 'lora_rank'?)", "epochs", "precision", "batch_size", "seed", "'0,x'"):
         assert word in str(error.value)
 
 
