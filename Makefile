@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-slow lint lock bench-beam bench-scores bench-train
+.PHONY: help setup demo test test-slow lint lock bench-beam bench-scores bench-train bench-fix
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -41,3 +41,6 @@ bench-scores: setup ## recall, false positives and speed of the scores
 
 bench-train: setup ## overhead of the trainer, speed of data preparation
 	@$(BIN)/python -m tests.benchmarks.train
+
+bench-fix: setup ## what the fix cures and costs: arms x seeds, resumable (hours; BENCH_FIX=--quick)
+	@$(BIN)/python -m tests.benchmarks.fix $(BENCH_FIX)

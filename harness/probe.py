@@ -1,8 +1,8 @@
 """Cheaper cures first: which failing cases would another decoding cure, and at what price?
 
 A loop that a repetition penalty or plain greedy decoding removes needs no training, only another setting in production.
-Every variant is tried on every failing case, in one run of the engine, and judged like any answer; the price is the
-similarity that the passing cases' answers lose. What an engine cannot do is said, not skipped silently.
+Every variant is tried on every failing case, in one run of the engine, and judged like any answer; the price is told as
+similarity to the standard answers, before and after. What an engine cannot do is said, not skipped silently.
 """
 
 from __future__ import annotations

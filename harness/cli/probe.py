@@ -57,6 +57,9 @@ def run(args: argparse.Namespace) -> int:
         for r in rows
     ]
     say(table(("decoding", "cured", "similarity before", "after", "not possible because"), cells))
+    for row in rows:
+        if row.cured:
+            say(f"{row.variant} cures: {', '.join(row.cured)}")
     return 0
 
 

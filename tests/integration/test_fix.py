@@ -296,3 +296,50 @@ def test_a_fix_that_broke_in_its_rerun_goes_on_there(failing: Make, capsys: pyte
     assert set(manifest.adapters) == {"v4.0", "v3.9", "v4.1"}
     assert manifest.adapter("v4.1").status == "blessed"
     assert "step 1 <- kept" in capsys.readouterr().out
+
+
+def test_rounds_go_on_until_green(failing: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each round learns from what the version before still fails, and stands on it; the last one is green."""
+    root = failing(script={
+        "sea": {"": LOOP, "v4.1": CLEAN, "v4.2": CLEAN}, "hill": {"": LOOP, "v4.1": LOOP, "v4.2": CLEAN},
+        "calm": {"": CLEAN, "v4.1": CLEAN + " Yes.", "v4.2": CLEAN + " No."},
+    })  # fmt: skip
+    assert main(["fix", "--failed", "--rounds", "5"]) == 0
+    manifest = read_manifest(root / "adapters_manifest.toml")
+    assert [(a.parent, a.on_top_of) for a in manifest.adapters.values()] == [
+        (None, None), (None, None), ("v4.0", None), ("v4.1", "v4.1"),
+    ]  # fmt: skip
+    assert "v4.2 is blessed" in capsys.readouterr().out
+
+
+def test_rounds_end_when_nothing_gets_better(failing: Make) -> None:
+    """A round that fixes nothing is a candidate, and no third one is trained on top of it: exit code 1."""
+    root = failing(script={
+        "sea": {"": LOOP, "v4.1": CLEAN, "v4.2": CLEAN + " Yes."}, "hill": LOOP,
+        "calm": {"": CLEAN, "v4.1": CLEAN + " Yes.", "v4.2": CLEAN + " No."},
+    })  # fmt: skip
+    assert main(["fix", "--failed", "--rounds", "5"]) == 1
+    manifest = read_manifest(root / "adapters_manifest.toml")
+    assert {n: a.status for n, a in manifest.adapters.items() if a.parent} == {"v4.1": "blessed", "v4.2": "candidate"}
+
+
+def test_pairs_are_shown_and_go_where_they_are_wanted(failing: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without --out a person only looks; a name that ends in .json is the file itself."""
+    root = failing()
+    assert main(["pairs", "--failed"]) == 0
+    assert "badcase1/sea  standard" in capsys.readouterr().out
+    assert main(["pairs", "--failed", "--out", "mine/pairs.json"]) == 0
+    assert (root / "mine" / "pairs.json").is_file()
+    assert main(["fix", "--failed", "--pairs", "mine/pairs.json"]) == 0
+
+
+def test_pairs_that_hold_a_guards_prompt_abort(failing: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody edits the test into the training: exit code, the guard's name, and nothing was trained."""
+    root = failing()
+    main(["pairs", "--failed", "--out", "mine.json"])
+    pairs = json.loads((root / "mine.json").read_text())
+    pairs[0]["instruction"] = "Please write a few lines about the calm!"
+    (root / "mine.json").write_text(json.dumps(pairs))
+    assert main(["fix", "--failed", "--pairs", "mine.json"]) != 0
+    assert "guard case badcase1/calm" in capsys.readouterr().err
+    assert not (root / "adapters").exists()

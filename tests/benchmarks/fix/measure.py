@@ -1,0 +1,97 @@
+"""The figures of the experiment, and the limits that they are held against.
+
+trained_on      cases of role fix that looped before under this decoding and that pairs were made from; pass: share
+                of them that do not loop any more
+holdout         holdout cases that loop, before and after; reduction: share of them that is gone
+cutoffs         answers of all cases that did not end by themselves, before and after
+guards          guards that passed before, and how many of them do not any more
+length_ratio    median length after by median length before, over cases that loop on neither side
+similarity      mean similarity to the standard answers, before and after
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean, stdev
+from typing import Any
+
+from harness.promotion import effects
+from harness.results import CaseResult, Status
+
+__all__ = ["LIMITS", "measure", "summarise"]
+
+LIMITS: Mapping[str, tuple[str, float, float]] = {
+    "trained_on.pass": ("trained-on repeaters that pass on repetition", 0.95, 1.0),
+    "holdout.reduction": ("unseen repeaters gone", 0.85, 1.0),
+    "cutoffs.reduction": ("cut-off answers gone", 0.80, 1.0),
+    "guards.broken_share": ("guards broken", 0.0, 0.01),
+    "length_ratio": ("median length of sound answers, after by before", 0.7, 1.3),
+    "similarity.rise": ("similarity to the standard answers, rise", 0.0, 1.0),
+}
+"""Figure: what it is, least, most."""
+
+
+def measure(
+    before: Sequence[CaseResult], after: Sequence[CaseResult], trained_on: set[str], suffix: str = ""
+) -> dict[str, Any]:
+    """The figures of one decoding.
+
+    Args:
+        before: the model as shipped.
+        after: the version, on the same cases.
+        trained_on: ids of cases that pairs were made from, without ``suffix``.
+        suffix: what the ids of this decoding's cases may have behind the case's own.
+    """
+    new = {r.case.id: r for r in after}
+
+    def loops(results: Sequence[CaseResult], role: str) -> list[str]:
+        return [r.case.id for r in results if r.case.role == role and r.verdict.repeater]
+
+    looped = [i for i in loops(before, "fix") if i.removesuffix(suffix) in trained_on]
+    cured = [i for i in looped if not new[i].verdict.repeater]
+    held = loops(before, "holdout"), loops(after, "holdout")
+    guards = [r.case.id for r in before if r.case.role == "guard" and r.verdict.status is Status.PASS]
+    broken = [i for i in guards if new[i].verdict.status is not Status.PASS]
+    whole = effects(before, after)[-1]
+    rise = None if whole.similarity is None else whole.similarity[1] - whole.similarity[0]
+    return {
+        "trained_on": {"looped": len(looped), "cured": len(cured), "pass": _share(len(cured), len(looped)),
+                       "still": [i for i in looped if i not in cured]},
+        "holdout": {"before": len(held[0]), "after": len(held[1]), "of": sum(r.case.role == "holdout" for r in before),
+                    "reduction": _share(len(held[0]) - len(held[1]), len(held[0])), "still": held[1]},
+        "cutoffs": {"before": whole.cutoffs[0], "after": whole.cutoffs[1], "of": whole.cases,
+                    "reduction": _share(whole.cutoffs[0] - whole.cutoffs[1], whole.cutoffs[0])},
+        "guards": {"passed": len(guards), "broken": broken, "broken_share": _share(len(broken), len(guards))},
+        "length_ratio": whole.length_ratio,
+        "similarity": {"before": whole.similarity and whole.similarity[0],
+                       "after": whole.similarity and whole.similarity[1], "rise": rise},
+    }  # fmt: skip
+
+
+def summarise(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Mean, spread (sample standard deviation) and number over seeds, by figure and decoding."""
+    found: dict[str, Any] = {"training_minutes": _mean([r["training_seconds"] / 60 for r in results])}
+    for decoding in ("beam", "greedy"):
+        rows = [r[decoding] for r in results if decoding in r]
+        found[decoding] = {
+            name: _mean([v for row in rows if (v := _look_up(row, name)) is not None]) for name in LIMITS
+        }
+    return found
+
+
+def _look_up(row: Mapping[str, Any], name: str) -> float | None:
+    value: Any = row
+    for part in name.split("."):
+        value = value[part]
+    return None if value is None else float(value)
+
+
+def _mean(values: Sequence[float]) -> dict[str, float | int | None]:
+    if not values:
+        return {"mean": None, "spread": None, "n": 0}
+    spread = stdev(values) if len(values) > 1 else None
+    return {"mean": round(fmean(values), 4), "spread": None if spread is None else round(spread, 4), "n": len(values)}
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
