@@ -35,6 +35,8 @@ def main(argv: list[str]) -> int:
     """Run the job of ``argv[0]``; 0 when LLaMA-Factory returned by itself."""
     if argv[:1] == ["jsonl"]:
         return to_jsonl(Path(argv[1]), Path(argv[2]))
+    if argv[:1] == ["modelfile"]:
+        return modelfile(argv[1], argv[2])
     job: dict[str, Any] = json.loads(Path(argv[0]).read_text("utf-8"))
     _end_with(job.get("owner"))
     report = Report(Path(job["progress"]))
@@ -254,6 +256,27 @@ def to_jsonl(source: Path, target: Path) -> int:
     with target.open("w", encoding="utf-8") as file:
         for batch in parquet.ParquetFile(source).iter_batches(1024):
             file.writelines(json.dumps(row, default=str, ensure_ascii=False) + "\n" for row in batch.to_pylist())
+    return 0
+
+
+def modelfile(model: str, name: str) -> int:
+    """Print LLaMA-Factory's Modelfile for one of its templates as JSON, with both sides of a prompt if they differ."""
+    _stub_torchaudio()
+    from llamafactory.data.template import TEMPLATES, get_template_and_fix_tokenizer
+    from llamafactory.hparams import DataArguments
+    from transformers import AutoTokenizer
+
+    if name not in TEMPLATES:
+        sys.stdout.write(json.dumps({"unknown": name, "known": sorted(TEMPLATES)}) + "\n")
+        return 0
+    own = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
+    tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
+    template = get_template_and_fix_tokenizer(tokenizer, DataArguments(template=name))
+    turns = [{"role": "user", "content": "Say 3.\nNow."}]
+    wanted = list(own.apply_chat_template(turns, add_generation_prompt=True, return_dict=True)["input_ids"])
+    found = list(template.encode_oneturn(tokenizer, [*turns, {"role": "assistant", "content": "3"}])[0])
+    sides = None if wanted == found else [own.decode(wanted), own.decode(found)]
+    sys.stdout.write(json.dumps({"text": template.get_ollama_modelfile(tokenizer), "sides": sides}) + "\n")
     return 0
 
 

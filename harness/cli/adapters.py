@@ -17,6 +17,8 @@ from harness.errors import AdapterError, HarnessError, UsageError
 from harness.manifest import Adapter, Manifest, check_name, read_manifest, register, set_status
 from harness.models import locate_model
 from harness.settings import Settings
+from trainers.llamafactory import trainer_python
+from trainers.modelfile import write_modelfile
 
 __all__ = ["add_parser", "run"]
 
@@ -36,8 +38,12 @@ def add_parser(subparsers: Any) -> None:
     add_json(verify)
     out = verbs.add_parser("export", help="write a version as plain files, or as one merged model")
     out.add_argument("name")
-    out.add_argument("destination", type=Path, metavar="DIR", help="a folder that does not exist yet")
+    out.add_argument(
+        "destination", type=Path, metavar="DIR", nargs="?",
+        help="a folder that does not exist yet; exports/NAME or exports/NAME-merged in the project by default",
+    )  # fmt: skip
     out.add_argument("--merge", action="store_true", help="base and adapters as one complete model")
+    out.add_argument("--ollama", action="store_true", help="with --merge: also LLaMA-Factory's Modelfile")
     out.add_argument("--push", metavar="REPOSITORY", help="upload the folder to the hub afterwards")
     out.add_argument("--public", action="store_true", help="with --push: a public repository, not a private one")
     taken = verbs.add_parser("import", help="register an adapter that was trained elsewhere")
@@ -136,11 +142,22 @@ def _export(args: argparse.Namespace, settings: Settings, manifest: Manifest) ->
     chain = [a.path for a in manifest.chain(adapter.name) if a.path is not None]
     if not chain and not args.merge:
         raise UsageError(f"{adapter.name} has no weights of its own; --merge writes the model as shipped")
-    model = locate_model(manifest.model_of(adapter.name), settings.root)
-    export(model, chain, args.destination, merged=args.merge)
-    say(f"{adapter.name}: {'merged model' if args.merge else 'adapter'} in {args.destination}")
+    named = manifest.model_of(adapter.name)
+    if args.ollama and not (args.merge and named.template):
+        where = f'[models."{named.name}"] template = "..."'
+        raise UsageError(f"--ollama needs --merge, and LLaMA-Factory's name of the model's template in {where}")
+    python = trainer_python(settings.root) if args.ollama else None
+    folder = f"{adapter.name}-merged" if args.merge else adapter.name
+    destination = args.destination or settings.root / "exports" / folder
+    export(locate_model(named, settings.root), chain, destination, merged=args.merge)
+    say(f"{adapter.name}: {'merged model' if args.merge else 'adapter'} in {destination}")
+    if python is not None:
+        note = write_modelfile(destination, named.template, python)
+        say(f"{destination / 'Modelfile'}: ollama create {adapter.name} -f {destination / 'Modelfile'}")
+        if note:
+            say(f"  {note}")
     if args.push:
-        say(f"uploaded: {push(args.destination, args.push, private=not args.public)}")
+        say(f"uploaded: {push(destination, args.push, private=not args.public)}")
     return 0
 
 

@@ -217,6 +217,50 @@ def test_a_version_is_exported_merged(root: Path, tmp_path: Path, capsys: Captur
     assert "exists already" in capsys.readouterr().err
 
 
+def test_an_export_has_a_place_of_its_own(root: Path, tmp_path: Path) -> None:
+    """When none is named; merged or not."""
+    main(["adapters", "import", "v5.0", str(lora(tmp_path / "old")), "--parent", "v4.0"])
+    assert main(["adapters", "export", "v5.0"]) == 0
+    assert main(["adapters", "export", "v5.0", "--merge"]) == 0
+    assert check(root / "exports" / "v5.0").rank == 2
+    assert (root / "exports" / "v5.0-merged" / "config.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "says"),
+    [
+        ({"text": "FROM .\n", "sides": None}, 0, "ollama create v5.0 -f"),
+        ({"text": "FROM .\n", "sides": ["<a>hi", "hi"]}, 0, "the model's own template renders '<a>hi'"),
+        ({"unknown": "chatlm", "known": ["chatml", "llama3"]}, 2, "no such template (near: chatml)"),
+    ],
+    ids=["same", "differs", "unknown"],
+)
+def test_a_modelfile_lies_beside_a_merged_export(
+    root: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any], code: int,
+    says: str,
+) -> None:  # fmt: skip
+    """Made by LLaMA-Factory; where its prompt is not the tests' prompt, that is said."""
+    python = tmp_path / "python"
+    python.write_text(f"#!{sys.executable}\nprint('noise')\nprint({json.dumps(answer)!r})\n", "utf-8")
+    python.chmod(0o755)
+    monkeypatch.setenv("HARNESS_TRAINER_PYTHON", str(python))
+    manifest = root / "adapters_manifest.toml"
+    manifest.write_text(manifest.read_text().replace('path = "model"', 'path = "model"\ntemplate = "chatlm"'), "utf-8")
+    main(["adapters", "import", "v5.0", str(lora(tmp_path / "old")), "--parent", "v4.0"])
+    assert main(["adapters", "export", "v5.0", "--merge", "--ollama"]) == code
+    said = capsys.readouterr()
+    assert says in said.out + said.err
+    assert (root / "exports" / "v5.0-merged" / "Modelfile").exists() == (code == 0)
+
+
+def test_a_modelfile_needs_a_merged_model_and_a_template(root: Path, tmp_path: Path, capsys: Capture) -> None:
+    """Told before anything is written."""
+    main(["adapters", "import", "v5.0", str(lora(tmp_path / "old")), "--parent", "v4.0"])
+    assert main(["adapters", "export", "v5.0", "--merge", "--ollama"]) == 2
+    assert "template" in capsys.readouterr().err
+    assert not (root / "exports").exists()
+
+
 def test_blessing_marks_a_proved_version(root: Path) -> None:
     """In the manifest."""
     trained(root)
