@@ -48,11 +48,18 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--pairs", metavar="FILE", help="train on these pairs (harness pairs wrote them, you edited)")
     parser.add_argument("--gpus", metavar="N|LIST", help="number of GPUs, or a list such as 0-7")
     parser.add_argument(
-        "--rounds", type=int, default=1, metavar="N", help="repeat until green or no better, at most N times"
+        "--rounds", type=_count, default=1, metavar="N", help="repeat until green or no better, at most N times"
     )
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted fix")
     parser.add_argument("--dry-run", action="store_true", help="only show what would be done")
     add_json(parser)
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
 
 
 def run(args: argparse.Namespace) -> int:
@@ -60,37 +67,45 @@ def run(args: argparse.Namespace) -> int:
     settings = project_settings()
     usual = settings.recipe if args.stage == "dpo" else f"fix-{args.stage}"
     recipe = named_recipe(args.recipe or usual, gpus=args.gpus)
+    done: list[FixResult] = []
     with Store.existing(settings.database) as store:
-        adapter, run_id, code, last = args.adapter, args.run, 0, float("inf")
-        for number in range(1, args.rounds + 1):
-            name = args.name if number == 1 else None
-            resume = args.resume and number == 1
+        adapter, run_id = args.adapter, args.run
+        while len(done) < args.rounds:
+            first = not done
+            resume = args.resume and first
             plan = plan_fix(
-                settings, store, recipe, adapter=adapter, run_id=run_id, name=name, stage=args.stage, resume=resume
-            )
+                settings, store, recipe, adapter=adapter, run_id=run_id, name=args.name if first else None,
+                stage=args.stage, resume=resume,
+            )  # fmt: skip
             if plan is None:
                 say("nothing to fix: no case that may be trained on fails")
-                return code
+                return 0
             display = Terminal(sys.stderr if args.json else sys.stdout)
             display.say(_plan_text(plan))
             fix = Fix(plan, settings, store, display)
-            if not args.dry_run:
-                fix.check()
-            with display.live():
-                edited = Path(args.pairs) if args.pairs and number == 1 else None
-                if args.dry_run:
+            edited = Path(args.pairs) if args.pairs and first else None
+            if args.dry_run:
+                with display.live():
                     pairs = fix.pairs(edited)
-                    break
+                say(f"{pairs_text(pairs)}{len(pairs)} pairs in {fix.folder}; nothing was trained")
+                return 0
+            fix.check()
+            with display.live():
                 result = fix.run(edited, resume=resume)
-            code = _report(result, json=args.json)
-            failing = len(result.comparison.by_role("fix").still_failing)
-            if code == 0 or not result.promotion.blessed or failing >= last:
-                return code
-            adapter, run_id, last = result.adapter.name, result.outcome.run.id, failing
-        else:
-            return code
-    say(f"{pairs_text(pairs)}{len(pairs)} pairs in {fix.folder}; nothing was trained")
-    return 0
+            if not args.json:
+                _report(result)
+            better = first or _failing(result) < _failing(done[-1])
+            done.append(result)
+            if not result.promotion.blessed or not _failing(result) or not better:
+                break
+            adapter, run_id = result.adapter.name, result.outcome.run.id
+    if args.json and done:
+        say_json(_facts(done[-1]) | {"rounds": [_facts(r) for r in done]})
+    return 0 if done and done[-1].promotion.blessed and not _failing(done[-1]) else 1
+
+
+def _failing(result: FixResult) -> int:
+    return len(result.comparison.by_role("fix").still_failing)
 
 
 def _plan_text(plan: FixPlan) -> str:
@@ -140,20 +155,17 @@ def _effects_text(effects: Sequence[Effect]) -> str:
     return table(("role", "cases", "repeaters", "cut off", "repetition", "similarity", "length ratio"), rows)
 
 
-def _report(result: FixResult, *, json: bool) -> int:
-    still = len(result.comparison.by_role("fix").still_failing)
-    code = 0 if result.promotion.blessed and not still else 1
-    if json:
-        say_json(
-            {
-                "adapter": result.adapter.name, "parent": result.adapter.parent, "status": result.adapter.status,
-                "reasons": result.promotion.reasons, "pairs": len(result.pairs), "run": result.outcome.run.id,
-                "stage": result.adapter.method, "selection": result.selection, "effects": result.effects,
-                "roles": {r: result.comparison.by_role(r) for r in ("fix", "holdout", "guard")},
-                "reports": [str(p) for p in result.outcome.reports],
-            }
-        )  # fmt: skip
-        return code
+def _facts(result: FixResult) -> dict[str, Any]:
+    return {
+        "adapter": result.adapter.name, "parent": result.adapter.parent, "status": result.adapter.status,
+        "stage": result.adapter.method, "reasons": result.promotion.reasons, "pairs": len(result.pairs),
+        "run": result.outcome.run.id, "selection": result.selection, "effects": result.effects,
+        "roles": {r: result.comparison.by_role(r) for r in ("fix", "holdout", "guard")},
+        "reports": [str(p) for p in result.outcome.reports],
+    }  # fmt: skip
+
+
+def _report(result: FixResult) -> None:
     color = sys.stdout.isatty()
     report = result.outcome.report
     say(summary(report.adapters, report.gate, color=color))
@@ -165,11 +177,10 @@ def _report(result: FixResult, *, json: bool) -> int:
         say(f"{name} is blessed: it fixes cases, breaks no guard and cuts off no more answers")
     else:
         say(f"{name} stays a candidate: {'; '.join(result.promotion.reasons)}")
-    if still:
+    if still := _failing(result):
         say(f"{still} of the trained-on cases still fail; another round: harness fix --failed --adapter {name}")
     page = next((p for p in result.outcome.reports if p.suffix == ".html"), None)
     say(f"run {result.outcome.run.id}, report: {page}")
-    return code
 
 
 class Terminal:
