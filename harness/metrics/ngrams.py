@@ -4,8 +4,9 @@ rep-n = 1 - distinct n-grams / n-grams (seq-rep-n of Welleck et al. 2020, "Neura
 Training", there on tokens; here on mixed units). By partition refinement: places with equal n-grams form a group, each
 group is split by the unit that follows, and what stands alone is dropped, since a longer n-gram can only be a
 repeat where its beginning is one. The first three orders come from a radix sort instead, since there most places are
-still in it. So an ordinary text is done after three or four orders, a text that loops costs eight passes, and nothing
-is hashed: exact and linear.
+still in it. So an ordinary text is done after three or four orders. In a text that repeats much the places whose next
+eight units stand at one distance before are set aside first: each is a repeat at every order, and whatever else equals
+it equals what it repeats. A loop is so reduced to its first copy. Nothing is hashed: exact and linear.
 
 The digit-normalised rep-8 needs no second cascade over the whole text: only windows that hold a number change, and
 they can only equal one another. Plain Python on integer arrays, see harness/metrics/units.py.
@@ -17,11 +18,13 @@ from collections.abc import MutableSequence, Sequence
 
 from harness.metrics.units import NUMBER, Ints
 
-__all__ = ["ORDERS", "SHARES", "count_repeats", "refine"]
+__all__ = ["ORDERS", "SHARES", "count_repeats", "mark_copies", "refine", "sort_trigrams"]
 
 ORDERS = 8
 SHARES = 9
 """Shares a text: rep-1..rep-8 and the digit-normalised rep-8."""
+MUCH = 0.3
+"""Share of repeated trigrams from which on copies are set aside."""
 
 
 def refine(
@@ -191,6 +194,36 @@ def sort_trigrams(
     return kept
 
 
+def mark_copies(ids: Sequence[int], low: int, high: int, distinct: int, latest: Ints, copies: Ints) -> int:
+    """Mark places whose 8-gram stands at some distance before; returns how many. Those not found are not marked.
+
+    One distance is followed for as long as it holds; then the one to the latest equal unit is tried. So all but the
+    first copy or two of a loop are found in one pass.
+
+    Arrays:
+        latest: scratch, one an id. copies: out, one a place from ``low`` on: 1 for a copy.
+    """
+    for key in range(distinct):
+        latest[key] = -1
+    distance = 0
+    length = 0
+    found = 0
+    for i in range(low, high):
+        key = ids[i]
+        if distance > 0 and ids[i - distance] == key:
+            length += 1
+        else:
+            before = latest[key]
+            distance = i - before if before >= 0 else 0
+            length = 1 if before >= 0 else 0
+        latest[key] = i
+        copies[i - low] = 0
+        if length >= ORDERS:
+            copies[i - low - ORDERS + 1] = 1
+            found += 1
+    return found
+
+
 def count_repeats(
     docs: int,
     ids: Sequence[int],
@@ -241,6 +274,34 @@ def count_repeats(
         if n < 2:
             continue
         groups = sort_trigrams(ids, low, high, distinct[d], places, ends, into, marks, where, shares, at)
+        copied = 0
+        plain_copied = 0
+        if groups > 0 and shares[at + 2] > MUCH:
+            copied = mark_copies(ids, low, high, distinct[d], where, into)
+        if copied > 0:
+            begin = 0
+            kept = 0
+            out = 0
+            for g in range(groups):
+                stop = ends[g]
+                first = out
+                for k in range(begin, stop):
+                    i = places[k]
+                    places[out] = i
+                    out += 1 - into[i - low]
+                begin = stop
+                if out - first > 1:
+                    ends[kept] = out
+                    kept += 1
+                else:
+                    out = first
+            groups = kept
+            if found > 0:
+                for i in range(low, high):
+                    if into[i - low] > 0 and following[i] - i >= ORDERS:
+                        plain_copied += 1
+            for k in range(3, ORDERS):
+                shares[at + k] = copied / (n - k)
         order = 3
         while order < ORDERS and groups > 0:
             if order % 2 == 1:
@@ -251,9 +312,9 @@ def count_repeats(
                 total = ends[groups - 1] if groups > 0 else 0
             order += 1
             if groups > 0:
-                shares[at + order - 1] = (total - groups) / (n - order + 1)
+                shares[at + order - 1] = (copied + total - groups) / (n - order + 1)
         # Repeats among the windows of eight that hold no number; five refinements, so the groups lie in ``into``.
-        repeats = 0
+        repeats = plain_copied
         begin = 0
         for g in range(groups):
             first = into[begin]
@@ -263,14 +324,20 @@ def count_repeats(
         if found == 0 or n < ORDERS:
             shares[at + ORDERS] = shares[at + ORDERS - 1]
             continue
+        copied = 0
+        if shares[at + 2] > MUCH:
+            copied = mark_copies(plain, low, high, distinct[d], where, into)
         left = 0
         last = high - ORDERS + 1
         i = max(low, following[low] - ORDERS + 1)
         while i < last:
             stop = min(following[i] + 1, last)
             while i < stop:
-                places[left] = i
-                left += 1
+                if copied > 0 and into[i - low] > 0:
+                    repeats += 1
+                else:
+                    places[left] = i
+                    left += 1
                 i += 1
             if i < last:
                 i = max(i, following[i] - ORDERS + 1)

@@ -5,7 +5,13 @@ a third of the text: a run of length L >= 3p holds at least 2p places in a row w
 every 2p-th place finds it. That is n/2p looks a period, n log n in all; the multiples of a period that is already known
 are stepped over (Fine and Wilf: a run that shares p or more places with a run whose period divides p lies inside it).
 The few longest runs are kept; shorter ones cost nothing once these are known. Checked against brute force in
-tests/unit/test_metrics_tandem.py. Plain Python on integer arrays, see harness/metrics/units.py.
+tests/unit/test_metrics_repetition.py. Plain Python on integer arrays, see harness/metrics/units.py.
+
+A look that hits is widened in strides first, which turns down nearly all that are no runs, then place by place. Text
+made to be slow (long stretches of one character with a flaw here and there: each hit goes far and ends too soon) would
+still take n places a period; so from ``PATIENCE`` places a unit on how far a hit goes is told by bisection over hashes
+of prefixes, and only what these take for a run is compared place by place. That bounds the whole by n (log n)^2 for any
+text whose hashes do not collide, and changes no result.
 
 Given up: periods that occur twice (one repeated paragraph is not a loop; rep-8 sees it).
 """
@@ -16,10 +22,38 @@ from collections.abc import Sequence
 
 from harness.metrics.units import Ints
 
-__all__ = ["KEEP", "find_runs"]
+__all__ = ["KEEP", "PATIENCE", "equal", "find_runs", "reach"]
 
 KEEP = 8
 """Most runs kept a text."""
+PATIENCE = 16
+"""Places compared a unit of the text before prefixes are hashed."""
+STRIDES = 8
+PRIME = 0x7FFFFFFF
+BASE = 1_000_003
+
+
+def equal(sums: Sequence[int], powers: Sequence[int], one: int, other: int, size: int) -> bool:
+    """Whether the hashes of ``size`` places from ``one`` and from ``other`` on are equal.
+
+    Args:
+        sums: ``sums[k]`` is the hash of the first k places. powers: of ``BASE``. Products stay below 2**62.
+    """
+    first = (sums[one + size] - sums[one] * powers[size]) % PRIME
+    return first == (sums[other + size] - sums[other] * powers[size]) % PRIME
+
+
+def reach(sums: Sequence[int], powers: Sequence[int], one: int, other: int, most: int, backwards: bool) -> int:
+    """How many places, at most ``most``, are equal from ``one`` and ``other`` on (or before them), by their hashes."""
+    low = 0
+    while low < most:
+        size = (low + most + 1) // 2
+        back = size if backwards else 0
+        if equal(sums, powers, one - back, other - back, size):
+            low = size
+        else:
+            most = size - 1
+    return low
 
 
 def find_runs(
@@ -28,6 +62,8 @@ def find_runs(
     bounds: Sequence[int],
     longest: Sequence[int],
     min_length: int,
+    sums: Ints,
+    powers: Ints,
     runs: Ints,
     found: Ints,
 ) -> None:
@@ -38,6 +74,7 @@ def find_runs(
         bounds: ``docs + 1`` offsets into ``sequence``.
         longest: per sequence: the longest period looked for; 0 leaves the sequence out.
         min_length: shortest run of interest.
+        sums, powers: scratch, 64 bits wide, one a place and one more.
         runs: out, ``3 * KEEP`` a sequence: start, end (offsets into ``sequence``) and period; the longest first, of
             equally long ones that with the shorter period, then the earlier.
         found: out, runs per sequence.
@@ -52,6 +89,7 @@ def find_runs(
         last = n // 3
         if longest[d] < last:
             last = longest[d]
+        patience = PATIENCE * n
         for p in range(1, last + 1):
             need = 3 * p
             if bound > need:
@@ -59,11 +97,26 @@ def find_runs(
             if need > n:
                 break
             step = need - p
+            stride = step // STRIDES
             i = low + need - 1
             while i < high:
                 if sequence[i] != sequence[i - p]:
                     i += step
                     continue
+                if stride > 1:
+                    # Of the strides within a run that holds this place all but one are whole.
+                    whole = 1
+                    j = i - stride
+                    while whole < STRIDES and j >= low + p and sequence[j] == sequence[j - p]:
+                        whole += 1
+                        j -= stride
+                    j = i + stride
+                    while whole < STRIDES and j < high and sequence[j] == sequence[j - p]:
+                        whole += 1
+                        j += stride
+                    if whole < STRIDES:
+                        i += step
+                        continue
                 inside = 0
                 for k in range(held):
                     at = base + 3 * k
@@ -73,13 +126,38 @@ def find_runs(
                 if inside > 0:
                     i = inside + step - 1
                     continue
+                if patience <= 0:
+                    if patience > -n:
+                        patience = -n
+                        sums[0] = 0
+                        powers[0] = 1
+                        for k in range(n):
+                            sums[k + 1] = (sums[k] * BASE + sequence[low + k] + 1) % PRIME
+                            powers[k + 1] = powers[k] * BASE % PRIME
+                    at = i - low
+                    # A run reaches half its length before this place or after it.
+                    half = step // 2
+                    far = at + half <= n and equal(sums, powers, at, at - p, half)
+                    if not far and at - p >= half - 1:
+                        far = equal(sums, powers, at - half + 1, at - p - half + 1, half)
+                    if not far:
+                        i += step
+                        continue
+                    after = reach(sums, powers, at, at - p, n - at, False)
+                    before = reach(sums, powers, at, at - p, at - p, True)
+                    # Hashes may take unequal for equal, never the other way.
+                    if before + after < step:
+                        i += step
+                        continue
                 left = i
                 while left > low + p and sequence[left - 1] == sequence[left - 1 - p]:
                     left -= 1
                 right = i + 1
                 while right < high and sequence[right] == sequence[right - p]:
                     right += 1
-                if right - left >= step:
+                if right - left < step:
+                    patience -= right - left
+                else:
                     # Insert in order of length; a later one of equal length goes behind.
                     length = right - left + p
                     k = held
@@ -105,5 +183,6 @@ def find_runs(
                         if bound > need:
                             need = bound
                             step = need - p
+                            stride = step // STRIDES
                 i = right + step
         found[d] = held

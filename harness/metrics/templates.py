@@ -183,11 +183,11 @@ def find_templates(
             if kinds[u] == WORD:
                 if seen < WORDS:
                     # 124 bits in two words; the last of each serves three ids in 128.
-                    bit = 1 << min((ids[u] >> 1) & 63, 61)
-                    if ids[u] & 1:
-                        odd |= bit
-                    else:
-                        even |= bit
+                    # No branch: whether an id is odd follows no pattern.
+                    place = min((ids[u] >> 1) & 63, 61)
+                    rest = ids[u] & 1
+                    odd |= rest << place
+                    even |= (rest ^ 1) << place
                 seen += 1
             elif kinds[u] == NUMBER:
                 counted += 1
