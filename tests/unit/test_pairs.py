@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -38,6 +38,7 @@ from harness.targets import Target
 from harness.verdict import judge
 from tests.builders import attempt, case, looped, result
 from tests.projects import make_model
+from trainers.examples import FeedbackExample, stage_examples
 
 
 def drawn(folder: Path, failed: CaseResult, answer: Callable[[Request], str]) -> Candidates:
@@ -357,3 +358,40 @@ def test_few_cases_get_more_answers(tmp_path: Path) -> None:
     sampling = Sampling()
     assert sampling.for_cases(3).answers > sampling.answers
     assert sampling.for_cases(300) == sampling
+
+
+class Letters:
+    """A renderer whose ids are code points; 0 ends a turn."""
+
+    end_of_turn = 0
+
+    def prompt_ids(self, messages: Sequence[Message]) -> tuple[int, ...]:
+        return self.answer_ids(messages[-1].content)
+
+    def answer_ids(self, text: str) -> tuple[int, ...]:
+        return tuple(map(ord, text))
+
+
+@pytest.mark.parametrize("stage", ["dpo", "kto"])
+def test_no_stage_trains_down_an_end_that_never_was(stage: str) -> None:
+    """A rejected answer that was cut off has no end of turn, one that the model ended has; chosen ones always do."""
+    pairs = (pair(), dataclasses.replace(pair(), rejected="Bad.", rejected_finished=True))
+    answers = {
+        "".join(map(chr, text))
+        for example in stage_examples(stage, pairs, Letters())
+        for text in ([example.answer] if isinstance(example, FeedbackExample) else [example.chosen, example.rejected])  # type: ignore[union-attr]
+    }
+    assert answers == {"Good.\0", "Bad bad.", "Bad.\0"}
+
+
+def test_sft_learns_each_chosen_answer_once() -> None:
+    """A chosen answer that stands against several rejected ones is no more true for it."""
+    pairs = (pair(), pair(rejected="Worse."), pair(chosen="Fine."))
+    assert [bytes(e.rest).decode() for e in stage_examples("sft", pairs, Letters())] == ["Good.\0", "Fine.\0"]  # type: ignore[union-attr]
+
+
+def test_kto_likes_and_dislikes_each_answer_once() -> None:
+    """Liked and disliked stay balanced by what there is, not by how it was paired."""
+    pairs = (pair(), pair(rejected="Worse."), pair(chosen="Fine."))
+    labels = [e.label for e in stage_examples("kto", pairs, Letters()) if isinstance(e, FeedbackExample)]
+    assert (labels.count(True), labels.count(False)) == (2, 2)
