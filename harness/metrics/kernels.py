@@ -245,9 +245,9 @@ def _count(place: _Place, s: _Split) -> Counts:
     runs = tuple(place.fresh(3 * tandem.KEEP * docs) for _ in range(3))
     found = tuple(place.fresh(docs) for _ in range(3))
     find_runs = place.kernels["find_runs"]
-    find_runs(docs, s.ids, s.offsets, every, MIN_RUN_UNITS, marks, where, runs[0], found[0])
-    find_runs(docs, plain, s.offsets, numbered, MIN_RUN_UNITS, marks, where, runs[1], found[1])
-    find_runs(docs, s.codes, s.bounds, within, MIN_RUN_CHARACTERS, marks, where, runs[2], found[2])
+    find_runs(docs, s.ids, s.offsets, every, MIN_RUN_UNITS, marks, where, evens, runs[0], found[0])
+    find_runs(docs, plain, s.offsets, numbered, MIN_RUN_UNITS, marks, where, evens, runs[1], found[1])
+    find_runs(docs, s.codes, s.bounds, within, MIN_RUN_CHARACTERS, marks, where, evens, runs[2], found[2])
     spans, template_shares = place.fresh(5 * docs), place.floats(4 * docs)
     place.kernels["find_templates"](
         docs, s.codes, s.starts, s.ends, s.gaps, s.kinds, s.ids, s.offsets, one, two, three, four,

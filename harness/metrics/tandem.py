@@ -7,7 +7,8 @@ are stepped over (Fine and Wilf: a run that shares p or more places with a run w
 The few longest runs are kept; shorter ones cost nothing once these are known. Checked against brute force in
 tests/unit/test_metrics_repetition.py. Plain Python on integer arrays, see harness/metrics/units.py.
 
-A look that hits is widened in strides first, which turns down nearly all that are no runs, then place by place. Text
+Long periods are looked at by prints, hashes of the last ``PRINT`` places, so that chance hits are few. A look that hits
+is widened in strides first, which turns down nearly all that are no runs, then place by place. Text
 made to be slow (long stretches of one character with a flaw here and there: each hit goes far and ends too soon) would
 still take n places a period; so from ``PATIENCE`` places a unit on how far a hit goes is told by bisection over hashes
 of prefixes, and only what these take for a run is compared place by place. That bounds the whole by n (log n)^2 for any
@@ -29,6 +30,10 @@ KEEP = 8
 PATIENCE = 16
 """Places compared a unit of the text before prefixes are hashed."""
 STRIDES = 8
+PRINT = 8
+"""Places that a print tells of: all older ones are shifted out of its ``7 * PRINT`` bits."""
+PRINTED = 64
+"""Periods from which on prints are looked at."""
 PRIME = 0x7FFFFFFF
 BASE = 1_000_003
 
@@ -64,6 +69,7 @@ def find_runs(
     min_length: int,
     sums: Ints,
     powers: Ints,
+    prints: Ints,
     runs: Ints,
     found: Ints,
 ) -> None:
@@ -74,7 +80,7 @@ def find_runs(
         bounds: ``docs + 1`` offsets into ``sequence``.
         longest: per sequence: the longest period looked for; 0 leaves the sequence out.
         min_length: shortest run of interest.
-        sums, powers: scratch, 64 bits wide, one a place and one more.
+        sums, powers, prints: scratch, 64 bits wide, one a place and one more.
         runs: out, ``3 * KEEP`` a sequence: start, end (offsets into ``sequence``) and period; the longest first, of
             equally long ones that with the shorter period, then the earlier.
         found: out, runs per sequence.
@@ -90,6 +96,11 @@ def find_runs(
         if longest[d] < last:
             last = longest[d]
         patience = PATIENCE * n
+        if last >= 4 * PRINTED:
+            told = 0
+            for k in range(n):
+                told = ((told << 7) & 0xFFFFFFFFFFFFFF) ^ ((sequence[low + k] * 0x9E3779B1) & 0xFFFFFFFFFFFFFF)
+                prints[k] = told
         for p in range(1, last + 1):
             need = 3 * p
             if bound > need:
@@ -100,6 +111,12 @@ def find_runs(
             stride = step // STRIDES
             i = low + need - 1
             while i < high:
+                if p >= PRINTED and last >= 4 * PRINTED:
+                    # Equal anywhere in a run but at its first places, which tell of what stands before it.
+                    while i < high and prints[i - low] != prints[i - low - p]:
+                        i += step - PRINT + 1
+                    if i >= high:
+                        break
                 if sequence[i] != sequence[i - p]:
                     i += step
                     continue

@@ -24,13 +24,14 @@ class Counted(list[int]):
 
 
 def runs_of(sequence: list[int], counted: Counted | None = None) -> list[tuple[int, int, int]]:
-    """Start, end and period of the runs found; reads of the sequence and of the hashes are counted together."""
+    """Start, end and period of the runs found; reads of the sequence and of all hashes are counted together."""
     n = len(sequence)
     text, sums = Counted(sequence), Counted([0] * (n + 1))
     runs, found = [0] * (3 * KEEP), [0]
-    find_runs(1, text, [0, n], [n], 12, sums, [0] * (n + 1), runs, found)
+    prints = Counted([0] * (n + 1))
+    find_runs(1, text, [0, n], [n], 12, sums, [0] * (n + 1), prints, runs, found)
     if counted is not None:
-        counted.reads = text.reads + sums.reads
+        counted.reads = text.reads + sums.reads + prints.reads
     return [(runs[3 * k], runs[3 * k + 1], runs[3 * k + 2]) for k in range(found[0])]
 
 
