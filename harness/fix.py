@@ -165,10 +165,11 @@ class Fix:
             return before
         self._display.step(f"training {self.plan.name} on {len(pairs)} pairs")
         self._record("started", {"pairs": len(pairs)})
-        parent = (self._target.weights.path,) if self._target.weights else ()
+        # A version that no engine takes as one LoRA is sampled from merged, and trained on as what it consists of.
+        parent = (self._target.weights.path,) if self._target.weights else self._target.parents
         request = TrainRequest.from_pairs(
-            stage=self.plan.stage, model_path=self._target.model_path, parents=parent, recipe=recipe,
-            output=self.folder, resume=resume, pairs=pairs, renderer=self._target.renderer,
+            stage=self.plan.stage, model_path=self._target.base_path or self._target.model_path, parents=parent,
+            recipe=recipe, output=self.folder, resume=resume, pairs=pairs, renderer=self._target.renderer,
         )  # fmt: skip
         try:
             trained = self._trainer.train(request, self._display.training)
@@ -287,7 +288,7 @@ class Fix:
 
         facts = check(folder)
         # A parent that was trained further is in the new weights; a new LoRA on top of it needs it beside itself.
-        on_top = self._target.weights is not None and self.plan.recipe.parent == "new"
+        on_top = bool(self._target.parents) and self.plan.recipe.parent == "new"
         return Adapter(
             name, self.plan.parent.model, self.plan.parent.name, folder, facts.digest, self.plan.stage, facts.rank,
             datetime.now(UTC).isoformat(timespec="seconds"), self.plan.run.id, self.plan.recipe.name,

@@ -13,6 +13,7 @@ from pathlib import Path
 from harness.embedded import cache_folder
 from harness.engines.base import AdapterWeights
 from harness.errors import AdapterError
+from harness.files import locked
 from harness.manifest import Adapter, Manifest
 from harness.models import PromptRenderer, locate_model, model_digest
 from harness.settings import Settings
@@ -31,6 +32,10 @@ class Target:
     renderer: PromptRenderer
     weights: AdapterWeights | None
     rank: int = 0
+    base_path: Path | None = None
+    """Folder of the model that the weights were trained on, where ``model_path`` is a merged one."""
+    parents: tuple[Path, ...] = ()
+    """Adapter folders on the base model that make this version, oldest first."""
 
     @property
     def name(self) -> str:
@@ -53,10 +58,15 @@ def resolve_target(name: str, manifest: Manifest, settings: Settings, store: Sto
     """
     adapter = manifest.adapter(name)
     model_path = locate_model(manifest.models[adapter.model], settings.root)
-    weights, rank = _weights(manifest.chain(name), model_path)
+    chain = manifest.chain(name)
+    weights, rank = _weights(chain, model_path)
+    parents, base = tuple(a.path for a in chain if a.path is not None), model_path
+    if weights is None and parents:
+        model_path = _merged(chain, base)
     return Target(
-        adapter, model_path, model_digest(model_path, store), PromptRenderer(model_path, store), weights, rank
-    )
+        adapter, model_path, model_digest(model_path, store), PromptRenderer(model_path, store), weights, rank, base,
+        parents,
+    )  # fmt: skip
 
 
 def _weights(chain: tuple[Adapter, ...], model_path: Path) -> tuple[AdapterWeights | None, int]:
@@ -64,6 +74,7 @@ def _weights(chain: tuple[Adapter, ...], model_path: Path) -> tuple[AdapterWeigh
         return None, 0
     from harness.adapters.folder import check
     from harness.adapters.lineage import check_lineage
+    from harness.adapters.stack import can_stack
 
     folders, rank = [], 0
     for adapter in chain:
@@ -77,6 +88,9 @@ def _weights(chain: tuple[Adapter, ...], model_path: Path) -> tuple[AdapterWeigh
         rank += facts.rank
         folders.append((adapter.path, facts.digest))
     check_lineage(model_path, [path for path, _ in folders])
+    if not can_stack([path for path, _ in folders]):
+        # An engine takes no modules saved whole, and no rank beyond its limit.
+        return None, 0
     name = chain[-1].name
     if len(folders) == 1:
         path, digest = folders[0]
@@ -88,3 +102,16 @@ def _weights(chain: tuple[Adapter, ...], model_path: Path) -> tuple[AdapterWeigh
         if not path.is_dir():
             stack(tuple(f for f, _ in folders), path)
     return AdapterWeights(name, path, digest), rank
+
+
+def _merged(chain: tuple[Adapter, ...], model_path: Path) -> Path:
+    """The model with a chain merged into it, for chains that no engine can be given as one LoRA; made once."""
+    from harness.adapters.lineage import fingerprint
+    from harness.adapters.merge import merge
+
+    key = hashlib.sha256("\n".join([fingerprint(model_path), *(a.sha256 for a in chain)]).encode()).hexdigest()
+    path = cache_folder() / "merged" / key[:24]
+    with locked(path, seconds=3600):
+        if not path.is_dir():
+            merge(model_path, [a.path for a in chain if a.path is not None], path)
+    return path

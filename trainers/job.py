@@ -13,6 +13,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from harness.adapters.folder import check
 from harness.adapters.lineage import Lineage, check_lineage, fingerprint, parts_of
 from harness.adapters.merge import merge
 from harness.errors import SettingsError, TrainerError
@@ -101,7 +102,10 @@ def _with_merged_parents(request: TrainRequest) -> TrainRequest:
     merged model lies beside the trainings (where several nodes see it) and is used again by every training on the same
     chain.
     """
-    if not request.parents or request.recipe.parent != "new" or not cannot_carry(request.recipe):
+    if not request.parents or request.recipe.parent != "new":
+        return request
+    # Peft puts modules saved whole into a model of the same size only.
+    if not cannot_carry(request.recipe) and not any(check(path).extras for path in request.parents):
         return request
     below = lineage(request)
     key = hashlib.sha256("\n".join((below.model, *below.parents)).encode()).hexdigest()[:24]

@@ -32,17 +32,13 @@ class Lora:
         """Open and check.
 
         Raises:
-            AdapterError: damaged, or of a kind whose update is not scale x B A (DoRA, modules saved whole).
+            AdapterError: damaged, or of a kind whose update is not scale x B A (DoRA).
         """
         self.folder = folder
         self.facts = check(folder)
         self.config = read_config(folder)
         if self.facts.dora:
             raise AdapterError(f"{folder}: DoRA's update depends on the weights below it; it cannot be added up")
-        if self.facts.extras:
-            raise AdapterError(
-                f"{folder}: also holds whole modules ({', '.join(self.facts.extras[:3])}), which cannot be added up"
-            )
         self._file = TensorFile(folder / WEIGHTS)
         self._names = {module: (a, b) for module, a, b in self._modules()}
 
@@ -50,6 +46,20 @@ class Lora:
     def modules(self) -> tuple[str, ...]:
         """Names of the adapted modules as the model calls them, sorted."""
         return tuple(sorted(self._names))
+
+    @property
+    def whole(self) -> tuple[str, ...]:
+        """Names of the tensors that take the place of the model's (``modules_to_save``), sorted; no LoRA, no sum."""
+        return self.facts.extras
+
+    def whole_array(self, tensor: str) -> NDArray[np.float32]:
+        """A tensor of :attr:`whole`."""
+        name = tensor if tensor in self._file.tensors else _PREFIX + tensor
+        return self._file.array(name).astype(np.float32, copy=False)
+
+    def whole_shape(self, tensor: str) -> tuple[int, ...]:
+        """Shape of a tensor of :attr:`whole`."""
+        return self._file.tensors[tensor if tensor in self._file.tensors else _PREFIX + tensor].shape
 
     def matrices(self, module: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """``A`` (rank x inputs) and ``B`` (outputs x rank), the scale multiplied into ``B``."""

@@ -2,15 +2,20 @@
 
 Tensor by tensor: the update is computed and added in float32 and rounded once to the model's own type, so a small
 update is not lost to repeated rounding, and a 70B model needs one layer's memory. Files keep their names and split;
-everything else of the model's folder (configuration, tokenizer, chat template) is copied. Given up: quantised bases,
-whose tensors cannot be added to.
+everything else of the model's folder (configuration, tokenizer, chat template) is copied. Modules that an adapter
+holds whole take the place of the model's: with more rows after a vocabulary resize, and as an output layer of its own
+where it was tied to the embedding; the configuration then says so. Given up: quantised bases, whose tensors cannot be
+added to.
 """
 
 from __future__ import annotations
 
+import json
+import math
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +24,14 @@ from numpy.typing import NDArray
 
 from harness.adapters.lineage import check_lineage
 from harness.adapters.lora import Lora
-from harness.adapters.tensors import TensorInfo, copy_tensors, read_header
+from harness.adapters.tensors import Replacement, TensorInfo, copy_tensors, read_header
 from harness.errors import AdapterError
+from harness.files import write_text
 
 __all__ = ["merge"]
 
+_EMBEDDING, _HEAD = "model.embed_tokens.weight", "lm_head.weight"
+_FLOATS = ("F32", "F16", "BF16", "F64")
 _COPIED = {".json", ".jinja", ".model", ".txt"}
 
 
@@ -40,8 +48,10 @@ def merge(model: Path, folders: Sequence[Path], destination: Path) -> Path:
     loras = [Lora(folder) for folder in folders]
     shards = sorted(model.glob("*.safetensors"))
     headers = {path: read_header(path) for path in shards}
-    _check_layers(model, loras, {n: i for header in headers.values() for n, i in header.items()})
-    needed = int(sum(p.stat().st_size for p in shards) * 1.01)
+    tensors = {n: i for header in headers.values() for n, i in header.items()}
+    _check_layers(model, loras, tensors)
+    whole = _whole(model, loras, tensors)
+    needed = int(sum(p.stat().st_size for p in shards) * 1.01) + sum(4 * math.prod(r.shape) for r in whole.values())
     destination.parent.mkdir(parents=True, exist_ok=True)
     if (free := shutil.disk_usage(destination.parent).free) < needed:
         raise AdapterError(
@@ -54,7 +64,10 @@ def merge(model: Path, folders: Sequence[Path], destination: Path) -> Path:
             if path.is_file() and path.suffix in _COPIED:
                 shutil.copyfile(path, temporary / path.name)
         for path in shards:
-            copy_tensors(path, temporary / path.name, change=_adder(loras))
+            here = {n: r for n, r in whole.items() if _place(n, headers, tensors) == path}
+            copy_tensors(path, temporary / path.name, change=_adder(loras), replaced=here)
+        if whole:
+            _tell(temporary, whole, headers, tensors)
         temporary.chmod(0o755)
         temporary.rename(destination)
     except OSError as error:
@@ -72,8 +85,60 @@ def _check_layers(model: Path, loras: Sequence[Lora], tensors: dict[str, TensorI
                 raise AdapterError(
                     f"{lora.folder}: adapts {module}, which the files of {model} do not have by that name"
                 )
-            if info.dtype not in ("F32", "F16", "BF16", "F64"):
+            if info.dtype not in _FLOATS:
                 raise AdapterError(f"{model}: {module} is quantised ({info.dtype}); merge into the unquantised model")
+
+
+def _whole(model: Path, loras: Sequence[Lora], tensors: Mapping[str, TensorInfo]) -> dict[str, Replacement]:
+    """What takes the place of the model's tensors: of each the newest adapter's."""
+    found: dict[str, Replacement] = {}
+    for lora in loras:
+        for name in lora.whole:
+            shape = lora.whole_shape(name)
+            like = tensors.get(name) or (tensors.get(_EMBEDDING) if name == _HEAD else None)
+            if like is None or like.dtype not in _FLOATS or shape[1:] != like.shape[1:] or shape[0] < like.shape[0]:
+                what = f"{like.dtype} of {like.shape}" if like else "no such tensor"
+                raise AdapterError(f"{lora.folder}: holds {name} of {shape}, {model} has {what}")
+            found[name] = Replacement(like.dtype, shape, partial(_bytes_of, lora, name, like.dtype))
+    if _EMBEDDING in found and _HEAD not in found and _HEAD not in tensors:
+        raise AdapterError(
+            f"{loras[-1].folder}: holds an embedding to which {model} ties its output layer, and not that layer; "
+            f"which one it was trained with is not known: train with additional_targets of both"
+        )
+    if len({r.shape[0] for n, r in found.items() if n in (_EMBEDDING, _HEAD)}) > 1:
+        raise AdapterError(f"{loras[-1].folder}: embedding and output layer have different numbers of rows")
+    return found
+
+
+def _bytes_of(lora: Lora, name: str, dtype: str) -> bytes:
+    return _narrow(lora.whole_array(name), dtype)
+
+
+def _place(name: str, headers: Mapping[Path, Mapping[str, TensorInfo]], tensors: Mapping[str, TensorInfo]) -> Path:
+    """The file that a tensor belongs into; an output layer that had none, beside the embedding."""
+    wanted = name if name in tensors else _EMBEDDING
+    return next(path for path, header in headers.items() if wanted in header)
+
+
+def _tell(
+    folder: Path,
+    whole: Mapping[str, Replacement],
+    headers: Mapping[Path, Mapping[str, TensorInfo]],
+    tensors: Mapping[str, TensorInfo],
+) -> None:
+    """Let configuration and index say what the files hold now."""
+    path = folder / "config.json"
+    config = json.loads(path.read_text("utf-8"))
+    if _HEAD in whole:
+        config["tie_word_embeddings"] = False
+    if _EMBEDDING in whole:
+        config["vocab_size"] = whole[_EMBEDDING].shape[0]
+    write_text(path, json.dumps(config, indent=2) + "\n")
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        content = json.loads(index.read_text("utf-8"))
+        content["weight_map"] |= {n: _place(n, headers, tensors).name for n in whole}
+        write_text(index, json.dumps(content, indent=2) + "\n")
 
 
 def _adder(loras: Sequence[Lora]) -> Any:

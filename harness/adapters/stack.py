@@ -26,11 +26,17 @@ from harness.adapters.tensors import write_tensors
 from harness.errors import AdapterError
 from harness.files import write_text
 
-__all__ = ["stack"]
+__all__ = ["can_stack", "stack"]
 
 _PREFIX = "base_model.model."
 _MOST = 512
 """vLLM's largest max_lora_rank."""
+
+
+def can_stack(folders: Sequence[Path]) -> bool:
+    """Whether an engine can be given the adapters as one LoRA; else the model must be merged for them."""
+    facts = [check(folder) for folder in folders]
+    return not any(f.extras for f in facts) and sum(f.rank for f in facts) <= _MOST
 
 
 def stack(folders: Sequence[Path], destination: Path) -> AdapterFacts:
@@ -44,12 +50,18 @@ def stack(folders: Sequence[Path], destination: Path) -> AdapterFacts:
     if not folders:
         raise AdapterError("there is no adapter to stack")
     parts = [Lora(folder) for folder in folders]
+    for part in parts:
+        if part.whole:
+            raise AdapterError(
+                f"{part.folder}: also holds whole modules ({', '.join(part.whole[:3])}), which cannot be added up; "
+                "merge it: harness adapters export NAME --merge"
+            )
     digests = [digest for folder in folders for digest in parts_of(folder)]
     rank = sum(part.facts.rank for part in parts)
     if rank > _MOST:
         raise AdapterError(
             f"{destination.name}: the chain has rank {rank} together, engines take {_MOST} at most; "
-            "merge it: harness adapters export NAME --merge DIR"
+            "merge it: harness adapters export NAME --merge"
         )
     destination.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".tmp-{destination.name}-", dir=destination.parent))

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from harness.errors import AdapterError
 from harness.files import replace_with
 
-__all__ = ["TensorFile", "TensorInfo", "copy_tensors", "read_header", "read_notes", "write_tensors"]
+__all__ = ["Replacement", "TensorFile", "TensorInfo", "copy_tensors", "read_header", "read_notes", "write_tensors"]
 
 _TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 _OTHERS = {
@@ -120,8 +120,7 @@ def _info(path: Path, name: str, entry: Any, base: int) -> TensorInfo:
     whole = [n for n in (shape, offsets) if isinstance(n, list) and all(type(i) is int and i >= 0 for i in n)]
     if len(whole) != 2 or len(offsets) != 2:
         raise AdapterError(f"{path}: tensor {name!r} has a damaged header")
-    width = _OTHERS.get(str(kind)) or np.dtype(_TYPES[str(kind)]).itemsize
-    if offsets[1] - offsets[0] != math.prod(shape) * width:
+    if offsets[1] - offsets[0] != math.prod(shape) * _width(str(kind)):
         raise AdapterError(f"{path}: tensor {name!r} has another size than its shape {shape} says")
     return TensorInfo(entry["dtype"], tuple(shape), base + offsets[0], base + offsets[1])
 
@@ -148,33 +147,60 @@ def write_tensors(
     return replace_with(path, write)
 
 
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """A tensor that is written in the place of another one, or beside the others."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    data: Callable[[], bytes]
+
+
 def copy_tensors(
     source: Path,
     target: Path,
     *,
     notes: Mapping[str, str] | None = None,
     change: Callable[[str, TensorInfo, bytes], bytes] | None = None,
+    replaced: Mapping[str, Replacement] | None = None,
 ) -> Path:
     """Copy a safetensors file tensor by tensor, with further metadata and, where ``change`` gives them, other bytes.
 
-    Types, shapes and places stay; one tensor is in memory at a time.
+    Types and shapes stay but for tensors that are ``replaced``; those that the file does not have come last. One
+    tensor is in memory at a time.
     """
-    header, _, begin = _raw_header(source)
-    tensors = read_header(source)
-    header["__metadata__"] = {"format": "pt", **read_notes(source), **(notes or {})}
+    tensors, new_ones = read_header(source), dict(replaced or {})
+    order = sorted(tensors, key=lambda name: tensors[name].start)
+    order += sorted(set(new_ones) - set(tensors))
+    header: dict[str, Any] = {"__metadata__": {"format": "pt", **read_notes(source), **(notes or {})}}
+    offset = 0
+    for name in order:
+        made = new_ones.get(name) or tensors[name]
+        size = made.end - made.start if isinstance(made, TensorInfo) else math.prod(made.shape) * _width(made.dtype)
+        header[name] = {"dtype": made.dtype, "shape": list(made.shape), "data_offsets": [offset, offset + size]}
+        offset += size
 
     def write(temporary: Path) -> None:
         with source.open("rb") as old, temporary.open("wb") as new:
-            old.seek(begin)
             new.write(_packed(header))
-            for name, info in sorted(tensors.items(), key=lambda item: item[1].start):
-                data = old.read(info.end - info.start)
-                made = data if change is None else change(name, info, data)
-                if len(made) != len(data):
-                    raise ValueError(f"{name}: {len(made)} bytes in the place of {len(data)}")
-                new.write(made)
+            for name in order:
+                if name in new_ones:
+                    data = new_ones[name].data()
+                else:
+                    info = tensors[name]
+                    old.seek(info.start)
+                    data = old.read(info.end - info.start)
+                    data = data if change is None else change(name, info, data)
+                begin, end = header[name]["data_offsets"]
+                if len(data) != end - begin:
+                    raise ValueError(f"{name}: {len(data)} bytes in the place of {end - begin}")
+                new.write(data)
 
     return replace_with(target, write)
+
+
+def _width(dtype: str) -> int:
+    return _OTHERS.get(dtype) or np.dtype(_TYPES[dtype]).itemsize
 
 
 def _packed(header: Mapping[str, Any]) -> bytes:

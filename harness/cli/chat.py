@@ -45,6 +45,9 @@ def run(args: argparse.Namespace) -> int:
         target = resolve_target(adapter.name, manifest, settings, store)
         # The model as shipped has no parent; then /base has nothing to compare with.
         parent = resolve_target(adapter.parent, manifest, settings, store) if adapter.parent else None
+        if parent is not None and parent.model_path != target.model_path:
+            say(f"{adapter.name} and {parent.name} are models of their own here, one engine holds one: /base is off")
+            parent = None
         options = _engine_options([t for t in (target, parent) if t is not None]) | dict(settings.engine_options)
         say(f"{adapter.name} on {settings.engine}; {_HELP}")
         engine = open_engine(settings.engine, target.model_path, **options)
@@ -102,7 +105,7 @@ def _compare(chat: Chat, parent: Voice | None) -> None:
     from rich.text import Text
 
     if parent is None:
-        say(f"{chat.voice.name} is the model as shipped; it has no parent")
+        say(f"{chat.voice.name} has no parent to compare with here")
         return
     if not chat.history:
         say("ask something first")

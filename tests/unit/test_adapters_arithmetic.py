@@ -18,7 +18,7 @@ from harness.adapters.folder import CONFIG, WEIGHTS, check, publish
 from harness.adapters.lineage import Lineage, check_lineage, fingerprint, parts_of, read_lineage
 from harness.adapters.lora import Lora
 from harness.adapters.merge import merge
-from harness.adapters.stack import stack
+from harness.adapters.stack import can_stack, stack
 from harness.adapters.tensors import TensorFile, write_tensors
 from harness.errors import AdapterError
 
@@ -139,6 +139,71 @@ def test_a_merge_adds_every_update_once(tmp_path: Path) -> None:
     copied = {p.name for p in merged.iterdir()}
     assert {"config.json", "chat_template.jinja"} <= copied
     assert "pytorch_model.bin" not in copied
+
+
+def whole(folder: Path, **tensors: Array) -> Path:
+    """A LoRA that also holds modules whole; a double underscore stands for a dot."""
+    made = lora(folder)
+    opened = TensorFile(made / WEIGHTS)
+    extra = {f"base_model.model.{n.replace('__', '.')}.weight": a for n, a in tensors.items()}
+    write_tensors(made / WEIGHTS, {n: opened.array(n) for n in opened.tensors} | extra)
+    return made
+
+
+def tied(folder: Path, *, head: bool = False) -> Path:
+    """The model with an embedding of five rows, and with an output layer of its own or not."""
+    made = model(folder)
+    names = {"model.embed_tokens.weight"} | ({"lm_head.weight"} if head else set())
+    write_tensors(made / "model-00003-of-00003.safetensors", {n: np.zeros((5, 4), np.float32) for n in names})
+    (made / "config.json").write_text('{"vocab_size": 5, "tie_word_embeddings": true}', "utf-8")
+    index = {"metadata": {}, "weight_map": dict.fromkeys(names, "model-00003-of-00003.safetensors")}
+    (made / "model.safetensors.index.json").write_text(json.dumps(index), "utf-8")
+    return made
+
+
+@pytest.mark.parametrize("head", [False, True], ids=["tied", "untied"])
+def test_modules_held_whole_take_the_models_place(tmp_path: Path, head: bool) -> None:
+    """With more rows after a resize; a tied output layer becomes one of its own; the newest adapter's counts."""
+    base, rows = tied(tmp_path / "base", head=head), np.arange(32, dtype=np.float32).reshape(8, 4)
+    first = whole(tmp_path / "a", model__embed_tokens=rows + 7, lm_head=rows + 9)
+    second = whole(tmp_path / "b", model__embed_tokens=rows, lm_head=-rows)
+    merged = merge(base, [first, second], tmp_path / "merged")
+    opened = TensorFile(merged / "model-00003-of-00003.safetensors")
+    assert np.array_equal(opened.array("model.embed_tokens.weight"), rows)
+    assert np.array_equal(opened.array("lm_head.weight"), -rows)
+    config = json.loads((merged / "config.json").read_text("utf-8"))
+    assert (config["vocab_size"], config["tie_word_embeddings"]) == (8, False)
+    places = json.loads((merged / "model.safetensors.index.json").read_text("utf-8"))["weight_map"]
+    assert places["lm_head.weight"] == "model-00003-of-00003.safetensors"
+    layer = next(iter(LAYERS))
+    before, after = (
+        TensorFile(p / "model-00001-of-00002.safetensors").array(f"{layer}.weight") for p in (base, merged)
+    )
+    assert np.allclose(after, before + update(first, layer) + update(second, layer), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ({"model__embed_tokens": 5}, "ties its output layer"),
+        ({"lm_head": 4}, "holds lm_head.weight of"),
+        ({"model__norm9": 4}, "no such tensor"),
+        ({"model__embed_tokens": 8, "lm_head": 5}, "numbers of rows"),
+    ],
+    ids=["embedding alone", "fewer rows", "unknown", "different rows"],
+)  # fmt: skip
+def test_modules_that_do_not_fit_are_not_merged(tmp_path: Path, rows: dict[str, int], says: str) -> None:
+    """A model of them would answer, and nobody trained it."""
+    tensors = {name: np.zeros((count, 4), np.float32) for name, count in rows.items()}
+    with pytest.raises(AdapterError, match=says):
+        merge(tied(tmp_path / "base"), [whole(tmp_path / "a", **tensors)], tmp_path / "merged")
+
+
+def test_what_an_engine_cannot_take_as_one_lora_is_known(tmp_path: Path) -> None:
+    """Modules held whole, and ranks beyond an engine's limit."""
+    assert can_stack([lora(tmp_path / "a", 256), lora(tmp_path / "b", 256)])
+    assert not can_stack([lora(tmp_path / "a", 256), lora(tmp_path / "c", 257)])
+    assert not can_stack([whole(tmp_path / "d", lm_head=np.ones((5, 4), np.float32))])
 
 
 def test_a_layer_that_the_model_does_not_have_stops_the_merge(tmp_path: Path) -> None:
