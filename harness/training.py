@@ -71,6 +71,12 @@ class TrainPlan:
             return None
         return self.parent.name if self.recipe.parent == "new" else self.parent.on_top_of
 
+    @property
+    def reference(self) -> str | None:
+        """The version that a preference stage measures against, which is the parent; None for losses without one."""
+        measures = self.stage == "kto" or (self.stage == "dpo" and self.recipe.pref_loss == "sigmoid")
+        return self.parent.name if measures else None
+
 
 def plan_training(
     settings: Settings,
@@ -186,10 +192,13 @@ def _published(plan: TrainPlan, settings: Settings, weights: Path) -> Adapter | 
     if destination.exists() and plan.name not in read_manifest(settings.manifest_path).adapters:
         shutil.rmtree(destination)
     facts = publish(weights, destination)
+    more = {"training": _relative(plan.output, settings.root)}
+    if plan.reference is not None:
+        more["reference"] = plan.reference
     adapter = Adapter(
         plan.name, plan.parent.model, plan.parent.name, destination, facts.digest, plan.stage, facts.rank,
         datetime.now(UTC).isoformat(timespec="seconds"), "", plan.recipe.name, plan.on_top_of, "candidate",
-        {"training": _relative(plan.output, settings.root)},
+        more,
     )  # fmt: skip
     register(settings.manifest_path, adapter)
     return adapter
@@ -197,9 +206,9 @@ def _published(plan: TrainPlan, settings: Settings, weights: Path) -> Adapter | 
 
 @contextmanager
 def _claimed(output: Path, name: str) -> Iterator[None]:
-    """Hold the name for as long as the training takes."""
+    """Hold the name, whatever the stage, for as long as the training takes."""
     output.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(output / ".training.lock")
+    lock = FileLock(output.parent / f".{name}.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -92,8 +93,12 @@ def run(args: argparse.Namespace) -> int:
     with Store(settings.database) as store:
         if args.dry_run or args.nodes > 1:
             return _planned(plan, settings, store, json=args.json, slurm=args.nodes > 1)
-        with _display() as shown:
-            adapter, result = train(plan, settings, store, shown)
+        try:
+            with _interruptible(), _display() as shown:
+                adapter, result = train(plan, settings, store, shown)
+        except KeyboardInterrupt:
+            say(f"{plan.name}: every process was ended; the same command with --resume goes on")
+            raise
     if args.json:
         say_json({"adapter": plan.name if adapter else None, "weights": result.adapter, "steps": result.steps,
                   "seconds": result.seconds, "loss": result.loss, "digest": result.digest, "log": result.log,
@@ -192,6 +197,20 @@ def _changes(words: list[str]) -> dict[str, Any]:
         except (ValueError, SyntaxError):
             found[name] = value
     return found
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Take a SIGTERM (a scheduler's, a service manager's) for Ctrl-C: the training's processes end, and it is noted."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -7,13 +7,16 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from harness.adapters.folder import FILES, check
 from harness.adapters.tensors import write_tensors
@@ -80,6 +83,7 @@ def test_a_chain_says_what_it_needs_below(root: Path) -> None:
     manifest = read_manifest(root / "adapters_manifest.toml")
     assert manifest.adapter("v4.2").on_top_of == "v4.1"
     assert manifest.adapter("v4.3").on_top_of is None
+    assert {manifest.adapter(name).facts["reference"] for name in ("v4.2", "v4.3")} == {"v4.1"}
     assert [a.name for a in manifest.chain("v4.2")] == ["v4.1", "v4.2"]
 
 
@@ -122,6 +126,37 @@ def test_wrong_words_are_one_line_and_nothing_is_left(root: Path, capsys: Captur
     assert says in error
     assert error.count("\n") == 1
     assert (root / "adapters_manifest.toml").read_text() == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
+def test_a_signal_ends_the_training_and_is_noted(root: Path, number: signal.Signals) -> None:
+    """A scheduler's SIGTERM as Ctrl-C: exit code 130, no process left, how to go on on the screen."""
+    body = "say(phase='training', step=1)\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(60)"
+    (root / "pyproject.toml").write_text('[tool.harness]\nadapter = "v4.0"\n', "utf-8")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "harness", "train", "dpo", "--data", "pairs.json"], cwd=root, stdout=subprocess.PIPE,
+        text=True, env=os.environ | {"HARNESS_TRAINER_PYTHON": str(fake_python(root / "python", body))},
+    )  # fmt: skip
+    until = time.monotonic() + 60
+    while not (root / "pid").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    process.send_signal(number)
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "--resume" in said
+    assert not Path(f"/proc/{(root / 'pid').read_text()}").exists()
+    with Store.existing(read_settings(root).database) as store:
+        assert [t.status for t in store.trainings("v4.1")] == ["interrupted"]
+
+
+def test_two_trainings_of_one_name_are_one(root: Path, capsys: Capture) -> None:
+    """The second is refused while the first works, before it reads its data."""
+    output = root / "reports" / "trainings" / "v4.1-dpo"
+    output.mkdir(parents=True)
+    with FileLock(output.parent / ".v4.1.lock"):
+        assert main(["train", "dpo", "--data", "pairs.json", "--as", "v4.1"]) == 2
+    assert "another training of that name is under way" in capsys.readouterr().err
+    assert not list(output.glob("attempt-*"))
 
 
 def test_everything_that_is_wrong_with_a_call_is_told_at_once(root: Path, capsys: Capture) -> None:
