@@ -25,9 +25,12 @@ CHATML = (
 _HIDDEN, _LAYERS, _HEADS, _INNER = 32, 2, 4, 64
 
 
-def tiny_model(folder: Path, *, seed: int = 0, spoilt: bool = False) -> Path:
-    """A model folder that transformers, peft and LLaMA-Factory load; ``spoilt`` puts NaN into its weights."""
-    vocabulary = _tokenizer(folder)
+def tiny_model(folder: Path, *, seed: int = 0, spoilt: bool = False, missing: int = 0) -> Path:
+    """A model folder that transformers, peft and LLaMA-Factory load.
+
+    ``spoilt`` puts NaN into its weights; ``missing`` leaves out the rows of so many last tokens of the vocabulary.
+    """
+    vocabulary = _tokenizer(folder) - missing
     draw = np.random.default_rng(seed)
     shapes = {"model.embed_tokens": (vocabulary, _HIDDEN), "lm_head": (vocabulary, _HIDDEN)}
     for layer in range(_LAYERS):

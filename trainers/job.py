@@ -66,12 +66,27 @@ def check_request(request: TrainRequest) -> None:
     """
     cuda = bool(request.launch.devices)
     problems = request.recipe.problems_for(request.stage, parents=len(request.parents), cuda=cuda)
-    if problems:
-        raise SettingsError(f"recipe {request.recipe.name!r}: " + "; ".join(problems))
     if not (request.model_path / "config.json").is_file():
         raise TrainerError(f"{request.model_path}: no model there (config.json is missing)")
+    problems += _half_tied(request)
+    if problems:
+        raise SettingsError(f"recipe {request.recipe.name!r}: " + "; ".join(problems))
     if request.parents:
         check_lineage(request.model_path, request.parents)
+
+
+def _half_tied(request: TrainRequest) -> list[str]:
+    """Training one of two tied layers parts them, and the adapter holds only one: no model is whole with it."""
+    ends = {"embed_tokens", "lm_head"} & {name.rpartition(".")[2] for name in request.recipe.additional_targets}
+    if len(ends) != 1:
+        return []
+    try:
+        tied = json.loads((request.model_path / "config.json").read_text("utf-8")).get("tie_word_embeddings")
+    except ValueError as error:
+        raise TrainerError(f"{request.model_path / 'config.json'} is not JSON: {error}") from error
+    if not tied:
+        return []
+    return [f"additional_targets has {ends.pop()} alone, and this model ties embed_tokens and lm_head; name both"]
 
 
 def write_job(

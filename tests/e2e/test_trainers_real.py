@@ -23,7 +23,7 @@ from harness.adapters.folder import check
 from harness.adapters.lineage import check_lineage, read_lineage
 from harness.adapters.lora import Lora
 from harness.adapters.merge import merge
-from harness.adapters.stack import stack
+from harness.adapters.stack import can_stack, stack
 from harness.cases.model import Message
 from harness.errors import AdapterError, TrainerError
 from harness.models import PromptRenderer
@@ -159,6 +159,29 @@ def test_a_chain_is_the_same_stacked_merged_and_by_peft(
     assert np.abs(logits(model, []) - wanted).max() > 1e-2
 
 
+def test_a_resized_vocabulary_is_evaluated_merged(tmp_path: Path) -> None:
+    """Rows for tokens that had none, both ends trained whole: one merged model answers as peft does."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    small = tiny_model(tmp_path / "model", missing=3)
+    both = ["embed_tokens", "lm_head"]
+    result = train(request(small, tmp_path / "out", "sft", resize_vocab=True, additional_targets=both))
+    facts = check(result.adapter)
+    assert facts.extras == ("lm_head.weight", "model.embed_tokens.weight")
+    assert not can_stack([result.adapter])
+    merge(small, [result.adapter], tmp_path / "merged")
+    loaded = AutoModelForCausalLM.from_pretrained(str(small), dtype=torch.float32)
+    loaded.resize_token_embeddings(320)
+    wanted = PeftModel.from_pretrained(loaded, str(result.adapter))
+    ids = torch.tensor([PromptRenderer(small).prompt_ids((Message("user", "Tell me 3"),))])
+    with torch.no_grad():
+        found = wanted(ids).logits.numpy()
+    assert found.shape[-1] == 320
+    assert np.allclose(logits(tmp_path / "merged", []), found, atol=1e-4)
+
+
 def test_kto_trains_on_single_answers(model: Path, tmp_path: Path) -> None:
     """Liked and disliked ones, without pairs."""
     result = train(request(model, tmp_path, "kto"))
@@ -266,9 +289,9 @@ def test_eight_processes_train_one_model(model: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", ["zero2", "zero3"])
+@pytest.mark.parametrize("stage", ["zero2", "zero3", "zero2-offload", "zero3-offload"])
 def test_deepspeed_trains_on_two_processes(model: Path, tmp_path: Path, stage: str) -> None:
-    """ZeRO-2 and ZeRO-3 on the CPU accelerator (the first run builds a communication library)."""
+    """ZeRO-2 and ZeRO-3, with offload and without, on the CPU accelerator (the first run builds what they need)."""
     launch = Launch(cpu_processes=2, deepspeed=True)
     result = train(request(model, tmp_path, deepspeed=stage, launch=launch))
     assert result.steps == 4

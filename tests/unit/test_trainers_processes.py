@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -14,11 +16,12 @@ import pytest
 from harness.adapters.folder import CONFIG, WEIGHTS
 from harness.adapters.lineage import read_lineage
 from harness.adapters.tensors import write_tensors
-from harness.errors import TrainerError, TrainerMissing
+from harness.errors import SettingsError, TrainerError, TrainerMissing
 from harness.models import PromptRenderer
 from tests.trainings import fake_python, pairs, tiny_model
 from trainers import TrainProgress, TrainRequest
 from trainers.attempt import last_checkpoint
+from trainers.job import check_request
 from trainers.llamafactory import LlamaFactory, trainer_python
 from trainers.recipe import Recipe
 
@@ -243,6 +246,22 @@ def test_going_on_with_another_recipe_is_refused(place: Path, change: dict[str, 
     checkpoint(place, 1, 1)
     with pytest.raises(TrainerError, match=words):
         LlamaFactory(place).train(request(place, resume=True, **change), lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("targets", "tied", "refused"),
+    [(["lm_head"], True, True), (["embed_tokens", "lm_head"], True, False), (["lm_head"], False, False)],
+    ids=["one of two", "both", "not tied"],
+)
+def test_one_of_two_tied_layers_is_not_trained_alone(
+    place: Path, targets: list[str], tied: bool, refused: bool
+) -> None:
+    """The adapter would hold one of them, and no model could be put together from it."""
+    path = place / "model" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {"tie_word_embeddings": tied}), "utf-8")
+    asked = request(place, additional_targets=targets)
+    with pytest.raises(SettingsError, match="name both") if refused else contextlib.nullcontext():
+        check_request(asked)
 
 
 def test_without_a_checkpoint_resuming_begins_anew(place: Path) -> None:
