@@ -16,6 +16,7 @@ from pathlib import Path
 from harness.adapters.folder import check
 from harness.adapters.lineage import Lineage, check_lineage, fingerprint, parts_of
 from harness.adapters.merge import merge
+from harness.adapters.tensors import read_header
 from harness.errors import SettingsError, TrainerError
 from harness.files import locked, write_text
 from trainers.arguments import arguments, cannot_carry, to_yaml
@@ -68,11 +69,28 @@ def check_request(request: TrainRequest) -> None:
     problems = request.recipe.problems_for(request.stage, parents=len(request.parents), cuda=cuda)
     if not (request.model_path / "config.json").is_file():
         raise TrainerError(f"{request.model_path}: no model there (config.json is missing)")
-    problems += _half_tied(request)
+    problems += [*_unknown_modules(request), *_half_tied(request)]
     if problems:
         raise SettingsError(f"recipe {request.recipe.name!r}: " + "; ".join(problems))
     if request.parents:
         check_lineage(request.model_path, request.parents)
+
+
+def _unknown_modules(request: TrainRequest) -> list[str]:
+    """Names in the recipe that no module of the model ends with; peft would say so only once the model is loaded."""
+    recipe = request.recipe
+    found = {name.removesuffix(".weight") for p in request.model_path.glob("*.safetensors") for name in read_header(p)}
+    if not found:
+        return []
+    # Where it is tied to the embedding, the files have no output layer.
+    found.add("lm_head")
+    problems = []
+    for field, names in (("lora_targets", recipe.lora_targets), ("additional_targets", recipe.additional_targets)):
+        absent = [n for n in names if n != "all" and not any(f == n or f.endswith(f".{n}") for f in found)]
+        if absent:
+            known = ", ".join(sorted({name.rpartition(".")[2] for name in found}))
+            problems.append(f"{field}: this model has no {', '.join(absent)}; its modules end with {known}")
+    return problems
 
 
 def _half_tied(request: TrainRequest) -> list[str]:

@@ -248,6 +248,14 @@ def test_going_on_with_another_recipe_is_refused(place: Path, change: dict[str, 
         LlamaFactory(place).train(request(place, resume=True, **change), lambda _: None)
 
 
+@pytest.mark.parametrize("field", ["lora_targets", "additional_targets"])
+def test_modules_that_the_model_has_not_are_named(place: Path, field: str) -> None:
+    """Beside those that it has, before anything is loaded."""
+    with pytest.raises(SettingsError, match=r"no W_pack; its modules end with .*down_proj.*q_proj"):
+        check_request(request(place, **{field: ["q_proj", "W_pack"]}))
+    check_request(request(place, lora_targets=["q_proj", "mlp.down_proj"]))
+
+
 @pytest.mark.parametrize(
     ("targets", "tied", "refused"),
     [(["lm_head"], True, True), (["embed_tokens", "lm_head"], True, False), (["lm_head"], False, False)],
