@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -252,7 +253,7 @@ def test_going_on_with_another_recipe_is_refused(place: Path, change: dict[str, 
 def test_modules_that_the_model_has_not_are_named(place: Path, field: str) -> None:
     """Beside those that it has, before anything is loaded."""
     with pytest.raises(SettingsError, match=r"no W_pack; its modules end with .*down_proj.*q_proj"):
-        check_request(request(place, **{field: ["q_proj", "W_pack"]}))
+        check_request(replace(request(place), recipe=Recipe.from_mapping({field: ["q_proj", "W_pack"]})))
     check_request(request(place, lora_targets=["q_proj", "mlp.down_proj"]))
 
 
