@@ -19,7 +19,7 @@ from typing import Any
 from harness.cases.model import Case, Message, Thresholds
 from harness.metrics.base import Scores
 from harness.metrics.repetition import excesses, measure
-from harness.metrics.similarity import order_similarity
+from harness.metrics.similarity import order_similarities
 from harness.results import Reason, Status, Verdict
 from harness.verdict import LASTING_SCALE, LEAST_REFERENCE, judge, refusal
 
@@ -91,7 +91,8 @@ def _read(number: int, line: bytes) -> _Record:
 def _score(batch: list[_Record], limits: Thresholds) -> Iterator[ScoredLine]:
     texts = [r.text for r in batch] + [r.reference for r in batch if r.reference is not None]
     measured = list(measure(texts))
-    references = iter(measured[len(batch) :])
+    pairs = [(r.text, r.reference) for r in batch if r.reference is not None]
+    references = iter(zip(measured[len(batch) :], order_similarities(pairs), strict=True))
     for record, own in zip(batch, measured, strict=False):
         if record.problem:
             yield ScoredLine(record.id, Verdict(Status.ERROR, (Reason("line", record.problem),)), _NO_SCORES)
@@ -101,9 +102,9 @@ def _score(batch: list[_Record], limits: Thresholds) -> Iterator[ScoredLine]:
             scores = Scores({**values, **excesses(values, None)}, own.loops)
             repeats = False
         else:
-            against = next(references).values
-            alike = {"similarity": order_similarity(record.text, record.reference)}
-            scores = Scores({**values, **excesses(values, against), **alike}, own.loops)
+            theirs, alike = next(references)
+            against = theirs.values
+            scores = Scores({**values, **excesses(values, against), "similarity": alike}, own.loops)
             repeats = (
                 against["loop_coverage"] > limits.max_loop_excess and refusal(_case(record, Thresholds())) is not None
             )
@@ -134,21 +135,24 @@ def _surely_passes(values: Mapping[str, float], t: Thresholds) -> bool:
 
 def as_json(line: ScoredLine) -> str:
     """One line of JSON, numbers with six significant digits."""
-    scores = line.scores
-    values = tuple(scores.values.values())
+    scores, verdict = line.scores, line.verdict
     names = tuple(scores.values)
     shape = _shapes.get(names)
     if shape is None:
         shape = _shapes[names] = "{" + ", ".join(f"{json.dumps(name).replace('%', '%%')}: %.6g" for name in names) + "}"
-    loops = ", ".join([
-        f'{{"start": {x.start}, "end": {x.end}, "period": {x.period}, "copies": {x.copies:.6g}, "kind": "{x.kind}"}}'
-        for x in scores.loops
-    ])  # fmt: skip
-    reasons = ", ".join([json.dumps(_reason(r)) for r in line.verdict.reasons])
+    loops = reasons = ""
+    if scores.loops:
+        loops = ", ".join([
+            f'{{"start": {x.start}, "end": {x.end}, "period": {x.period}, "copies": {x.copies:.6g}, "kind": "{x.kind}"}}'
+            for x in scores.loops
+        ])  # fmt: skip
+    if verdict.reasons:
+        reasons = ", ".join([json.dumps(_reason(r)) for r in verdict.reasons])
     more = ', "reference_repeats": true' if line.reference_repeats else ""
+    name = line.id if type(line.id) is int else json.dumps(line.id)
     return (
-        f'{{"id": {json.dumps(line.id)}, "verdict": "{line.verdict.status.value}", "reasons": [{reasons}], '
-        f'"scores": {shape % values}, "loops": [{loops}]{more}}}'
+        f'{{"id": {name}, "verdict": "{verdict.status.value}", "reasons": [{reasons}], '
+        f'"scores": {shape % tuple(scores.values.values())}, "loops": [{loops}]{more}}}'
     )
 
 

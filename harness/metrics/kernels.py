@@ -14,7 +14,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
@@ -22,7 +23,17 @@ from typing import Any, cast
 
 from harness.metrics import ngrams, tandem, templates, units
 
-__all__ = ["BATCH", "COMPILE_AFTER", "Counts", "count", "prepare", "unit_bounds"]
+__all__ = [
+    "BATCH",
+    "COMPILE_AFTER",
+    "Counts",
+    "batches",
+    "code_pairs",
+    "count",
+    "prepare",
+    "unit_bounds",
+    "uses_compiled",
+]
 
 COMPILE_AFTER = 1_000_000
 """Characters after which compiling pays: about a second of interpreted work."""
@@ -109,6 +120,36 @@ def count(texts: Sequence[str]) -> Counts:
     return _count(place, _split(place, texts))
 
 
+def uses_compiled() -> bool:
+    """Whether compiled kernels have run in this process, so that numpy is at hand."""
+    return bool(_compiled)
+
+
+def batches(sizes: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """First and last (exclusive) of consecutive texts that together hold at most ``BATCH`` characters, or of one."""
+    first = last = total = 0
+    for size in sizes:
+        if last > first and total + size > BATCH:
+            yield first, last
+            first, total = last, 0
+        last += 1
+        total += size
+    if last > first:
+        yield first, last
+
+
+def code_pairs(pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Both texts of each pair with a character for every unit, equal within the pair exactly when the units are."""
+    for first, last in batches(len(one) + len(other) for one, other in pairs):
+        texts = [f"{one}\n{other}" for one, other in pairs[first:last]]
+        place = _place(sum(map(len, texts)))
+        found = _split(place, texts)
+        for d in range(last - first):
+            low, high = int(found.offsets[d]), int(found.offsets[d + 1])
+            middle = bisect_left(found.starts, int(found.bounds[d]) + len(pairs[first + d][0]), low, high)
+            yield place.spell(found.ids[low:middle]), place.spell(found.ids[middle:high])
+
+
 def unit_bounds(text: str) -> list[tuple[int, int]]:
     """Start and end of every unit of a text, as character offsets."""
     found = _split(_place(len(text)), [text])
@@ -130,6 +171,8 @@ class _Place:
     fresh: Callable[[int], Any]
     """Zeros."""
     floats: Callable[[int], Any]
+    spell: Callable[[Any], str]
+    """Ids as characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +218,7 @@ def _interpreted_place() -> _Place:
         scratch,
         zeros,
         floats,
+        lambda ids: "".join(map(chr, ids)),
     )
 
 
@@ -200,6 +244,7 @@ def _compiled_place() -> _Place:
         scratch,
         lambda size: np.zeros(size, np.int64),
         np.zeros,
+        lambda ids: ids.tobytes().decode("utf-32-le", "surrogatepass"),
     )
 
 
@@ -235,27 +280,32 @@ def _count(place: _Place, s: _Split) -> Counts:
     )  # fmt: skip
     # The longest periods worth looking for. All but the first copy of a run are repeated 8-grams, so few of these bound
     # the period; a loop of characters with a longer period than two of the longest units is seen on units.
-    every, numbered, within = place.fresh(docs), place.fresh(docs), place.fresh(docs)
+    offsets, found_shares, found_numbers = _plain(s.offsets), _plain(shares), _plain(numbers)
+    every, numbered = [0] * docs, [0] * docs
     for d in range(docs):
-        windows = max(0, int(s.offsets[d + 1] - s.offsets[d]) - ngrams.ORDERS + 1)
         at = ngrams.SHARES * d + ngrams.ORDERS
-        every[d] = (round(shares[at - 1] * windows) + ngrams.ORDERS) // 2
-        numbered[d] = (round(shares[at] * windows) + ngrams.ORDERS) // 2 if numbers[d] > 2 else 0
-        within[d] = max(MIN_CHARACTER_PERIOD, 2 * s.widths[d])
+        if found_shares[at] > 0.0:
+            windows = offsets[d + 1] - offsets[d] - ngrams.ORDERS + 1
+            every[d] = (round(found_shares[at - 1] * windows) + ngrams.ORDERS) // 2
+            numbered[d] = (round(found_shares[at] * windows) + ngrams.ORDERS) // 2 if found_numbers[d] > 2 else 0
+        else:
+            every[d] = ngrams.ORDERS // 2
+            numbered[d] = ngrams.ORDERS // 2 if found_numbers[d] > 2 else 0
+    within = [max(MIN_CHARACTER_PERIOD, 2 * width) for width in _plain(s.widths)]
     runs = tuple(place.fresh(3 * tandem.KEEP * docs) for _ in range(3))
     found = tuple(place.fresh(docs) for _ in range(3))
     find_runs = place.kernels["find_runs"]
-    find_runs(docs, s.ids, s.offsets, every, MIN_RUN_UNITS, marks, where, evens, runs[0], found[0])
-    find_runs(docs, plain, s.offsets, numbered, MIN_RUN_UNITS, marks, where, evens, runs[1], found[1])
-    find_runs(docs, s.codes, s.bounds, within, MIN_RUN_CHARACTERS, marks, where, evens, runs[2], found[2])
+    find_runs(docs, s.ids, s.offsets, place.bounds(every), MIN_RUN_UNITS, marks, where, evens, runs[0], found[0])
+    find_runs(docs, plain, s.offsets, place.bounds(numbered), MIN_RUN_UNITS, marks, where, evens, runs[1], found[1])
+    find_runs(docs, s.codes, s.bounds, place.bounds(within), MIN_RUN_CHARACTERS, marks, where, evens, runs[2], found[2])
     spans, template_shares = place.fresh(5 * docs), place.floats(4 * docs)
     place.kernels["find_templates"](
         docs, s.codes, s.starts, s.ends, s.gaps, s.kinds, s.ids, s.offsets, one, two, three, four,
         place.scratch("alike", templates.LAGS * n, "i1"), masks, evens, odds, s.slots, s.state, spans, template_shares,
     )  # fmt: skip
     return Counts(
-        _plain(s.bounds), _plain(s.offsets), s.starts, s.ends, s.kinds, _plain(numbers), _plain(s.contents),
-        _plain(shares), tuple(map(_plain, runs)), tuple(map(_plain, found)), _plain(spans), _plain(template_shares),
+        _plain(s.bounds), offsets, s.starts, s.ends, s.kinds, found_numbers, _plain(s.contents),
+        found_shares, tuple(map(_plain, runs)), tuple(map(_plain, found)), _plain(spans), _plain(template_shares),
     )  # fmt: skip
 
 

@@ -127,50 +127,13 @@ def _one(counts: kernels.Counts, d: int, text: str) -> Scores:
     begin, stop = counts.bounds[d], counts.bounds[d + 1]
     n, characters = high - low, stop - begin
     rep = counts.shares[SHARES * d : SHARES * (d + 1)]
-    longest: list[tuple[int, int, int]] = []
-    tail = (0, 0, 1)
-    tail_share = 0.0
-    solid = [True, True, True]
-    candidates: list[tuple[float, int, int, int, float, LoopKind]] = []
-    for kind, weight in _KINDS:
-        which = _WHICH[kind]
-        ends_at = stop if which == 2 else high
-        size = characters if which == 2 else n
-        first = (0, 0, 1)
-        base = 3 * KEEP * d
-        runs = counts.runs[which]
-        for k in range(base, base + 3 * counts.found[which][d], 3):
-            start, end, period = runs[k], runs[k + 1], runs[k + 2]
-            if k == base:
-                first = (start, end, period)
-            substance = True
-            if which == 1:
-                kinds = list(counts.kinds[start : start + period])
-                substance = kinds.count(WORD) >= kinds.count(NUMBER)
-            elif which == 2:
-                substance = any(map(str.isalnum, text[start - begin : start - begin + period]))
-            if k == base:
-                solid[which] = substance
-            if substance and end >= ends_at - 1 and (end - start) / size > tail_share:
-                tail, tail_share = (start, end, period), (end - start) / size
-            copies = (end - start) / period
-            if which == 2:
-                candidates.append((weight * (end - start), start - begin, end - begin, period, copies, kind))
-            else:
-                # A run takes in the full stop before its first sentence, since its last one ends with one too.
-                onset = start
-                while onset < start + period - 1 and text[int(counts.starts[onset]) - begin] in _CLOSERS:
-                    onset += 1
-                a, b = int(counts.starts[onset]) - begin, int(counts.ends[end - 1]) - begin
-                length = int(counts.starts[onset + period]) - begin - a
-                candidates.append((weight * (b - a), a, b, length, (end - onset) / period, kind))
-        longest.append(first)
     templated, duplicates, lines, likely = counts.template_shares[4 * d : 4 * d + 4]
     span = counts.spans[5 * d : 5 * d + 5]
-    if span[1] > span[0]:
-        a, b = int(counts.starts[span[0]]) - begin, int(counts.ends[span[1] - 1]) - begin
-        length = int(counts.ends[span[2] - 1]) - begin - a
-        candidates.append((0.8 * (b - a), a, b, length, span[4] / span[3], "templated"))
+    first, second, third = counts.found
+    if first[d] or second[d] or third[d] or span[1] > span[0]:
+        longest, solid, tail, tail_share, loops = _runs(counts, d, text, span)
+    else:
+        longest, solid, tail, tail_share, loops = _NO_RUNS
     (s0, e0, p0), (s1, e1, p1), (s2, e2, p2) = longest
     per_unit = 1.0 / n if n else 0.0
     per_character = 1.0 / characters if characters else 0.0
@@ -217,7 +180,62 @@ def _one(counts: kernels.Counts, d: int, text: str) -> Scores:
         "distinct3": 1.0 - rep[2] if n else 0.0,
         "distinct4": 1.0 - rep[3] if n else 0.0,
     }
-    return Scores(values, _choose(candidates) if candidates else ())
+    return Scores(values, loops)
+
+
+_Run = tuple[int, int, int]
+_Found = tuple[Sequence[_Run], Sequence[bool], _Run, float, tuple[Loop, ...]]
+_NO_RUN: _Run = (0, 0, 1)
+_NO_RUNS: _Found = ((_NO_RUN,) * 3, (True,) * 3, _NO_RUN, 0.0, ())
+
+
+def _runs(counts: kernels.Counts, d: int, text: str, span: Sequence[int]) -> _Found:
+    """Of each kind the longest run and whether it has substance; the run at the end and its share; the loops."""
+    low, high = counts.offsets[d], counts.offsets[d + 1]
+    begin, stop = counts.bounds[d], counts.bounds[d + 1]
+    longest: list[_Run] = []
+    tail = _NO_RUN
+    tail_share = 0.0
+    solid = [True, True, True]
+    candidates: list[tuple[float, int, int, int, float, LoopKind]] = []
+    for kind, weight in _KINDS:
+        which = _WHICH[kind]
+        ends_at = stop if which == 2 else high
+        size = stop - begin if which == 2 else high - low
+        first = _NO_RUN
+        base = 3 * KEEP * d
+        runs = counts.runs[which]
+        for k in range(base, base + 3 * counts.found[which][d], 3):
+            start, end, period = runs[k], runs[k + 1], runs[k + 2]
+            if k == base:
+                first = (start, end, period)
+            substance = True
+            if which == 1:
+                kinds = list(counts.kinds[start : start + period])
+                substance = kinds.count(WORD) >= kinds.count(NUMBER)
+            elif which == 2:
+                substance = any(map(str.isalnum, text[start - begin : start - begin + period]))
+            if k == base:
+                solid[which] = substance
+            if substance and end >= ends_at - 1 and (end - start) / size > tail_share:
+                tail, tail_share = (start, end, period), (end - start) / size
+            copies = (end - start) / period
+            if which == 2:
+                candidates.append((weight * (end - start), start - begin, end - begin, period, copies, kind))
+            else:
+                # A run takes in the full stop before its first sentence, since its last one ends with one too.
+                onset = start
+                while onset < start + period - 1 and text[int(counts.starts[onset]) - begin] in _CLOSERS:
+                    onset += 1
+                a, b = int(counts.starts[onset]) - begin, int(counts.ends[end - 1]) - begin
+                length = int(counts.starts[onset + period]) - begin - a
+                candidates.append((weight * (b - a), a, b, length, (end - onset) / period, kind))
+        longest.append(first)
+    if span[1] > span[0]:
+        a, b = int(counts.starts[span[0]]) - begin, int(counts.ends[span[1] - 1]) - begin
+        length = int(counts.ends[span[2] - 1]) - begin - a
+        candidates.append((0.8 * (b - a), a, b, length, span[4] / span[3], "templated"))
+    return longest, solid, tail, tail_share, _choose(candidates)
 
 
 _CLOSERS = frozenset(".,;:!?)]}…。，、；：！？）】」』”’؟،؛۔।")

@@ -17,11 +17,17 @@ the last one, which is the slowest by far.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
-__all__ = ["LIMIT", "PARTIAL_LIMIT", "normalise", "order_similarity", "similarity", "split"]
+from harness.metrics import kernels
+
+__all__ = ["LIMIT", "PARTIAL_LIMIT", "normalise", "order_similarities", "similarity", "split"]
 
 LIMIT = 40_000
 PARTIAL_LIMIT = 200
+_UNKNOWN, _CONTEXT = -1, -2
 
 
 def normalise(text: str) -> str:
@@ -31,20 +37,57 @@ def normalise(text: str) -> str:
 
 def split(text: str) -> list[str]:
     """The mixed units of a text, as strings."""
-    from harness.metrics.kernels import unit_bounds
-
-    return [text[start:end] for start, end in unit_bounds(text)]
+    return [text[start:end] for start, end in kernels.unit_bounds(text)]
 
 
-def order_similarity(answer: str, reference: str) -> float:
-    """The default scorer alone: ``similarity``."""
-    return _order(split(normalise(answer[:LIMIT])), split(normalise(reference[:LIMIT])))
+def order_similarities(pairs: Sequence[tuple[str, str]]) -> list[float]:
+    """The default scorer alone, ``similarity``, of many answers and their references."""
+    short = [(answer[:LIMIT], reference[:LIMIT]) for answer, reference in pairs]
+    fold = _fold if kernels.uses_compiled() else normalise
+    return [_order(*pair) for pair in kernels.code_pairs([(fold(one), fold(other)) for one, other in short])]
 
 
-def _order(ours: list[str], theirs: list[str]) -> float:
+def _order(ours: str, theirs: str) -> float:
     from rapidfuzz.distance import Indel
 
     return Indel.normalized_similarity(ours, theirs)
+
+
+def _fold(text: str) -> str:
+    """:func:`normalise` but for the white space, which units do not hold; by a table, some twenty times as fast."""
+    import numpy as np
+
+    table = _foldings()
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.int32)
+    folded = table[codes]
+    if folded.size and folded.min() < 0:
+        for code in np.unique(codes[folded == _UNKNOWN]).tolist():
+            table[code] = _folding(chr(code))
+        folded = table[codes]
+        if folded.min() < 0:
+            return normalise(text)
+    return str(folded.tobytes().decode("utf-32-le", "surrogatepass"))
+
+
+@cache
+def _foldings() -> Any:
+    """What every code point becomes; filled as they come up."""
+    import numpy as np
+
+    return np.full(0x110000, _UNKNOWN, np.int32)
+
+
+def _folding(character: str) -> int:
+    """What it becomes wherever it stands; ``_CONTEXT`` where that depends on others, or is not one character."""
+    folded = unicodedata.normalize("NFKC", character).casefold()
+    if len(folded) != 1 or any(_composes(c) for c in (character, unicodedata.normalize("NFKC", character), folded)):
+        return _CONTEXT
+    return ord(folded)
+
+
+def _composes(character: str) -> bool:
+    """Whether it may join with, or change places with, what stands before it: marks and conjoining Hangul letters."""
+    return unicodedata.category(character).startswith("M") or 0x1100 <= ord(character) <= 0x11FF
 
 
 def similarity(answer: str, reference: str) -> dict[str, float]:
@@ -53,19 +96,15 @@ def similarity(answer: str, reference: str) -> dict[str, float]:
     from rapidfuzz.distance import Indel
 
     ours, theirs = normalise(answer[:LIMIT]), normalise(reference[:LIMIT])
-    our_units, their_units = split(ours), split(theirs)
-    # A character a unit: rapidfuzz takes windows of strings only.
-    codes: dict[str, int] = {}
-    short, long = (
-        "".join([chr(codes.setdefault(unit, len(codes))) for unit in units[:PARTIAL_LIMIT]])
-        for units in (our_units, their_units)
-    )
-    empty = not our_units and not their_units
+    ((our_codes, their_codes),) = kernels.code_pairs([(ours, theirs)])
+    empty = not our_codes and not their_codes
     return {
-        "similarity": _order(our_units, their_units),
+        "similarity": _order(our_codes, their_codes),
         "similarity_characters": Indel.normalized_similarity(ours, theirs),
         "similarity_token_set": 1.0
         if empty
-        else fuzz.token_set_ratio(" ".join(our_units), " ".join(their_units)) / 100,
-        "similarity_partial": 1.0 if empty else fuzz.partial_ratio(short, long) / 100,
+        else fuzz.token_set_ratio(" ".join(split(ours)), " ".join(split(theirs))) / 100,
+        "similarity_partial": 1.0
+        if empty
+        else fuzz.partial_ratio(our_codes[:PARTIAL_LIMIT], their_codes[:PARTIAL_LIMIT]) / 100,
     }
