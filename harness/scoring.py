@@ -143,7 +143,8 @@ def as_json(line: ScoredLine) -> str:
     loops = reasons = ""
     if scores.loops:
         loops = ", ".join([
-            f'{{"start": {x.start}, "end": {x.end}, "period": {x.period}, "copies": {x.copies:.6g}, "kind": "{x.kind}"}}'
+            f'{{"start": {x.start}, "end": {x.end}, "period": {x.period}, "copies": {x.copies:.6g}, '
+            f'"kind": "{x.kind}"}}'
             for x in scores.loops
         ])  # fmt: skip
     if verdict.reasons:

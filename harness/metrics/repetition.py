@@ -59,6 +59,7 @@ EXCESSES: Mapping[str, str] = {
 }
 """Value -> name of its excess over the standard answer."""
 
+_EXCESSES = tuple((name, excess, f"{name}_reference") for name, excess in EXCESSES.items())
 MOST_LOOPS = 8
 
 
@@ -103,9 +104,9 @@ def excesses(values: Mapping[str, float], reference: Mapping[str, float] | None)
         "reference_units": reference["units"] if reference else 0.0,
     }
     most = 0.0
-    for name, excess in EXCESSES.items():
+    for name, excess, shown in _EXCESSES:
         theirs = against[name if name != "templated" or reference is None else "templated_likely"]
-        found[f"{name}_reference"] = theirs
+        found[shown] = theirs
         over = values[name] - licence * theirs
         if over > 0.0 and data.get(name):
             over = 0.0
@@ -129,64 +130,69 @@ def _one(counts: kernels.Counts, d: int, text: str) -> Scores:
     rep = counts.shares[SHARES * d : SHARES * (d + 1)]
     templated, duplicates, lines, likely = counts.template_shares[4 * d : 4 * d + 4]
     span = counts.spans[5 * d : 5 * d + 5]
+    values = _NOTHING.copy()
+    values["rep1"] = rep[0]
+    values["rep2"] = rep[1]
+    values["rep3"] = rep[2]
+    values["rep4"] = rep[3]
+    values["rep5"] = rep[4]
+    values["rep6"] = rep[5]
+    values["rep7"] = rep[6]
+    values["rep8"] = rep[7]
+    values["rep8d"] = rep[8]
+    values["templated_likely"] = likely
+    values["duplicate_lines"] = duplicates
+    values["lines"] = lines
+    values["units"] = float(n)
+    values["words"] = float(counts.contents[d])
+    values["numbers"] = float(counts.numbers[d])
+    values["characters"] = float(characters)
+    if n:
+        values["distinct1"] = 1.0 - rep[0]
+        values["distinct2"] = 1.0 - rep[1]
+        values["distinct3"] = 1.0 - rep[2]
+        values["distinct4"] = 1.0 - rep[3]
     first, second, third = counts.found
-    if first[d] or second[d] or third[d] or span[1] > span[0]:
-        longest, solid, tail, tail_share, loops = _runs(counts, d, text, span)
-    else:
-        longest, solid, tail, tail_share, loops = _NO_RUNS
-    (s0, e0, p0), (s1, e1, p1), (s2, e2, p2) = longest
-    per_unit = 1.0 / n if n else 0.0
-    per_character = 1.0 / characters if characters else 0.0
-    values = {
-        "rep1": rep[0],
-        "rep2": rep[1],
-        "rep3": rep[2],
-        "rep4": rep[3],
-        "rep5": rep[4],
-        "rep6": rep[5],
-        "rep7": rep[6],
-        "rep8": rep[7],
-        "rep8d": rep[8],
-        "loop_coverage": (e0 - s0) * per_unit,
-        "loop_copies": (e0 - s0) / p0,
-        "loop_period": float(p0) if e0 else 0.0,
-        "loop_units": float(e0 - s0),
-        "numbered_coverage": (e1 - s1) * per_unit,
-        "numbered_copies": (e1 - s1) / p1,
-        "numbered_period": float(p1) if e1 else 0.0,
-        "numbered_units": float(e1 - s1),
-        "numbered_worded": float(solid[1]),
-        "char_loop_coverage": (e2 - s2) * per_character,
-        "char_loop_copies": (e2 - s2) / p2,
-        "char_loop_period": float(p2) if e2 else 0.0,
-        "char_loop_length": float(e2 - s2),
-        "char_loop_drawn": float(not solid[2]),
-        "tail_coverage": tail_share,
-        "tail_copies": (tail[1] - tail[0]) / tail[2],
-        "tail_period": float(tail[2]) if tail[1] else 0.0,
-        "tail_units": tail_share * n,
-        "templated": templated,
-        "templated_likely": likely,
-        "templated_copies": span[4] / span[3] if span[3] else 0.0,
-        "templated_units": templated * n,
-        "duplicate_lines": duplicates,
-        "lines": lines,
-        "units": float(n),
-        "words": float(counts.contents[d]),
-        "numbers": float(counts.numbers[d]),
-        "characters": float(characters),
-        "distinct1": 1.0 - rep[0] if n else 0.0,
-        "distinct2": 1.0 - rep[1] if n else 0.0,
-        "distinct3": 1.0 - rep[2] if n else 0.0,
-        "distinct4": 1.0 - rep[3] if n else 0.0,
-    }
+    if not (first[d] or second[d] or third[d] or span[1] > span[0]):
+        return Scores(values)
+    longest, solid, tail, tail_share, loops = _runs(counts, d, text, span)
+    for (name, length), (start, end, period), size in zip(_LENGTHS, longest, (n, n, characters), strict=True):
+        if end:
+            values[f"{name}_coverage"] = (end - start) / size
+            values[f"{name}_copies"] = (end - start) / period
+            values[f"{name}_period"] = float(period)
+            values[length] = float(end - start)
+    values["numbered_worded"] = float(solid[1])
+    values["char_loop_drawn"] = float(not solid[2])
+    if tail[1]:
+        values["tail_coverage"] = tail_share
+        values["tail_copies"] = (tail[1] - tail[0]) / tail[2]
+        values["tail_period"] = float(tail[2])
+        values["tail_units"] = tail_share * n
+    if span[3]:
+        values["templated"] = templated
+        values["templated_copies"] = span[4] / span[3]
+        values["templated_units"] = templated * n
     return Scores(values, loops)
 
 
+_LENGTHS = (("loop", "loop_units"), ("numbered", "numbered_units"), ("char_loop", "char_loop_length"))
+_NOTHING = {
+    **dict.fromkeys([f"rep{k}" for k in range(1, 9)], 0.0),
+    "rep8d": 0.0,
+    **{f"loop_{name}": 0.0 for name in ("coverage", "copies", "period", "units")},
+    **{f"numbered_{name}": 0.0 for name in ("coverage", "copies", "period", "units")},
+    "numbered_worded": 1.0,
+    **{f"char_loop_{name}": 0.0 for name in ("coverage", "copies", "period", "length", "drawn")},
+    **{f"tail_{name}": 0.0 for name in ("coverage", "copies", "period", "units")},
+    **dict.fromkeys(("templated", "templated_likely", "templated_copies", "templated_units"), 0.0),
+    **dict.fromkeys(("duplicate_lines", "lines", "units", "words", "numbers", "characters"), 0.0),
+    **{f"distinct{k}": 0.0 for k in range(1, 5)},
+}
+"""All values in the order to show, of a text without anything; copied, since that is faster than making one anew."""
 _Run = tuple[int, int, int]
 _Found = tuple[Sequence[_Run], Sequence[bool], _Run, float, tuple[Loop, ...]]
 _NO_RUN: _Run = (0, 0, 1)
-_NO_RUNS: _Found = ((_NO_RUN,) * 3, (True,) * 3, _NO_RUN, 0.0, ())
 
 
 def _runs(counts: kernels.Counts, d: int, text: str, span: Sequence[int]) -> _Found:

@@ -42,9 +42,17 @@ def split(text: str) -> list[str]:
 
 def order_similarities(pairs: Sequence[tuple[str, str]]) -> list[float]:
     """The default scorer alone, ``similarity``, of many answers and their references."""
-    short = [(answer[:LIMIT], reference[:LIMIT]) for answer, reference in pairs]
-    fold = _fold if kernels.uses_compiled() else normalise
-    return [_order(*pair) for pair in kernels.code_pairs([(fold(one), fold(other)) for one, other in short])]
+    fold = _fold if kernels.uses_compiled() else _normalise_all
+    found: list[float] = []
+    for first, last in kernels.batches([len(one) + len(other) for one, other in pairs]):
+        texts = fold([text[:LIMIT] for pair in pairs[first:last] for text in pair])
+        coded = kernels.code_pairs(list(zip(texts[::2], texts[1::2], strict=True)))
+        found.extend([_order(ours, theirs) for ours, theirs in coded])
+    return found
+
+
+def _normalise_all(texts: Sequence[str]) -> list[str]:
+    return [normalise(text) for text in texts]
 
 
 def _order(ours: str, theirs: str) -> float:
@@ -53,20 +61,29 @@ def _order(ours: str, theirs: str) -> float:
     return Indel.normalized_similarity(ours, theirs)
 
 
-def _fold(text: str) -> str:
+def _fold(texts: Sequence[str]) -> list[str]:
     """:func:`normalise` but for the white space, which units do not hold; by a table, some twenty times as fast."""
     import numpy as np
 
     table = _foldings()
-    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.int32)
+    codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.int32)
     folded = table[codes]
-    if folded.size and folded.min() < 0:
+    least = int(folded.min(initial=0))
+    if least < 0:
         for code in np.unique(codes[folded == _UNKNOWN]).tolist():
             table[code] = _folding(chr(code))
         folded = table[codes]
-        if folded.min() < 0:
-            return normalise(text)
-    return str(folded.tobytes().decode("utf-32-le", "surrogatepass"))
+        least = int(folded.min(initial=0))
+    found = []
+    start = 0
+    for text in texts:
+        part = folded[start : start + len(text)]
+        start += len(text)
+        if least < 0 and _CONTEXT in part:
+            found.append(normalise(text))
+        else:
+            found.append(part.tobytes().decode("utf-32-le", "surrogatepass"))
+    return found
 
 
 @cache

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.metrics import similarity
+from harness.metrics import measure, similarity
+from harness.metrics.similarity import order_similarities
 
 NAMES = ("similarity", "similarity_characters", "similarity_token_set", "similarity_partial")
 
@@ -61,3 +62,32 @@ def test_a_long_text_is_compared_by_its_beginning() -> None:
     """Quadratic scorers are bounded: a megabyte takes no longer than a few pages."""
     words = " ".join(f"w{k}" for k in range(200_000))
     assert similarity(words, words[:300_000])["similarity"] == 1.0
+
+
+PIECES = [
+    "The Sea ", "大海，", "ＡＢＣ ", "① ", "Straße ", "e\u0301 ", "\u1112\u1161\u11ab ", "ﬁ ", "…… ", "İ ", "ㅎ ", "नि ", "2. ",
+    "\ud800", "\n",
+]  # fmt: skip
+
+
+@given(st.lists(st.lists(st.sampled_from(PIECES), max_size=8).map("".join), min_size=2, max_size=8))
+@settings(max_examples=150, deadline=None)
+def test_many_pairs_at_once_are_compared_as_one_pair_is(texts: list[str]) -> None:
+    """The table that stands in for NFKC and case folding changes no result, also where context matters."""
+    pytest.importorskip("numba")
+    pairs = list(zip(texts, reversed(texts), strict=True))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HARNESS_KERNELS", "compiled")
+        list(measure(["compile"]))
+        assert order_similarities(pairs) == [similarity(one, other)["similarity"] for one, other in pairs]
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+@settings(max_examples=200, deadline=None)
+def test_any_pair_is_compared_equally_either_way(one: str, other: str) -> None:
+    """Every script that hypothesis knows."""
+    pytest.importorskip("numba")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HARNESS_KERNELS", "compiled")
+        list(measure(["compile"]))
+        assert order_similarities([(one, other)]) == [similarity(one, other)["similarity"]]
