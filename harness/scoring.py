@@ -5,8 +5,9 @@ none, an absent id is the line's number. Out, a line each: id, verdict PASS, FAI
 loops as character offsets of the text. A line that cannot be read is ERROR with its reason, and the others go on.
 
 The verdict is :func:`harness.verdict.judge` with the default thresholds (or given ones). There is no prompt that could
-say whether a reference may repeat, so it excuses what it holds itself; ``reference_repeats`` marks such lines. Scores
-that only the literature uses and custom metrics are left out: they cost more than all others together.
+say whether a reference may repeat, so it excuses what it holds itself; ``reference_repeats`` marks such lines. The
+compression ratio and the similarities other than the default one come on request: they cost more than all others
+together. Left out: custom metrics, which need a case, and seq-rep-4, which needs the model's tokens.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from typing import Any
 
 from harness.cases.model import Case, Message, Thresholds
 from harness.metrics.base import Scores
+from harness.metrics.literature import compression_ratio
 from harness.metrics.repetition import excesses, measure
-from harness.metrics.similarity import order_similarities
+from harness.metrics.similarity import order_similarities, similarity
 from harness.results import Reason, Status, Verdict
 from harness.verdict import LASTING_SCALE, LEAST_REFERENCE, judge, refusal
 
@@ -48,12 +50,15 @@ class _Record:
     problem: str = ""
 
 
-def score_lines(lines: Iterable[bytes], thresholds: Thresholds | None = None) -> Iterator[ScoredLine]:
+def score_lines(
+    lines: Iterable[bytes], thresholds: Thresholds | None = None, *, everything: bool = False
+) -> Iterator[ScoredLine]:
     """Score JSON lines (UTF-8); blank lines are left out.
 
     Args:
         lines: as a binary file yields them.
         thresholds: what answers are judged against; None for the defaults.
+        everything: also the compression ratio and all similarities, which take longer than all else.
     """
     limits = replace(thresholds or Thresholds(), reference_may_repeat=True)
     batch: list[_Record] = []
@@ -65,9 +70,9 @@ def score_lines(lines: Iterable[bytes], thresholds: Thresholds | None = None) ->
         batch.append(record)
         size += len(record.text) + len(record.reference or "")
         if size > BATCH:
-            yield from _score(batch, limits)
+            yield from _score(batch, limits, everything)
             batch, size = [], 0
-    yield from _score(batch, limits)
+    yield from _score(batch, limits, everything)
 
 
 def _read(number: int, line: bytes) -> _Record:
@@ -88,7 +93,7 @@ def _read(number: int, line: bytes) -> _Record:
     return _Record(name, text, reference if reference and not reference.isspace() else None)
 
 
-def _score(batch: list[_Record], limits: Thresholds) -> Iterator[ScoredLine]:
+def _score(batch: list[_Record], limits: Thresholds, everything: bool) -> Iterator[ScoredLine]:
     texts = [r.text for r in batch] + [r.reference for r in batch if r.reference is not None]
     measured = list(measure(texts))
     pairs = [(r.text, r.reference) for r in batch if r.reference is not None]
@@ -108,10 +113,19 @@ def _score(batch: list[_Record], limits: Thresholds) -> Iterator[ScoredLine]:
             repeats = (
                 against["loop_coverage"] > limits.max_loop_excess and refusal(_case(record, Thresholds())) is not None
             )
+        if everything:
+            scores = _with_everything(record, scores)
         if _surely_passes(scores.values, limits):
             yield ScoredLine(record.id, Verdict(Status.PASS), scores, repeats)
         else:
             yield ScoredLine(record.id, judge(_case(record, limits), scores, None), scores, repeats)
+
+
+def _with_everything(record: _Record, scores: Scores) -> Scores:
+    more = {"compression_ratio": compression_ratio(record.text)}
+    if record.reference is not None:
+        more |= similarity(record.text, record.reference)
+    return Scores({**scores.values, **more}, scores.loops)
 
 
 def _case(record: _Record, limits: Thresholds) -> Case:
@@ -168,14 +182,16 @@ def _reason(reason: Reason) -> dict[str, Any]:
 
 
 def as_text(line: ScoredLine) -> str:
-    """One line for people: verdict, id, the scores that decide, the longest loop, why it failed."""
+    """One line for people: verdict, id, repetition score, the longest loop, why it failed."""
     v = line.scores.values
     parts = [f"{line.verdict.status.value:5}", str(line.id)]
     if v:
-        parts.append(
-            "  ".join(f"{name} {v[name]:.3f}" for name in ("repetition", "rep8", "loop_coverage", "templated"))
-        )
+        parts.append(f"repetition {v['repetition']:.3f}")
     for x in line.scores.loops[:1]:
         parts.append(f"loop at {x.start}..{x.end}: {x.copies:.1f} x {x.period} characters ({x.kind})")
-    parts.extend(r.text for r in line.verdict.reasons)
+    # One loop breaks several rules at once; their texts would say the same in many words.
+    repeated = [f"{r.rule} {r.value:.3g} > {r.limit:g}" for r in line.verdict.reasons if r.repetition]
+    if repeated:
+        parts.append("repeats itself: " + ", ".join(repeated))
+    parts.extend(r.text for r in line.verdict.reasons if not r.repetition)
     return "  ".join(parts)

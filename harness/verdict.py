@@ -122,8 +122,9 @@ def checks(case: Case, scores: Scores, finish_reason: FinishReason | None) -> tu
     A score that is missing or not finite gives a check that did not pass, with value NaN.
     """
     t, v = case.thresholds, scores.values
+    above = " above the standard answer's" if v.get("has_reference") else " above what is usual"
     found = [
-        _most("rep8", v.get("rep8_excess"), t.max_rep8_excess, "repeated 8-grams above the standard answer's"),
+        _most("rep8", v.get("rep8_excess"), t.max_rep8_excess, f"repeated 8-grams{above}"),
         _most("rep8d", v.get("rep8d_excess"), t.max_rep8d_excess, "the same with numbers taken for one sign"),
     ]
     runs = (
@@ -141,7 +142,7 @@ def checks(case: Case, scores: Scores, finish_reason: FinishReason | None) -> tu
             "lasting",
             v.get("loop_units", math.nan) - _reference_run(case),
             LASTING_SCALE * t.min_loop_units,
-            "units of the longest stretch that repeats itself, above the standard answer's",
+            f"units of the longest stretch that repeats itself,{above}",
         )
     )
     tail = ("tail", "tail_excess", "tail_copies", "tail_units", "tail_period")

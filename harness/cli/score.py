@@ -17,13 +17,14 @@ __all__ = ["add_parser", "run"]
 
 
 def add_parser(subparsers: Any) -> None:
-    """``harness score FILE.jsonl [--json]``."""
+    """``harness score FILE.jsonl [--all] [--json]``."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "score",
         help="score texts without a model",
         description='In, a line each: {"id"?, "text", "reference"?}. Exit 1 when one fails, 2 when a line is wrong.',
     )
     parser.add_argument("file", metavar="FILE.jsonl", help="JSON lines; - reads standard input")
+    parser.add_argument("--all", action="store_true", help="also compression ratio and all similarities; slow")
     parser.add_argument("--json", action="store_true", help="JSON lines: id, verdict, reasons, scores, loops")
 
 
@@ -31,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     """Write a line a text, in order; 0 when all pass, 1 when one fails, 2 when a line could not be scored.
 
     Raises:
-        UsageError: the file cannot be read.
+        UsageError: the file cannot be read, or holds no line: nothing scored is nothing passed.
     """
     from harness.metrics.kernels import prepare
     from harness.scoring import as_json, as_text, score_lines
@@ -47,9 +48,11 @@ def run(args: argparse.Namespace) -> int:
                 prepare(path.stat().st_size)
             except OSError as error:
                 raise UsageError(f"{args.file}: {error.strerror or error}; want a file of JSON lines") from error
-        for line in score_lines(lines):
+        for line in score_lines(lines, everything=args.all):
             count[line.verdict.status] += 1
             sys.stdout.write((as_json(line) if args.json else for_terminal(as_text(line), keep_newlines=False)) + "\n")
+    if not count:
+        raise UsageError(f'{args.file}: no line to score; want JSON lines like {{"text": "..."}}')
     if not args.json:
         sys.stdout.write(", ".join(f"{count[s]} {s.value}" for s in (Status.PASS, Status.FAIL, Status.ERROR)) + "\n")
     if count[Status.ERROR]:

@@ -77,11 +77,32 @@ def test_a_line_that_cannot_be_read_is_an_error_and_the_others_go_on(
     assert said in bad["reasons"][0]["text"]
 
 
-@pytest.mark.parametrize(("records", "code"), [([], 0), ([{"text": GOOD}], 0), ([{"text": GOOD}, {"text": ""}], 1)])
+def test_people_read_why_in_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Where the loop is, and which rules it broke by how much; then the count."""
+    code, lines = run(capsys, write(tmp_path / "in.jsonl", {"text": LOOP}, {"text": GOOD}, {"text": ""}))
+    assert code == 1
+    assert lines[0].startswith("FAIL   1  repetition 0.9")
+    assert "loop at 6..485: 30.0 x 16 characters (exact)  repeats itself: rep8 0." in lines[0]
+    assert lines[2].endswith("words: 0 (want >= 1)")
+    assert lines[3] == "1 PASS, 2 FAIL, 0 ERROR"
+
+
+def test_slow_scores_come_on_request(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """``--all`` adds the compression ratio, and all similarities where there is a reference; verdicts stay."""
+    path = write(tmp_path / "in.jsonl", {"text": LOOP}, {"text": GOOD, "reference": GOOD})
+    plain = [json.loads(line) for line in run(capsys, path, "--json")[1]]
+    full = [json.loads(line) for line in run(capsys, path, "--json", "--all")[1]]
+    more = [set(b["scores"]) - set(a["scores"]) for a, b in zip(plain, full, strict=True)]
+    similarities = {"similarity_characters", "similarity_token_set", "similarity_partial"}
+    assert more == [{"compression_ratio"}, {"compression_ratio", *similarities}]
+    assert [b["verdict"] for b in full] == [a["verdict"] for a in plain]
+
+
+@pytest.mark.parametrize(("records", "code"), [([], 2), ([{"text": GOOD}], 0), ([{"text": GOOD}, {"text": ""}], 1)])
 def test_the_exit_code_says_whether_all_passed(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, records: list[Any], code: int
 ) -> None:
-    """0 all well, 1 when a text fails."""
+    """0 all well, 1 when a text fails; an empty file passes nothing."""
     assert run(capsys, write(tmp_path / "in.jsonl", *records))[0] == code
 
 
