@@ -78,10 +78,11 @@ def run(arms: list[str], seeds: list[int], size: Size) -> None:
 def make_project() -> Path:
     """The project that all arms share; made once, since its store holds what is expensive."""
     project = PLACE / "project"
-    folder = project / "badcases" / "suite"
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in (*SUITE.glob("*.jsonl"), SUITE / "case.toml"):
-        shutil.copyfile(path, folder / path.name)
+    for path in SUITE.glob("*.jsonl"):
+        folder = project / "badcases" / path.stem
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, folder / "test.jsonl")
+        shutil.copyfile(SUITE / "case.toml", folder / "case.toml")
     if not (project / "adapters_manifest.toml").is_file():
         shutil.copyfile(ROOT / "adapters_manifest.toml", project / "adapters_manifest.toml")
     write_text(project / "pyproject.toml", '[tool.harness]\nadapter = "v4.0"\n')
