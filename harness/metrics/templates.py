@@ -6,11 +6,11 @@ numbers and punctuation do not count, so the rows of a table are not alike by th
 ``lag`` in a row are, together, alike to the ``lag`` before them are a templated loop from ``COPIES`` periods on; lags
 1..4 cover couplets and records of several lines.
 
-A copy that differs from the one before in two places or more, one of them never said before in this run, says how two
-things are related ("Mars is the fourth planet", "The capital of Peru is Lima", a row of a table): it informs, and is no
-copy. A place is a word, several in a row, or a number that does not count on or down by one. What differs in one place only
-("He is haunted by grief") or goes through the same values again does not inform: a list of facts is no loop, however
-long, until it begins to repeat itself.
+A copy that says something else than the one before in two places or more tells how two things are related ("Mars is the
+fourth planet", "The capital of Peru is Lima", a row of a table): it informs, and is no copy. Such a place is one or
+several words in a row of which one was never said before in this run, or a number that does not count on or down by
+one. What has one such place only ("He is haunted by grief") or goes through the same values again does not inform: a
+list of facts is no loop, however long, until it begins to repeat itself.
 
 The LCS is bit-parallel (Hyyro 2004, "Bit-parallel LCS-length
 computation revisited"): linear in the words, since a segment is compared by its first 62 words.
@@ -30,7 +30,7 @@ __all__ = ["ALIKE", "COPIES", "count_bits", "count_places", "find_templates"]
 ALIKE = 0.6
 COPIES = 5
 PLACES = 2
-"""In how many places a copy must differ from the one before it, to inform."""
+"""In how many places a copy must say something else, to inform."""
 FEW_COPIES = 3
 """Periods that make a standard answer templated: what it does three times, an answer may do more often."""
 LAGS = 4
@@ -63,7 +63,7 @@ def count_places(
     lag: int,
     said: Ints,
 ) -> int:
-    """In how many places a copy differs from the one before it; 0 where none of them is new in the run.
+    """In how many places a copy says something else than the one before it; 0 where no word of them is new in the run.
 
     Args:
         begin, copy, stop: first segment of the run and of the copy, end of the copy. lag: segments a copy.
@@ -73,6 +73,7 @@ def count_places(
     fresh = False
     for m in range(copy, stop):
         inside = False
+        told = False
         # The first word of a later line is often one of the line before, with a capital.
         skip = m > copy
         other = firsts[m - lag] if m - lag >= begin else 0
@@ -104,10 +105,14 @@ def count_places(
                 inside = False
             else:
                 if differs and not skip:
-                    if not inside:
+                    told = told and inside
+                    inside = True
+                    if held == 0 and not told:
                         places += 1
-                    fresh = fresh or held == 0
-                inside = differs and not skip
+                        told = True
+                        fresh = True
+                else:
+                    inside = False
                 skip = False
         for u in range(firsts[m], lasts[m]):
             if kinds[u] != PUNCTUATION:

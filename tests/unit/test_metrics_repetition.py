@@ -181,6 +181,8 @@ PLANETS = "Mercury/first/58;Venus/second/108;Earth/third/150;Mars/fourth/228;Jup
 MONTHS = "January/31;February/28;March/31;April/30;May/31;June/30;July/31;August/31;September/30;October/31"
 ZH_PLANETS = "水/58;金/108;地/150;火/228;木/778;土/1430;天王/2870;海王/4500"
 CAPITALS = "Peru/Lima;Chile/Santiago;Cuba/Havana;Kenya/Nairobi;Spain/Madrid;Italy/Rome;Norway/Oslo;Japan/Tokyo"
+VERBS = ("take", "find", "hold", "lose", "carry")
+THINGS = ("rain", "salt", "music", "bread", "silver")
 MOVES = "1950/York;1951/Bath;1952/Hull;1953/Ely;1954/York;1955/Bath;1956/Hull;1957/Ely;1958/York;1959/Bath"
 
 
@@ -205,6 +207,10 @@ def test_a_list_of_facts_is_no_loop(way: str, text: str) -> None:
     [
         pytest.param(told("In {} he moved to {}. ", MOVES), id="a year that counts on"),
         pytest.param(told("{} is the {} planet, at {} million km. ", f"{PLANETS};" * 5 + PLANETS), id="facts again"),
+        pytest.param(
+            "".join(f"He will {v} the {THINGS[(i + k) % 5]}. " for k in range(8) for i, v in enumerate(VERBS)),
+            id="two places out of a few words",
+        ),
         pytest.param(told("I have never seen such {}. ", "grief;guilt;rain;love;war;salt;pain;time"), id="one place"),
     ],
 )  # fmt: skip
