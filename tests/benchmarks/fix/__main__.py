@@ -39,7 +39,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--arms", default=",".join(ARMS), help="comma-separated, of: " + ", ".join(ARMS))
     parser.add_argument("--seeds", default="1,2,3", help="comma-separated numbers")
-    parser.add_argument("--limit", type=int, metavar="N", help="most cases of each role, evenly spread")
+    parser.add_argument("--limit", type=int, metavar="N", help="most cases of each role")
     parser.add_argument("--failing", type=int, metavar="N", help="most failing cases to train on")
     parser.add_argument("--rounds", type=int, default=2, metavar="N", help="most rounds of the fix")
     parser.add_argument("--quick", action="store_true", help="a smoke test: three cases of each role, four updates")
