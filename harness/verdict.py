@@ -29,6 +29,8 @@ __all__ = ["LASTING_SCALE", "LEAST_REFERENCE", "Check", "checks", "combine", "ju
 LONG_PERIOD = 12.0
 """From this many units a copy on, ``FEW_COPIES`` are a loop: nobody says a sentence three times running."""
 FEW_COPIES = 3.0
+REFRAIN = 0.3
+"""Rep-8 of a standard answer that itself says things twice; an answer to its prompt may say them three times."""
 FEW_WORDS = 10
 """Words below which an answer must reach the least length ratio; a fifth of the ratio is asked of longer ones."""
 DRAWN_SCALE = 8.0
@@ -184,7 +186,8 @@ def _run(
     rule, excess, copies, length, period = names
     t = case.thresholds
     value, n, size, each = (scores.values.get(name, math.nan) for name in (excess, copies, length, period))
-    few = FEW_COPIES if each >= LONG_PERIOD * scale else t.min_loop_copies
+    refrain = scores.values.get("has_reference") == 1.0 and scores.values.get("rep8_reference", 0.0) >= REFRAIN
+    few = FEW_COPIES if each >= LONG_PERIOD * scale and not refrain else t.min_loop_copies
     if (n < min(few, t.min_loop_copies) or size < t.min_loop_units * scale) and math.isfinite(value):
         value = min(0.0, value)
     said = f"{what}: {_number(n)} copies over {_number(size)}"

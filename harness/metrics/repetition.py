@@ -5,7 +5,7 @@
     loop_*              the longest tandem run of three copies or more, on units: coverage (share of the units), copies,
                         period (units), units (length)
     numbered_*          the same with digits taken for one sign; 0 where the text has no digits
-                        (numbered_worded: whether its period has at least as many words as numbers)
+                        (numbered_worded: whether it counts; 0 where it is data)
     char_loop_*         the same on characters, spaces included: loops inside one word; period and length in characters
                         (char_loop_drawn: whether a copy holds neither letter nor digit: a drawn line, white space)
     tail_*              the longest of these runs that reaches the end (but for one cut unit): it did not terminate
@@ -18,13 +18,16 @@
 An excess is a value above the same value of the case's standard answer, since no absolute limit separates a loop from
 a table, a song or code. The standard answer excuses an answer up to ``LICENCE`` times its own length; beyond, its share
 of repetition shrinks in proportion: a loop is sustained, a table ends. Without a standard answer the values
-``ASSUMED`` stand in for it, so that one rule serves both. Where there are more numbers than words, what repeats with
-digits taken for one sign is data (years, results), and excused. Invariant: every value is finite; shares are 0..1.
+``ASSUMED`` stand in for it, so that one rule serves both. Where there are more numbers than words, or two numbers a
+copy that do not count, what repeats with digits taken for one sign is data (years, results), and excused.
+
+Invariant: every value is finite; shares are 0..1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 
 from harness.metrics import kernels
 from harness.metrics.base import Loop, LoopKind, Scores
@@ -61,6 +64,8 @@ EXCESSES: Mapping[str, str] = {
 
 _EXCESSES = tuple((name, excess, f"{name}_reference") for name, excess in EXCESSES.items())
 MOST_LOOPS = 8
+DATA = 2
+"""Numbers a copy that do not count, from which on they are what it says."""
 
 
 def measure(texts: Sequence[str]) -> Iterator[Scores]:
@@ -97,7 +102,9 @@ def excesses(values: Mapping[str, float], reference: Mapping[str, float] | None)
         own, other = values["units"], reference["units"]
         licence = min(1.0, LICENCE * other / own) if own else 1.0
         against, length = reference, (own / other if other else 0.0)
-    data = {"numbered_coverage": not values["numbered_worded"], "rep8d": 2.0 * values["numbers"] > values["words"]}
+    row = not values["numbered_worded"]
+    mostly = 2.0 * values["numbers"] > values["words"] or (row and values["numbered_coverage"] > 0.5)
+    data = {"numbered_coverage": row, "rep8d": mostly}
     found: dict[str, float] = {
         "has_reference": float(reference is not None),
         "length_ratio": length,
@@ -217,8 +224,7 @@ def _runs(counts: kernels.Counts, d: int, text: str, span: Sequence[int]) -> _Fo
                 first = (start, end, period)
             substance = True
             if which == 1:
-                kinds = list(counts.kinds[start : start + period])
-                substance = kinds.count(WORD) >= kinds.count(NUMBER)
+                substance = _counts_on(counts, text, begin, runs[k : k + 3])
             elif which == 2:
                 substance = any(map(str.isalnum, text[start - begin : start - begin + period]))
             if k == base:
@@ -242,6 +248,27 @@ def _runs(counts: kernels.Counts, d: int, text: str, span: Sequence[int]) -> _Fo
         length = int(counts.ends[span[2] - 1]) - begin - a
         candidates.append((0.8 * (b - a), a, b, length, span[4] / span[3], "templated"))
     return longest, solid, tail, tail_share, _choose(candidates)
+
+
+def _counts_on(counts: kernels.Counts, text: str, begin: int, run: Sequence[int]) -> bool:
+    """Whether a run with digits taken for one sign is a loop that counts, not data.
+
+    Data where numbers outweigh words, and where in most of its copies two numbers or more differ from the copy before
+    otherwise than by counting: years and results, not steps.
+    """
+    start, end, period = run
+    kinds = list(counts.kinds[start : start + period])
+    if kinds.count(WORD) < kinds.count(NUMBER):
+        return False
+    slots = [k for k, kind in enumerate(kinds) if kind == NUMBER]
+    if len(slots) < DATA:
+        return True
+    rows = []
+    for first in range(start, end - period + 1, period):
+        found = [text[counts.starts[first + k] - begin : counts.ends[first + k] - begin] for k in slots]
+        rows.append([int(number[:15]) if number.isdecimal() else 0 for number in found])
+    apart = [sum(abs(a - b) > 1 for a, b in zip(one, other, strict=True)) for one, other in pairwise(rows)]
+    return 2 * sum(places >= DATA for places in apart) <= len(apart)
 
 
 _CLOSERS = frozenset(".,;:!?)]}…。，、；：！？）】」』”’؟،؛۔।")

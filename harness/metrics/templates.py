@@ -83,7 +83,9 @@ def count_places(
                 # A hyphen within a word joins a place.
                 inside = inside and codes[starts[u]] == 45 and gaps[u] == JOINED
                 continue
+            # Said twice in a copy it is one place.
             held = said[ids[u]]
+            said[ids[u]] = m - begin + 1
             differs = held + lag <= m - begin
             if kinds[u] == NUMBER:
                 while other < other_end and kinds[other] != NUMBER:
@@ -114,9 +116,6 @@ def count_places(
                 else:
                     inside = False
                 skip = False
-        for u in range(firsts[m], lasts[m]):
-            if kinds[u] != PUNCTUATION:
-                said[ids[u]] = m - begin + 1
     return places if fresh else 0
 
 

@@ -211,12 +211,33 @@ def test_a_list_of_facts_is_no_loop(way: str, text: str) -> None:
             "".join(f"He will {v} the {THINGS[(i + k) % 5]}. " for k in range(8) for i, v in enumerate(VERBS)),
             id="two places out of a few words",
         ),
+        pytest.param(told("Oh {0}, sweet {0}, where are you? ", "rain;love;war;salt;pain;time;gold"), id="one word twice"),
         pytest.param(told("I have never seen such {}. ", "grief;guilt;rain;love;war;salt;pain;time"), id="one place"),
     ],
 )  # fmt: skip
 def test_a_list_that_says_nothing_new_is_a_loop(way: str, text: str) -> None:
     """What differs in one place, or goes through the same values again, is templated."""
     assert repetition(text).values["templated"] > 0.6
+
+
+ROWS = "12/8/1;13/31/7;19/2/25;40/5/3;22/17/11;35/9/60;16/44/8"
+
+
+@pytest.mark.parametrize(
+    ("text", "data"),
+    [
+        pytest.param(told("In year {} we earned {} million and paid {} in tax.\n", ROWS), True, id="results"),
+        pytest.param(told("{}年公司营业收入{}亿元，净利润{}亿元，有所增长。\n", ROWS), True, id="in chinese"),
+        pytest.param("".join(f"Step {i}: wait {i * 5} minutes, look again.\n" for i in range(1, 12)), False, id="steps"),
+        pytest.param("".join(f"第{i}步，再等一会儿，然后继续。\n" for i in range(1, 12)), False, id="steps in chinese"),
+        pytest.param(f"I have {'9' * 5000} of them and {'8' * 5000} more. " * 4, False, id="numbers without end"),
+    ],
+)  # fmt: skip
+def test_rows_of_numbers_are_data_and_not_a_numbered_loop(way: str, text: str, data: bool) -> None:
+    """Two numbers a copy that do not count are what the copy says, however many words stand between them."""
+    values = repetition(text).values
+    assert values["numbered_coverage"] > 0.9
+    assert (values["numbered_excess"] <= 0.0 and values["rep8d_excess"] <= 0.0) is data
 
 
 def test_lines_labelled_by_letters_are_numbered(way: str) -> None:

@@ -50,6 +50,16 @@ def test_a_loop_fails_and_makes_a_repeater(answer: str, rule: str) -> None:
     assert rule in rules(found)
 
 
+VERSE = "Row the boat across the bay, row it till the break of day, and we shall rest at night.\n"
+
+
+@pytest.mark.parametrize(("copies", "passes"), [pytest.param(3, True, id="3"), pytest.param(6, False, id="6")])
+def test_a_verse_said_twice_may_be_said_three_times(copies: int, passes: bool) -> None:
+    """Three long copies are a loop, unless the standard answer sings its verse twice itself."""
+    assert (verdict(VERSE * copies, case(standard_answer=VERSE * 2)).status is Status.PASS) is passes
+    assert verdict(VERSE * copies, case(standard_answer=GOOD)).status is Status.FAIL
+
+
 @pytest.mark.parametrize(("copies", "passes"), [pytest.param(7, True, id="a week"), pytest.param(8, False, id="more")])
 def test_a_few_lines_alike_need_a_standard_answer_to_fail(copies: int, passes: bool) -> None:
     """Seven lines that differ in a word may be what was asked for, eight are a loop; a standard answer tells sooner."""
