@@ -36,6 +36,8 @@ __all__ = [
 
 _SHOWN = 10
 """Problems named in one message."""
+_NAMED = 3
+"""Examples named of those that were left out."""
 _MOST_VALIDATION = 2000
 """More held-back examples tell nothing new and cost time at every evaluation."""
 
@@ -237,7 +239,7 @@ class _Writer:
         self._recipe = recipe
         self.kept = self.held = self.tokens = self.longest = 0
         self._long = 0
-        self._longest_source = ""
+        self._left_out: list[str] = []
         self._problems: list[str] = []
         self._more = 0
         self._labels = {True: 0, False: 0}
@@ -270,8 +272,8 @@ class _Writer:
         if problem is None and example.length > limit:
             if self._recipe.over_long == "drop":
                 self._long += 1
-                if example.length > self.longest:
-                    self._longest_source = example.source
+                if self._long <= _NAMED:
+                    self._left_out.append(f"{example.source} ({example.length})")
                 return False
             problem = f"{example.length} tokens, more than cutoff_len = {limit}"
         if problem is None:
@@ -310,7 +312,11 @@ class _Writer:
     def notes(self) -> tuple[str, ...]:
         found = []
         if self._long:
-            found.append(f"{self._long} examples over cutoff_len = {self._recipe.cutoff_len} tokens were left out")
+            more = f" and {self._long - _NAMED} more" if self._long > _NAMED else ""
+            found.append(
+                f"{self._long} of more than cutoff_len = {self._recipe.cutoff_len} tokens left out: "
+                f"{', '.join(self._left_out)}{more}"
+            )
         if self.held:
             found.append(f"{self.held} examples are held back for validation")
         elif self._recipe.val_size:

@@ -1,8 +1,8 @@
 """Training data as its users have them, read record by record into one shape, every record checked.
 
     alpaca      instruction, input, output | chosen + rejected | output + kto_tag; system, history
-    sharegpt    conversations or messages ({from, value} or {role, content}); chosen, rejected as objects; label or
-    kto_tag plain       prompt (or question), chosen + rejected (or response_j + response_k), or completion + label
+    sharegpt    conversations or messages ({from, value} or {role, content}); chosen, rejected as objects; label
+    plain       prompt (or question), chosen + rejected (or response_j + response_k), or completion + label
 
 JSON arrays, JSONL, CSV and Parquet. What LLaMA-Factory would drop, cut or turn around without a word is an error here
 that names file, record and field (an even conversation, a liked empty answer, a chosen turn of role user), the first

@@ -256,11 +256,11 @@ def test_a_pair_over_the_limit_is_refused(tmp_path: Path) -> None:
 
 def test_or_left_out_counted_and_named(tmp_path: Path) -> None:
     """When the recipe says so."""
-    facts = write_examples(
-        [example([1] * 8, [2] * 4), example([1], [2])], tmp_path, Recipe(cutoff_len=10, over_long="drop")
-    )
+    long = [replace(example([1] * (8 + i), [2] * 4), source=f"d.json: record {i}") for i in range(5)]
+    facts = write_examples([*long, example([1], [2])], tmp_path, Recipe(cutoff_len=10, over_long="drop"))
     assert (facts.rows, facts.longest) == (1, 2)
-    assert facts.notes == ("1 examples over cutoff_len = 10 tokens were left out",)
+    first = "d.json: record 0 (12), d.json: record 1 (13), d.json: record 2 (14) and 2 more"
+    assert facts.notes == (f"5 of more than cutoff_len = 10 tokens left out: {first}",)
 
 
 def test_data_of_which_nothing_is_left_are_refused(tmp_path: Path) -> None:

@@ -1,8 +1,7 @@
 """``python -m tests.benchmarks.train``: what the harness adds to a training, and how fast data are made ready.
 
-    overhead   the same examples, model and configuration by the harness and by a bare ``llamafactory-cli train`` (its
-    own
-               process, its own command line, on the dataset that the harness prepared); wall time of the whole process
+    overhead   the same examples, model and configuration by the harness and by a bare ``llamafactory-cli train`` (a
+               process of its own, on the dataset that the harness prepared); wall time of the whole process
     data       100,000 pairs from a JSONL file to token ids on disk (checked, split, counted), and from there to the
                dataset that LLaMA-Factory reads; wall time and peak memory of each process
     two stages SFT, then DPO on top of it, on the embedded model by the users' own commands; the chain is proved and
