@@ -27,7 +27,6 @@ Invariant: every value is finite; shares are 0..1.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
 
 from harness.metrics import kernels
 from harness.metrics.base import Loop, LoopKind, Scores
@@ -253,8 +252,8 @@ def _runs(counts: kernels.Counts, d: int, text: str, span: Sequence[int]) -> _Fo
 def _counts_on(counts: kernels.Counts, text: str, begin: int, run: Sequence[int]) -> bool:
     """Whether a run with digits taken for one sign is a loop that counts, not data.
 
-    Data where numbers outweigh words, and where in most of its copies two numbers or more differ from the copy before
-    otherwise than by counting: years and results, not steps.
+    Data where numbers outweigh words, and where in most of its copies two numbers or more do not go on in even steps:
+    results, not steps.
     """
     start, end, period = run
     kinds = list(counts.kinds[start : start + period])
@@ -267,8 +266,8 @@ def _counts_on(counts: kernels.Counts, text: str, begin: int, run: Sequence[int]
     for first in range(start, end - period + 1, period):
         found = [text[counts.starts[first + k] - begin : counts.ends[first + k] - begin] for k in slots]
         rows.append([int(number[:15]) if number.isdecimal() else 0 for number in found])
-    apart = [sum(abs(a - b) > 1 for a, b in zip(one, other, strict=True)) for one, other in pairwise(rows)]
-    return 2 * sum(places >= DATA for places in apart) <= len(apart)
+    uneven = [sum(c - b != b - a for a, b, c in zip(*rows[k : k + 3], strict=True)) for k in range(len(rows) - 2)]
+    return 2 * sum(places >= DATA for places in uneven) <= len(uneven)
 
 
 _CLOSERS = frozenset(".,;:!?)]}…。，、；：！？）】」』”’؟،؛۔।")

@@ -211,7 +211,7 @@ def test_a_list_of_facts_is_no_loop(way: str, text: str) -> None:
             "".join(f"He will {v} the {THINGS[(i + k) % 5]}. " for k in range(8) for i, v in enumerate(VERBS)),
             id="two places out of a few words",
         ),
-        pytest.param(told("Oh {0}, sweet {0}, where are you? ", "rain;love;war;salt;pain;time;gold"), id="one word twice"),
+        pytest.param(told("Oh {0}, sweet {0}, where are you? ", "rain;love;war;salt;pain;time;gold"), id="said twice"),
         pytest.param(told("I have never seen such {}. ", "grief;guilt;rain;love;war;salt;pain;time"), id="one place"),
     ],
 )  # fmt: skip
@@ -228,7 +228,8 @@ ROWS = "12/8/1;13/31/7;19/2/25;40/5/3;22/17/11;35/9/60;16/44/8"
     [
         pytest.param(told("In year {} we earned {} million and paid {} in tax.\n", ROWS), True, id="results"),
         pytest.param(told("{}年公司营业收入{}亿元，净利润{}亿元，有所增长。\n", ROWS), True, id="in chinese"),
-        pytest.param("".join(f"Step {i}: wait {i * 5} minutes, look again.\n" for i in range(1, 12)), False, id="steps"),
+        pytest.param("".join(f"Step {i}: wait {i * 5} minutes and look.\n" for i in range(1, 12)), False, id="steps"),
+        pytest.param("".join(f"{i}. Mars\n{i + 1}. Sun\n{i + 2}. Moon\n" for i in range(1, 40, 3)), False, id="turns"),
         pytest.param("".join(f"第{i}步，再等一会儿，然后继续。\n" for i in range(1, 12)), False, id="steps in chinese"),
         pytest.param(f"I have {'9' * 5000} of them and {'8' * 5000} more. " * 4, False, id="numbers without end"),
     ],

@@ -1,7 +1,6 @@
 """``make bench-scores``: what the scores find, what they take for loops, how fast they are, how quiet the gate is.
 
-Texts are split in two by a hash of their name; thresholds were chosen on one half, the other is reported. Prints tables and
-writes ``reports/bench/scores.json``.
+Texts are in two halves: thresholds were chosen on one, the other is reported (sample.py). Prints tables and writes ``reports/bench/scores.json``.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from harness.scoring import ScoredLine, score_lines
 from harness.significance import wilson
 from tests.benchmarks.scores.handmade_legitimate import handmade_legitimate
 from tests.benchmarks.scores.handmade_loops import handmade_loops
+from tests.benchmarks.scores.handmade_reported import handmade_reported
 from tests.benchmarks.scores.legitimate import legitimate
 from tests.benchmarks.scores.loops import looping
 from tests.benchmarks.scores.ordinary import ordinary
@@ -41,8 +42,8 @@ def real_answers() -> list[Sample]:
 
 
 def half_of(half: str) -> list[Sample]:
-    """All generated texts of a half, and the hand-made ones that fall to it."""
-    hand = [s for s in (*handmade_loops(), *handmade_legitimate()) if s.half == half]
+    """All texts of a half, generated and hand-made."""
+    hand = handmade_reported() if half == REPORTED else (*handmade_loops(), *handmade_legitimate())
     return [*looping(LOOPING, half), *ordinary(ORDINARY, half), *legitimate(LEGITIMATE, half), *hand]
 
 

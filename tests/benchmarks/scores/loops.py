@@ -108,58 +108,96 @@ NOUNS = {
 }
 TUNED_TEMPLATES = {
     "en": (
-        "He is haunted by {}. ", "I feel the weight of {} in my heart. ", "The {} of the city never sleeps at night. ",
-        "She dreams of {} and wakes before dawn.\n", "- Learn how to deal with {} in everyday life\n", "It is important to respect {}. ",
-        "There is no life without {}, and no hope. ", "My favourite subject at school was {}, as you know. ", "We went to the market to buy {}. ",
-        "The role of {} in modern society is often underestimated. ", "* **{}**: a key part of every successful strategy\n",
-        "Q: What is {}?\nA: It is one of the most important things in life.\n", "The king gave the queen a gift of {}. ",
-        "And then came {}, and everything changed again.\n", "You should always think about {} before you act. ",
-        "{} is a gift that we must share with others. ", "The study of {} began in ancient Greece. ", "In the land of {} there lived a king.\n",
+        "He is haunted by {}. ", "I feel the weight of {} in my heart. ",
+        "The {} of the city never sleeps at night. ", "She dreams of {} and wakes before dawn.\n",
+        "- Learn how to deal with {} in everyday life\n", "It is important to respect {}. ",
+        "There is no life without {}, and no hope. ", "My favourite subject at school was {}, as you know. ",
+        "We went to the market to buy {}. ", "The role of {} in modern society is often underestimated. ",
+        "* **{}**: a key part of every successful strategy\n",
+        "Q: What is {}?\nA: It is one of the most important things in life.\n",
+        "The king gave the queen a gift of {}. ", "And then came {}, and everything changed again.\n",
+        "You should always think about {} before you act. ", "{} is a gift that we must share with others. ",
+        "The study of {} began in ancient Greece. ", "In the land of {} there lived a king.\n",
         "Some people say that {} cannot be bought or sold. ", "This recipe needs a little {} at the end. ",
+        "Perhaps it was {} that kept them awake. ", "Nothing in the world is worse than {}.\n",
+        "A little {} goes a long way. ", "I remember the {} of my childhood. ",
+        "- How {} can improve your daily life\n", "Then the teacher explained {} to the class. ",
+        "The doctor warned him about {} and the doctor was right. ",
+        "Question: Why does {} matter?\nAnswer: Because it makes us human.\n\n",
+        "Without {} the village would not survive the year. ", "They sang about {} until the fire went out.\n",
+        "**{}** is essential for a healthy relationship.\n", "Oh {}, sweet {}, where have you gone?\n",
     ),
     "zh": (
-        "他被{}所困扰。", "我心里感到{}的重量。", "这座城市的{}从不入睡。", "她梦见{}，在黎明前醒来。\n", "- 学会在生活中面对{}的方法\n",
-        "我们应该尊重{}。", "没有{}就没有生活，也没有希望。", "我在学校最喜欢的科目是{}。", "我们去市场买{}。", "{}在现代社会中的作用常常被低估。",
-        "* **{}**：成功策略的重要组成部分\n", "问：什么是{}？\n答：它是生活中最重要的东西之一。\n", "国王送给王后一份{}作为礼物。",
-        "然后{}来了，一切又改变了。\n", "行动之前一定要先想到{}。", "{}是我们必须与他人分享的礼物。", "对{}的研究始于古希腊。", "在{}的国度里住着一位国王。\n",
-        "有人说{}是买不到也卖不掉的。", "这道菜最后需要加一点{}。",
+        "他被{}所困扰。", "我心里感到{}的重量。", "这座城市的{}从不入睡。", "她梦见{}，在黎明前醒来。\n", "- 学会在生活中面对{}的方法\n", "我们应该尊重{}。",
+        "没有{}就没有生活，也没有希望。", "我在学校最喜欢的科目是{}。", "我们去市场买{}。", "{}在现代社会中的作用常常被低估。", "* **{}**：成功策略的重要组成部分\n",
+        "问：什么是{}？\n答：它是生活中最重要的东西之一。\n", "国王送给王后一份{}作为礼物。", "然后{}来了，一切又改变了。\n", "行动之前一定要先想到{}。", "{}是我们必须与他人分享的礼物。",
+        "对{}的研究始于古希腊。", "在{}的国度里住着一位国王。\n", "有人说{}是买不到也卖不掉的。", "这道菜最后需要加一点{}。", "也许是{}让他们睡不着。", "世界上没有什么比{}更糟糕。\n",
+        "一点点{}就足够了。", "我记得童年时的{}。", "- {}如何改善你的日常生活\n", "然后老师给全班讲解了{}。", "医生提醒他注意{}，医生是对的。",
+        "问题：为什么{}很重要？\n回答：因为它让我们成为人。\n\n", "没有{}，这个村子就熬不过这一年。", "他们歌唱{}，直到篝火熄灭。\n", "**{}**是健康关系的基础。\n",
+        "啊，{}，亲爱的{}，你去了哪里？\n",
     ),
     "code": (
         "    assert convert({!r}) == expected\n", "def handle_{}(request):\n    return render(request, template)\n\n",
         "    if name == {!r}:\n        return True\n", "print('the value of {} is', value)\n", "import {}\n",
         "        self.{} = None\n", "  const {} = await load(url);\n", "    case '{}':\n      return true;\n",
-    ),
-}  # fmt: skip
-TUNED_NUMBERED = {
-    "en": ("{}. {}\n", "{}. {} ", "Step {}: repeat the {} step\n", "{}) Think about {} again\n", "Day {}: I went home and wrote about {}.\n",
-           "Chapter {}: {}\n", "{}. The {} of the people\n", "[{}] {} was here. "),
-    "zh": ("{}. {}\n", "{}、{} ", "第{}步：重复{}的步骤\n", "（{}）再想一想{}\n", "第{}天：我回家写下了{}。\n", "第{}章：{}\n", "{}. 人民的{}\n", "第{}，我们要珍惜{}。"),
-    "code": ("    x{0} = compute({0}, '{1}')\n", "case {}: return '{}';\n", "print({}, '{}')\n", "test_{0}: {1} ok\n"),
-}  # fmt: skip
-# Written after the thresholds were chosen and before any text of them was scored.
-REPORTED_TEMPLATES = {
-    "en": (
-        "Perhaps it was {} that kept them awake. ", "Nothing in the world is worse than {}.\n", "A little {} goes a long way. ",
-        "I remember the {} of my childhood. ", "- How {} can improve your daily life\n", "Then the teacher explained {} to the class. ",
-        "The doctor warned him about {} and the doctor was right. ", "Question: Why does {} matter?\nAnswer: Because it makes us human.\n\n",
-        "Without {} the village would not survive the year. ", "They sang about {} until the fire went out.\n",
-        "**{}** is essential for a healthy relationship.\n", "Oh {}, sweet {}, where have you gone?\n",
-    ),
-    "zh": (
-        "也许是{}让他们睡不着。", "世界上没有什么比{}更糟糕。\n", "一点点{}就足够了。", "我记得童年时的{}。", "- {}如何改善你的日常生活\n",
-        "然后老师给全班讲解了{}。", "医生提醒他注意{}，医生是对的。", "问题：为什么{}很重要？\n回答：因为它让我们成为人。\n\n",
-        "没有{}，这个村子就熬不过这一年。", "他们歌唱{}，直到篝火熄灭。\n", "**{}**是健康关系的基础。\n", "啊，{}，亲爱的{}，你去了哪里？\n",
-    ),
-    "code": (
-        "    config.set({!r}, default)\n", "function get_{}(id) {{\n  return store.find(id);\n}}\n\n", "    elif key == {!r}:\n        total += 1\n",
-        "log.info('loading {} done')\n", "from lib import {}\n", "        delete this.{};\n", "  var {} = document.createElement('div');\n",
+        "    config.set({!r}, default)\n", "function get_{}(id) {{\n  return store.find(id);\n}}\n\n",
+        "    elif key == {!r}:\n        total += 1\n", "log.info('loading {} done')\n", "from lib import {}\n",
+        "        delete this.{};\n", "  var {} = document.createElement('div');\n",
         "@pytest.mark.parametrize('{}', VALUES)\n",
     ),
 }  # fmt: skip
+TUNED_NUMBERED = {
+    "en": (
+        "{}. {}\n", "{}. {} ", "Step {}: repeat the {} step\n", "{}) Think about {} again\n",
+        "Day {}: I went home and wrote about {}.\n", "Chapter {}: {}\n", "{}. The {} of the people\n",
+        "[{}] {} was here. ", "{} - {}\n", "Item {}: one more bag of {}\n", "On day {} the {} came back. ",
+        "Rule {}: never talk about {}.\n", "#{} {}\n", "Verse {}\nOh the {} of the night\n",
+    ),
+    "zh": (
+        "{}. {}\n", "{}、{} ", "第{}步：重复{}的步骤\n", "（{}）再想一想{}\n", "第{}天：我回家写下了{}。\n", "第{}章：{}\n", "{}. 人民的{}\n",
+        "第{}，我们要珍惜{}。", "{} - {}\n", "第{}条：不得谈论{}。\n", "第{}次，{}又回来了。", "【{}】{}的夜晚\n", "{}）关于{}\n", "规则{}，珍惜{}；",
+    ),
+    "code": (
+        "    x{0} = compute({0}, '{1}')\n", "case {}: return '{}';\n", "print({}, '{}')\n", "test_{0}: {1} ok\n",
+        "  row[{}] = '{}';\n", "INFO step {} of {}\n", "t{0} = add(t{0}, '{1}')\n", "<li>{} {}</li>\n",
+    ),
+}  # fmt: skip
+# Written after the rules and thresholds were settled, and before any text of them was scored.
+REPORTED_TEMPLATES = {
+    "en": (
+        "{} again, nothing but {}. ", "The old man spoke of {} and fell silent. ",
+        "What would the world be without {}?\n", "* {} helps you to stay calm and focused\n",
+        "My mother always told me to trust in {}. ", "We were promised {} but we never got it. ",
+        "Dear {}, please come back to me.\n", "A day without {} is a lost day. ",
+        "The fourth reason is {}, which everyone forgets. ",
+        "Customer: Do you sell {}?\nClerk: No, we are out of that today.\n",
+        "You cannot buy {} in any shop of this town.\n", "First there was {}, then there was peace. ",
+    ),
+    "zh": (
+        "老人谈到{}，然后沉默了。", "如果世界没有{}会怎样？\n", "* {}能让你保持冷静和专注\n", "妈妈总是叫我相信{}。", "他们许诺给我们{}，但我们从未得到。", "亲爱的{}，请回到我身边。\n",
+        "没有{}的一天是失去的一天。", "第四个原因是{}，大家都忘了。", "顾客：你们卖{}吗？\n店员：今天没有了。\n", "在这个镇上哪里也买不到{}。\n", "先有了{}，然后才有和平。",
+        "又是{}，除了{}还是{}。",
+    ),
+    "code": (
+        "  expect(screen.getByText('{}')).toBeVisible();\n", "    raise ValueError('{} is missing')\n",
+        "  <Route path=\"/{}\" element={{<Page />}} />\n", "ALTER TABLE items DROP COLUMN {};\n",
+        "    parser.add_argument('--{}', type=int, default=0)\n",
+        "  public get{}() {{\n    return this.value;\n  }}\n", "kubectl delete pod {} --force\n",
+        "#define {} (flags & 1)\n",
+    ),
+}  # fmt: skip
 REPORTED_NUMBERED = {
-    "en": ("{} - {}\n", "Item {}: one more bag of {}\n", "On day {} the {} came back. ", "Rule {}: never talk about {}.\n", "#{} {}\n", "Verse {}\nOh the {} of the night\n"),
-    "zh": ("{} - {}\n", "第{}条：不得谈论{}。\n", "第{}次，{}又回来了。", "【{}】{}的夜晚\n", "{}）关于{}\n", "规则{}，珍惜{}；"),
-    "code": ("  row[{}] = '{}';\n", "INFO step {} of {}\n", "t{0} = add(t{0}, '{1}')\n", "<li>{} {}</li>\n"),
+    "en": (
+        "({}) The {} is over. ", "Tip {}: drink more {}.\n", "Round {}\nThe {} wins.\n", "{}. {}: see above\n",
+        "Room {} has {}. ", "Year {} of the {} came and went.\n",
+    ),
+    "zh": (
+        "（{}）{}结束了。", "技巧{}：多想想{}。\n", "第{}轮\n{}获胜。\n", "{}、{}：同上\n", "{}号房间有{}。", "第{}年的{}来了又走。\n",
+    ),
+    "code": (
+        "  list.add({}, \"{}\");\n", "WARN retry {} of {}\n", "v{0} = v{0} + {1}_step\n",
+        "<option value=\"{}\">{}</option>\n",
+    ),
 }  # fmt: skip
 TEMPLATES = {TUNED: TUNED_TEMPLATES, REPORTED: REPORTED_TEMPLATES}
 NUMBERED = {TUNED: TUNED_NUMBERED, REPORTED: REPORTED_NUMBERED}
@@ -275,7 +313,7 @@ def looping(count: int, half: str = TUNED) -> Iterator[Sample]:
     """``count`` texts of every kind and language for a half."""
     for kind, make in KINDS.items():
         for language in ("en", "zh", "code"):
-            draw = Random(f"{kind} {language}, {half}, second split")
+            draw = Random(f"{kind} {language}, {half}, third split")
             for i in range(count):
                 if language == "code":
                     before = "".join(draw.sample(snippets(), draw.randint(0, 2)))
