@@ -8,7 +8,11 @@ while it works and a :class:`TrainResult` at the end.
 
 from __future__ import annotations
 
-from trainers.base import Checkpoint, Stage, Trainer, TrainProgress, TrainRequest, TrainResult, open_trainer
+import importlib
+from pathlib import Path
+
+from harness.errors import SettingsError
+from trainers.base import Checkpoint, Stage, Trainer, TrainProgress, TrainRequest, TrainResult
 
 __all__ = [
     "Checkpoint",
@@ -19,3 +23,35 @@ __all__ = [
     "Trainer",
     "open_trainer",
 ]
+
+
+def open_trainer(name: str, root: Path) -> Trainer:
+    """The trainer of that name for the project at ``root``.
+
+    Raises:
+        SettingsError: an unknown name, or one that makes no trainer. ``module:attribute`` is called with ``root``.
+    """
+    if name == "llamafactory":
+        from trainers.llamafactory import LlamaFactory
+
+        return LlamaFactory(root)
+    if name == "scripted":
+        from trainers.scripted import ScriptedTrainer
+
+        return ScriptedTrainer()
+    if ":" in name:
+        return _own(name, root)
+    raise SettingsError(f"trainer = {name!r}: known are 'llamafactory', 'scripted' and module:attribute of your own")
+
+
+def _own(name: str, root: Path) -> Trainer:
+    module, _, attribute = name.partition(":")
+    try:
+        made = getattr(importlib.import_module(module), attribute)(root)
+    except (ImportError, AttributeError, TypeError) as error:
+        raise SettingsError(f"trainer = {name!r}: cannot be made with the project's folder: {error}") from error
+    if not isinstance(made, Trainer):
+        raise SettingsError(
+            f"trainer = {name!r}: made a {type(made).__name__}, which has no train(request, on_progress)"
+        )
+    return made

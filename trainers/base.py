@@ -8,13 +8,11 @@ weights that were checked or raises; there is no half result. Given up: several 
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
-from harness.errors import SettingsError
 from trainers.examples import Example, PairLike, Renderer, stage_examples
 from trainers.launch import Launch
 from trainers.probe import Probe, probes
@@ -29,7 +27,6 @@ __all__ = [
     "TrainRequest",
     "TrainResult",
     "Trainer",
-    "open_trainer",
 ]
 
 Stage = Literal["sft", "dpo", "kto"]
@@ -163,35 +160,3 @@ class Trainer(Protocol):
             TrainerError: it did not end well; the message has the last log lines and the log's path.
         """
         ...
-
-
-def open_trainer(name: str, root: Path) -> Trainer:
-    """The trainer of that name for the project at ``root``.
-
-    Raises:
-        SettingsError: an unknown name, or one that makes no trainer. ``module:attribute`` is called with ``root``.
-    """
-    if name == "llamafactory":
-        from trainers.llamafactory import LlamaFactory
-
-        return LlamaFactory(root)
-    if name == "scripted":
-        from trainers.scripted import ScriptedTrainer
-
-        return ScriptedTrainer()
-    if ":" in name:
-        return _own(name, root)
-    raise SettingsError(f"trainer = {name!r}: known are 'llamafactory', 'scripted' and module:attribute of your own")
-
-
-def _own(name: str, root: Path) -> Trainer:
-    module, _, attribute = name.partition(":")
-    try:
-        made = getattr(importlib.import_module(module), attribute)(root)
-    except (ImportError, AttributeError, TypeError) as error:
-        raise SettingsError(f"trainer = {name!r}: cannot be made with the project's folder: {error}") from error
-    if not isinstance(made, Trainer):
-        raise SettingsError(
-            f"trainer = {name!r}: made a {type(made).__name__}, which has no train(request, on_progress)"
-        )
-    return made
