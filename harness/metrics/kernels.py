@@ -298,7 +298,7 @@ def _count(place: _Place, s: _Split) -> Counts:
     find_runs(docs, s.ids, s.offsets, place.bounds(every), MIN_RUN_UNITS, marks, where, evens, runs[0], found[0])
     find_runs(docs, plain, s.offsets, place.bounds(numbered), MIN_RUN_UNITS, marks, where, evens, runs[1], found[1])
     find_runs(docs, s.codes, s.bounds, place.bounds(within), MIN_RUN_CHARACTERS, marks, where, evens, runs[2], found[2])
-    spans, template_shares = place.fresh(5 * docs), place.floats(4 * docs)
+    spans, template_shares = place.fresh(5 * docs), place.floats(templates.SHARES * docs)
     place.kernels["find_templates"](
         docs, s.codes, s.starts, s.ends, s.gaps, s.kinds, s.ids, s.offsets, one, two, three, four,
         place.scratch("alike", templates.LAGS * n, "i1"), masks, evens, odds, s.slots, s.state, spans, template_shares,

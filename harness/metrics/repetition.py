@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from harness.metrics import kernels
+from harness.metrics import kernels, templates
 from harness.metrics.base import Loop, LoopKind, Scores
 from harness.metrics.ngrams import SHARES
 from harness.metrics.tandem import KEEP
@@ -134,7 +134,8 @@ def _one(counts: kernels.Counts, d: int, text: str) -> Scores:
     begin, stop = counts.bounds[d], counts.bounds[d + 1]
     n, characters = high - low, stop - begin
     rep = counts.shares[SHARES * d : SHARES * (d + 1)]
-    templated, duplicates, lines, likely = counts.template_shares[4 * d : 4 * d + 4]
+    at = templates.SHARES * d
+    templated, duplicates, lines, likely, copies = counts.template_shares[at : at + templates.SHARES]
     span = counts.spans[5 * d : 5 * d + 5]
     values = _NOTHING.copy()
     values["rep1"] = rep[0]
@@ -161,7 +162,7 @@ def _one(counts: kernels.Counts, d: int, text: str) -> Scores:
     first, second, third = counts.found
     if not (first[d] or second[d] or third[d] or span[1] > span[0]):
         return Scores(values)
-    longest, solid, tail, tail_share, loops = _runs(counts, d, text, span)
+    longest, solid, tail, tail_share, tail_units, loops = _runs(counts, d, text, span)
     for (name, length), (start, end, period), size in zip(_LENGTHS, longest, (n, n, characters), strict=True):
         if end:
             values[f"{name}_coverage"] = (end - start) / size
@@ -174,10 +175,10 @@ def _one(counts: kernels.Counts, d: int, text: str) -> Scores:
         values["tail_coverage"] = tail_share
         values["tail_copies"] = (tail[1] - tail[0]) / tail[2]
         values["tail_period"] = float(tail[2])
-        values["tail_units"] = tail_share * n
+        values["tail_units"] = tail_units
     if span[3]:
         values["templated"] = templated
-        values["templated_copies"] = span[4] / span[3]
+        values["templated_copies"] = copies
         values["templated_units"] = templated * n
     return Scores(values, loops)
 
@@ -197,17 +198,17 @@ _NOTHING = {
 }
 """All values in the order to show, of a text without anything; copied, since that is faster than making one anew."""
 _Run = tuple[int, int, int]
-_Found = tuple[Sequence[_Run], Sequence[bool], _Run, float, tuple[Loop, ...]]
+_Found = tuple[Sequence[_Run], Sequence[bool], _Run, float, float, tuple[Loop, ...]]
 _NO_RUN: _Run = (0, 0, 1)
 
 
 def _runs(counts: kernels.Counts, d: int, text: str, span: Sequence[int]) -> _Found:
-    """Of each kind the longest run and whether it has substance; the run at the end and its share; the loops."""
+    """Of each kind the longest run and whether it has substance; the run at the end, its share and units; the loops."""
     low, high = counts.offsets[d], counts.offsets[d + 1]
     begin, stop = counts.bounds[d], counts.bounds[d + 1]
     longest: list[_Run] = []
     tail = _NO_RUN
-    tail_share = 0.0
+    tail_share = tail_units = 0.0
     solid = [True, True, True]
     candidates: list[tuple[float, int, int, int, float, LoopKind]] = []
     for kind, weight in _KINDS:
@@ -230,6 +231,8 @@ def _runs(counts: kernels.Counts, d: int, text: str, span: Sequence[int]) -> _Fo
                 solid[which] = substance
             if substance and end >= ends_at - 1 and (end - start) / size > tail_share:
                 tail, tail_share = (start, end, period), (end - start) / size
+                # As elsewhere two characters of a run are worth a unit.
+                tail_units = float(end - start) if which < 2 else max(tail_share * (high - low), (end - start) / 2)
             copies = (end - start) / period
             if which == 2:
                 candidates.append((weight * (end - start), start - begin, end - begin, period, copies, kind))
@@ -246,7 +249,7 @@ def _runs(counts: kernels.Counts, d: int, text: str, span: Sequence[int]) -> _Fo
         a, b = int(counts.starts[span[0]]) - begin, int(counts.ends[span[1] - 1]) - begin
         length = int(counts.ends[span[2] - 1]) - begin - a
         candidates.append((0.8 * (b - a), a, b, length, span[4] / span[3], "templated"))
-    return longest, solid, tail, tail_share, _choose(candidates)
+    return longest, solid, tail, tail_share, tail_units, _choose(candidates)
 
 
 def _counts_on(counts: kernels.Counts, text: str, begin: int, run: Sequence[int]) -> bool:
@@ -267,7 +270,7 @@ def _counts_on(counts: kernels.Counts, text: str, begin: int, run: Sequence[int]
         found = [text[counts.starts[first + k] - begin : counts.ends[first + k] - begin] for k in slots]
         rows.append([int(number[:15]) if number.isdecimal() else 0 for number in found])
     uneven = [sum(c - b != b - a for a, b, c in zip(*rows[k : k + 3], strict=True)) for k in range(len(rows) - 2)]
-    return 2 * sum(places >= DATA for places in uneven) <= len(uneven)
+    return bool(2 * sum(places >= DATA for places in uneven) <= len(uneven))
 
 
 _CLOSERS = frozenset(".,;:!?)]}…。，、；：！？）】」』”’؟،؛۔।")

@@ -25,7 +25,7 @@ from collections.abc import MutableSequence, Sequence
 
 from harness.metrics.units import JOINED, NEW_LINE, NUMBER, PUNCTUATION, WORD, Ints
 
-__all__ = ["ALIKE", "COPIES", "count_bits", "count_places", "find_templates"]
+__all__ = ["ALIKE", "COPIES", "SHARES", "count_bits", "count_places", "find_templates"]
 
 ALIKE = 0.6
 COPIES = 5
@@ -34,6 +34,8 @@ PLACES = 2
 FEW_COPIES = 3
 """Periods that make a standard answer templated: what it does three times, an answer may do more often."""
 LAGS = 4
+SHARES = 5
+"""Figures a text."""
 WORDS = 32
 """Of a longer segment the first so many words: one machine word of bits."""
 
@@ -153,8 +155,8 @@ def find_templates(
         slots, state: as in :func:`harness.metrics.units.split_units`.
         spans: out, 5 a text: first unit and end of the longest templated loop, end of its first period, lag, segments
             of copies that do not inform.
-        shares: out, 4 a text: share of the units in templated loops, share of duplicate lines, lines, share of the
-            units in templates of ``FEW_COPIES`` periods or more.
+        shares: out, ``SHARES`` a text: share of the units in templated loops, share of duplicate lines, lines, share of
+            the units in templates of ``FEW_COPIES`` periods or more, most copies of any templated loop.
     """
     for d in range(docs):
         low = offsets[d]
@@ -162,8 +164,8 @@ def find_templates(
         n = high - low
         for k in range(5):
             spans[5 * d + k] = 0
-        for k in range(4):
-            shares[4 * d + k] = 0.0
+        for k in range(SHARES):
+            shares[SHARES * d + k] = 0.0
         if n == 0:
             continue
         size = 16
@@ -253,8 +255,8 @@ def find_templates(
                 line_code = 0
                 line_words = 0
         if lines > 0:
-            shares[4 * d + 1] = copies / lines
-        shares[4 * d + 2] = lines
+            shares[SHARES * d + 1] = copies / lines
+        shares[SHARES * d + 2] = lines
         if segments < FEW_COPIES:
             continue
         for s in range(segments):
@@ -366,6 +368,8 @@ def find_templates(
                             for k in range(origin, final):
                                 if evens[k]:
                                     looped[k] = 2
+                            if repeated / lag > shares[SHARES * d + 4]:
+                                shares[SHARES * d + 4] = repeated / lag
                             length = lasts[final - 1] - firsts[origin]
                             if length > longest:
                                 longest = length
@@ -383,5 +387,5 @@ def find_templates(
                 likely += lasts[s] - firsts[s]
             if looped[s] == 2:
                 covered += lasts[s] - firsts[s]
-        shares[4 * d] = covered / n
-        shares[4 * d + 3] = likely / n
+        shares[SHARES * d] = covered / n
+        shares[SHARES * d + 3] = likely / n

@@ -40,6 +40,7 @@ def rules(found: Verdict) -> set[str]:
         pytest.param("The answer is " + "0" * 400, "char_loop", id="characters"),
         pytest.param(CLEAN + " and so on" * 16, "tail", id="only at the end"),
         pytest.param("我很喜欢大海。" * 20, "loop", id="chinese"),
+        pytest.param(CLEAN[:900] + " N" + "o" * 120, "tail", id="one letter at the end"),
     ],
 )  # fmt: skip
 def test_a_loop_fails_and_makes_a_repeater(answer: str, rule: str) -> None:
