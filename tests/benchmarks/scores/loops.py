@@ -126,45 +126,6 @@ TUNED_TEMPLATES = {
         "Question: Why does {} matter?\nAnswer: Because it makes us human.\n\n",
         "Without {} the village would not survive the year. ", "They sang about {} until the fire went out.\n",
         "**{}** is essential for a healthy relationship.\n", "Oh {}, sweet {}, where have you gone?\n",
-    ),
-    "zh": (
-        "他被{}所困扰。", "我心里感到{}的重量。", "这座城市的{}从不入睡。", "她梦见{}，在黎明前醒来。\n", "- 学会在生活中面对{}的方法\n", "我们应该尊重{}。",
-        "没有{}就没有生活，也没有希望。", "我在学校最喜欢的科目是{}。", "我们去市场买{}。", "{}在现代社会中的作用常常被低估。", "* **{}**：成功策略的重要组成部分\n",
-        "问：什么是{}？\n答：它是生活中最重要的东西之一。\n", "国王送给王后一份{}作为礼物。", "然后{}来了，一切又改变了。\n", "行动之前一定要先想到{}。", "{}是我们必须与他人分享的礼物。",
-        "对{}的研究始于古希腊。", "在{}的国度里住着一位国王。\n", "有人说{}是买不到也卖不掉的。", "这道菜最后需要加一点{}。", "也许是{}让他们睡不着。", "世界上没有什么比{}更糟糕。\n",
-        "一点点{}就足够了。", "我记得童年时的{}。", "- {}如何改善你的日常生活\n", "然后老师给全班讲解了{}。", "医生提醒他注意{}，医生是对的。",
-        "问题：为什么{}很重要？\n回答：因为它让我们成为人。\n\n", "没有{}，这个村子就熬不过这一年。", "他们歌唱{}，直到篝火熄灭。\n", "**{}**是健康关系的基础。\n",
-        "啊，{}，亲爱的{}，你去了哪里？\n",
-    ),
-    "code": (
-        "    assert convert({!r}) == expected\n", "def handle_{}(request):\n    return render(request, template)\n\n",
-        "    if name == {!r}:\n        return True\n", "print('the value of {} is', value)\n", "import {}\n",
-        "        self.{} = None\n", "  const {} = await load(url);\n", "    case '{}':\n      return true;\n",
-        "    config.set({!r}, default)\n", "function get_{}(id) {{\n  return store.find(id);\n}}\n\n",
-        "    elif key == {!r}:\n        total += 1\n", "log.info('loading {} done')\n", "from lib import {}\n",
-        "        delete this.{};\n", "  var {} = document.createElement('div');\n",
-        "@pytest.mark.parametrize('{}', VALUES)\n",
-    ),
-}  # fmt: skip
-TUNED_NUMBERED = {
-    "en": (
-        "{}. {}\n", "{}. {} ", "Step {}: repeat the {} step\n", "{}) Think about {} again\n",
-        "Day {}: I went home and wrote about {}.\n", "Chapter {}: {}\n", "{}. The {} of the people\n",
-        "[{}] {} was here. ", "{} - {}\n", "Item {}: one more bag of {}\n", "On day {} the {} came back. ",
-        "Rule {}: never talk about {}.\n", "#{} {}\n", "Verse {}\nOh the {} of the night\n",
-    ),
-    "zh": (
-        "{}. {}\n", "{}、{} ", "第{}步：重复{}的步骤\n", "（{}）再想一想{}\n", "第{}天：我回家写下了{}。\n", "第{}章：{}\n", "{}. 人民的{}\n",
-        "第{}，我们要珍惜{}。", "{} - {}\n", "第{}条：不得谈论{}。\n", "第{}次，{}又回来了。", "【{}】{}的夜晚\n", "{}）关于{}\n", "规则{}，珍惜{}；",
-    ),
-    "code": (
-        "    x{0} = compute({0}, '{1}')\n", "case {}: return '{}';\n", "print({}, '{}')\n", "test_{0}: {1} ok\n",
-        "  row[{}] = '{}';\n", "INFO step {} of {}\n", "t{0} = add(t{0}, '{1}')\n", "<li>{} {}</li>\n",
-    ),
-}  # fmt: skip
-# Written after the rules and thresholds were settled, and before any text of them was scored.
-REPORTED_TEMPLATES = {
-    "en": (
         "{} again, nothing but {}. ", "The old man spoke of {} and fell silent. ",
         "What would the world be without {}?\n", "* {} helps you to stay calm and focused\n",
         "My mother always told me to trust in {}. ", "We were promised {} but we never got it. ",
@@ -174,29 +135,84 @@ REPORTED_TEMPLATES = {
         "You cannot buy {} in any shop of this town.\n", "First there was {}, then there was peace. ",
     ),
     "zh": (
-        "老人谈到{}，然后沉默了。", "如果世界没有{}会怎样？\n", "* {}能让你保持冷静和专注\n", "妈妈总是叫我相信{}。", "他们许诺给我们{}，但我们从未得到。", "亲爱的{}，请回到我身边。\n",
-        "没有{}的一天是失去的一天。", "第四个原因是{}，大家都忘了。", "顾客：你们卖{}吗？\n店员：今天没有了。\n", "在这个镇上哪里也买不到{}。\n", "先有了{}，然后才有和平。",
-        "又是{}，除了{}还是{}。",
+        "他被{}所困扰。", "我心里感到{}的重量。", "这座城市的{}从不入睡。", "她梦见{}，在黎明前醒来。\n", "- 学会在生活中面对{}的方法\n", "我们应该尊重{}。",
+        "没有{}就没有生活，也没有希望。", "我在学校最喜欢的科目是{}。", "我们去市场买{}。", "{}在现代社会中的作用常常被低估。", "* **{}**：成功策略的重要组成部分\n",
+        "问：什么是{}？\n答：它是生活中最重要的东西之一。\n", "国王送给王后一份{}作为礼物。", "然后{}来了，一切又改变了。\n", "行动之前一定要先想到{}。", "{}是我们必须与他人分享的礼物。",
+        "对{}的研究始于古希腊。", "在{}的国度里住着一位国王。\n", "有人说{}是买不到也卖不掉的。", "这道菜最后需要加一点{}。", "也许是{}让他们睡不着。", "世界上没有什么比{}更糟糕。\n",
+        "一点点{}就足够了。", "我记得童年时的{}。", "- {}如何改善你的日常生活\n", "然后老师给全班讲解了{}。", "医生提醒他注意{}，医生是对的。",
+        "问题：为什么{}很重要？\n回答：因为它让我们成为人。\n\n", "没有{}，这个村子就熬不过这一年。", "他们歌唱{}，直到篝火熄灭。\n", "**{}**是健康关系的基础。\n",
+        "啊，{}，亲爱的{}，你去了哪里？\n", "老人谈到{}，然后沉默了。", "如果世界没有{}会怎样？\n", "* {}能让你保持冷静和专注\n", "妈妈总是叫我相信{}。",
+        "他们许诺给我们{}，但我们从未得到。", "亲爱的{}，请回到我身边。\n", "没有{}的一天是失去的一天。", "第四个原因是{}，大家都忘了。", "顾客：你们卖{}吗？\n店员：今天没有了。\n",
+        "在这个镇上哪里也买不到{}。\n", "先有了{}，然后才有和平。", "又是{}，除了{}还是{}。",
     ),
     "code": (
-        "  expect(screen.getByText('{}')).toBeVisible();\n", "    raise ValueError('{} is missing')\n",
-        "  <Route path=\"/{}\" element={{<Page />}} />\n", "ALTER TABLE items DROP COLUMN {};\n",
-        "    parser.add_argument('--{}', type=int, default=0)\n",
+        "    assert convert({!r}) == expected\n", "def handle_{}(request):\n    return render(request, template)\n\n",
+        "    if name == {!r}:\n        return True\n", "print('the value of {} is', value)\n", "import {}\n",
+        "        self.{} = None\n", "  const {} = await load(url);\n", "    case '{}':\n      return true;\n",
+        "    config.set({!r}, default)\n", "function get_{}(id) {{\n  return store.find(id);\n}}\n\n",
+        "    elif key == {!r}:\n        total += 1\n", "log.info('loading {} done')\n", "from lib import {}\n",
+        "        delete this.{};\n", "  var {} = document.createElement('div');\n",
+        "@pytest.mark.parametrize('{}', VALUES)\n", "  expect(screen.getByText('{}')).toBeVisible();\n",
+        "    raise ValueError('{} is missing')\n", "  <Route path=\"/{}\" element={{<Page />}} />\n",
+        "ALTER TABLE items DROP COLUMN {};\n", "    parser.add_argument('--{}', type=int, default=0)\n",
         "  public get{}() {{\n    return this.value;\n  }}\n", "kubectl delete pod {} --force\n",
         "#define {} (flags & 1)\n",
     ),
 }  # fmt: skip
-REPORTED_NUMBERED = {
+TUNED_NUMBERED = {
     "en": (
-        "({}) The {} is over. ", "Tip {}: drink more {}.\n", "Round {}\nThe {} wins.\n", "{}. {}: see above\n",
-        "Room {} has {}. ", "Year {} of the {} came and went.\n",
+        "{}. {}\n", "{}. {} ", "Step {}: repeat the {} step\n", "{}) Think about {} again\n",
+        "Day {}: I went home and wrote about {}.\n", "Chapter {}: {}\n", "{}. The {} of the people\n",
+        "[{}] {} was here. ", "{} - {}\n", "Item {}: one more bag of {}\n", "On day {} the {} came back. ",
+        "Rule {}: never talk about {}.\n", "#{} {}\n", "Verse {}\nOh the {} of the night\n", "({}) The {} is over. ",
+        "Tip {}: drink more {}.\n", "Round {}\nThe {} wins.\n", "{}. {}: see above\n", "Room {} has {}. ",
+        "Year {} of the {} came and went.\n",
     ),
     "zh": (
+        "{}. {}\n", "{}、{} ", "第{}步：重复{}的步骤\n", "（{}）再想一想{}\n", "第{}天：我回家写下了{}。\n", "第{}章：{}\n", "{}. 人民的{}\n",
+        "第{}，我们要珍惜{}。", "{} - {}\n", "第{}条：不得谈论{}。\n", "第{}次，{}又回来了。", "【{}】{}的夜晚\n", "{}）关于{}\n", "规则{}，珍惜{}；",
         "（{}）{}结束了。", "技巧{}：多想想{}。\n", "第{}轮\n{}获胜。\n", "{}、{}：同上\n", "{}号房间有{}。", "第{}年的{}来了又走。\n",
     ),
     "code": (
+        "    x{0} = compute({0}, '{1}')\n", "case {}: return '{}';\n", "print({}, '{}')\n", "test_{0}: {1} ok\n",
+        "  row[{}] = '{}';\n", "INFO step {} of {}\n", "t{0} = add(t{0}, '{1}')\n", "<li>{} {}</li>\n",
         "  list.add({}, \"{}\");\n", "WARN retry {} of {}\n", "v{0} = v{0} + {1}_step\n",
         "<option value=\"{}\">{}</option>\n",
+    ),
+}  # fmt: skip
+# Written after the rules and thresholds were settled, and before any text of them was scored.
+REPORTED_TEMPLATES = {
+    "en": (
+        "The sailors prayed for {} every night. ", "Today we will learn how to draw {}.\n",
+        "If you lose your {}, you lose everything. ", "- The importance of {} in the workplace\n",
+        "He wrote a long letter about {} to his brother. ", "Everybody needs {}, even the strongest of us. ",
+        "Is it {}? No, it is not.\n", "The smell of {} filled the whole house. ",
+        "In this chapter we discuss the meaning of {}.\n", "Thank you for the {} that you gave me. ",
+        "Teacher: Who can define {}?\nClass: We do not know.\n", "The museum has a whole room full of {}. ",
+    ),
+    "zh": (
+        "水手们每晚都为{}祈祷。", "今天我们来学习怎样画{}。\n", "如果你失去了{}，你就失去了一切。", "- {}在工作中的重要性\n", "他给弟弟写了一封关于{}的长信。",
+        "每个人都需要{}，哪怕最坚强的人。", "是{}吗？不，不是。\n", "整个屋子都弥漫着{}的味道。", "本章讨论{}的含义。\n", "谢谢你送给我的{}。",
+        "老师：谁能解释{}？\n全班：我们不知道。\n", "博物馆里有一整间屋子的{}。",
+    ),
+    "code": (
+        "    logger.debug(\"entering %s\", \"{}\")\n", "  - {{ name: {}, enabled: true }}\n",
+        "try:\n    load_{}()\nexcept OSError:\n    pass\n", "GRANT SELECT ON {} TO reader;\n",
+        "    static final String {} = null;\n", "mkdir -p build/{}\n", "  <li class=\"item\">{}</li>\n",
+        "    del self.{}\n",
+    ),
+}  # fmt: skip
+REPORTED_NUMBERED = {
+    "en": (
+        "Note {}: the {} is empty.\n", "{}: {}!\n", "Minute {}. Still no {}. ", "Lesson {} is about {}.\n",
+        "[{}] see the {} above\n", "Level {} complete. You found {}.\n",
+    ),
+    "zh": (
+        "注{}：{}是空的。\n", "{}：{}！\n", "第{}分钟，还是没有{}。", "第{}课讲的是{}。\n", "[{}] 见上面的{}\n", "第{}关完成，你找到了{}。\n",
+    ),
+    "code": (
+        "    assert row[{}] == '{}'\n", "epoch {}: {} saved\n", "  {{ id: {}, kind: '{}' }},\n",
+        "DEBUG worker {} got {}\n",
     ),
 }  # fmt: skip
 TEMPLATES = {TUNED: TUNED_TEMPLATES, REPORTED: REPORTED_TEMPLATES}
@@ -313,7 +329,7 @@ def looping(count: int, half: str = TUNED) -> Iterator[Sample]:
     """``count`` texts of every kind and language for a half."""
     for kind, make in KINDS.items():
         for language in ("en", "zh", "code"):
-            draw = Random(f"{kind} {language}, {half}, third split")
+            draw = Random(f"{kind} {language}, {half}, fourth split")
             for i in range(count):
                 if language == "code":
                     before = "".join(draw.sample(snippets(), draw.randint(0, 2)))
