@@ -22,6 +22,7 @@ from harness.engines.base import FinishReason
 from harness.metrics.base import Scores
 from harness.metrics.patterns import UNKNOWN
 from harness.metrics.repetition import LICENCE, measure, repetition
+from harness.metrics.tandem import PARAGRAPH
 from harness.results import Reason, Status, Verdict
 
 __all__ = ["LASTING_SCALE", "LEAST_REFERENCE", "Check", "checks", "combine", "judge", "loop_units", "refusal"]
@@ -29,6 +30,8 @@ __all__ = ["LASTING_SCALE", "LEAST_REFERENCE", "Check", "checks", "combine", "ju
 LONG_PERIOD = 12.0
 """From this many units a copy on, ``FEW_COPIES`` are a loop: nobody says a sentence three times running."""
 FEW_COPIES = 3.0
+BROKEN_OFF = 2.0
+"""Copies of a paragraph, and the beginning of another, with which an answer that breaks off is a loop."""
 REFRAIN = 0.3
 """Rep-8 of a standard answer that itself says things twice; an answer to its prompt may say them three times."""
 FEW_WORDS = 10
@@ -187,7 +190,9 @@ def _run(
     t = case.thresholds
     value, n, size, each = (scores.values.get(name, math.nan) for name in (excess, copies, length, period))
     refrain = scores.values.get("has_reference") == 1.0 and scores.values.get("rep8_reference", 0.0) >= REFRAIN
-    few = FEW_COPIES if each >= LONG_PERIOD * scale and not refrain else t.min_loop_copies
+    few = t.min_loop_copies
+    if each >= LONG_PERIOD * scale and not refrain:
+        few = BROKEN_OFF if rule == "tail" and each >= PARAGRAPH else FEW_COPIES
     if (n < min(few, t.min_loop_copies) or size < t.min_loop_units * scale) and math.isfinite(value):
         value = min(0.0, value)
     said = f"{what}: {_number(n)} copies over {_number(size)}"

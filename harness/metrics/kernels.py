@@ -42,6 +42,8 @@ BATCH = 65_536
 MIN_RUN_UNITS = 12
 MIN_RUN_CHARACTERS = 24
 MIN_CHARACTER_PERIOD = 64
+TAIL_SHARE = 0.1
+"""Rep-8 from which on a text may end within the third copy of a paragraph."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +62,12 @@ class Counts:
     runs: tuple[list[int], ...]
     """On units, on units with digits taken for one sign, on characters."""
     found: tuple[list[int], ...]
+    tails: list[int]
     spans: list[int]
     template_shares: list[float]
 
 
-_KERNELS = (units.split_units, ngrams.count_repeats, tandem.find_runs, templates.find_templates)
+_KERNELS = (units.split_units, ngrams.count_repeats, tandem.find_runs, tandem.find_tails, templates.find_templates)
 
 
 class _State(threading.local):
@@ -298,6 +301,9 @@ def _count(place: _Place, s: _Split) -> Counts:
     find_runs(docs, s.ids, s.offsets, place.bounds(every), MIN_RUN_UNITS, marks, where, evens, runs[0], found[0])
     find_runs(docs, plain, s.offsets, place.bounds(numbered), MIN_RUN_UNITS, marks, where, evens, runs[1], found[1])
     find_runs(docs, s.codes, s.bounds, place.bounds(within), MIN_RUN_CHARACTERS, marks, where, evens, runs[2], found[2])
+    tails = place.fresh(2 * docs)
+    repeating = [int(found_shares[ngrams.SHARES * d + ngrams.ORDERS - 1] > TAIL_SHARE) for d in range(docs)]
+    place.kernels["find_tails"](docs, s.ids, s.offsets, place.bounds(repeating), two, tails)
     spans, template_shares = place.fresh(5 * docs), place.floats(templates.SHARES * docs)
     place.kernels["find_templates"](
         docs, s.codes, s.starts, s.ends, s.gaps, s.kinds, s.ids, s.offsets, one, two, three, four,
@@ -305,7 +311,7 @@ def _count(place: _Place, s: _Split) -> Counts:
     )  # fmt: skip
     return Counts(
         _plain(s.bounds), offsets, s.starts, s.ends, s.kinds, found_numbers, _plain(s.contents),
-        found_shares, tuple(map(_plain, runs)), tuple(map(_plain, found)), _plain(spans), _plain(template_shares),
+        found_shares, tuple(map(_plain, runs)), tuple(map(_plain, found)), _plain(tails), _plain(spans), _plain(template_shares),
     )  # fmt: skip
 
 

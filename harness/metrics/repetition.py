@@ -8,7 +8,8 @@
                         (numbered_worded: whether it counts; 0 where it is data)
     char_loop_*         the same on characters, spaces included: loops inside one word; period and length in characters
                         (char_loop_drawn: whether a copy holds neither letter nor digit: a drawn line, white space)
-    tail_*              the longest of these runs that reaches the end (but for one cut unit): it did not terminate
+    tail_*              the longest of these runs that reaches the end (but for one cut unit), or two copies of a
+                        paragraph and the beginning of a third: it did not terminate
     templated           share of the units in lines or sentences that repeat but for a word, five periods or more
                         (templated_likely: three or more, which is what excuses where it is the standard answer's)
     duplicate_lines     share of the lines that say the same as an earlier line
@@ -160,7 +161,7 @@ def _one(counts: kernels.Counts, d: int, text: str) -> Scores:
         values["distinct3"] = 1.0 - rep[2]
         values["distinct4"] = 1.0 - rep[3]
     first, second, third = counts.found
-    if not (first[d] or second[d] or third[d] or span[1] > span[0]):
+    if not (first[d] or second[d] or third[d] or span[1] > span[0] or counts.tails[2 * d + 1]):
         return Scores(values)
     longest, solid, tail, tail_share, tail_units, loops = _runs(counts, d, text, span)
     for (name, length), (start, end, period), size in zip(_LENGTHS, longest, (n, n, characters), strict=True):
@@ -245,6 +246,12 @@ def _runs(counts: kernels.Counts, d: int, text: str, span: Sequence[int]) -> _Fo
                 length = int(counts.starts[onset + period]) - begin - a
                 candidates.append((weight * (b - a), a, b, length, (end - onset) / period, kind))
         longest.append(first)
+    start, period = counts.tails[2 * d : 2 * d + 2]
+    if period and (high - start) / (high - low) > tail_share:
+        tail, tail_share, tail_units = (start, high, period), (high - start) / (high - low), float(high - start)
+        a, b = int(counts.starts[start]) - begin, int(counts.ends[high - 1]) - begin
+        length = int(counts.starts[start + period]) - begin - a
+        candidates.append((0.9 * (b - a), a, b, length, (high - start) / period, "exact"))
     if span[1] > span[0]:
         a, b = int(counts.starts[span[0]]) - begin, int(counts.ends[span[1] - 1]) - begin
         length = int(counts.ends[span[2] - 1]) - begin - a

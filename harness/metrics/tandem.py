@@ -14,7 +14,8 @@ still take n places a period; so from ``PATIENCE`` places a unit on how far a hi
 of prefixes, and only what these take for a run is compared place by place. That bounds the whole by n (log n)^2 for any
 text whose hashes do not collide, and changes no result.
 
-Given up: periods that occur twice (one repeated paragraph is not a loop; rep-8 sees it).
+Given up: periods that occur twice (one repeated paragraph is not a loop; rep-8 sees it). But a text that breaks off
+within the third copy of a paragraph did not end by itself: :func:`find_tails`, by the Z-algorithm (Gusfield 1997), linear.
 """
 
 from __future__ import annotations
@@ -23,12 +24,16 @@ from collections.abc import Sequence
 
 from harness.metrics.units import Ints
 
-__all__ = ["KEEP", "PATIENCE", "equal", "find_runs", "reach"]
+__all__ = ["BEGUN", "KEEP", "PARAGRAPH", "PATIENCE", "equal", "find_runs", "find_tails", "reach"]
 
 KEEP = 8
 """Most runs kept a text."""
 PATIENCE = 16
 """Places compared a unit of the text before prefixes are hashed."""
+PARAGRAPH = 24
+"""Shortest period of a tail with two whole copies."""
+BEGUN = 3
+"""Fewest places of the copy that such a tail breaks off in."""
 STRIDES = 8
 PRINT = 8
 """Places that a print tells of: all older ones are shifted out of its ``7 * PRINT`` bits."""
@@ -203,3 +208,43 @@ def find_runs(
                             stride = step // STRIDES
                 i = right + step
         found[d] = held
+
+
+def find_tails(
+    docs: int, sequence: Sequence[int], bounds: Sequence[int], wanted: Sequence[int], same: Ints, tails: Ints
+) -> None:
+    """The longest stretch up to the end that is two whole copies of a paragraph and the beginning of a third.
+
+    Arrays:
+        sequence, bounds: as for :func:`find_runs`.
+        wanted: per sequence: 0 leaves it out.
+        same: scratch, one a place.
+        tails: out, 2 a sequence: start (offset into ``sequence``) and period; 0 and 0 for none. The last place may
+            differ: it may have been cut itself.
+    """
+    for d in range(docs):
+        tails[2 * d] = 0
+        tails[2 * d + 1] = 0
+        low = bounds[d]
+        last = bounds[d + 1] - 2
+        n = last - low + 1
+        if wanted[d] == 0 or n < 2 * PARAGRAPH + BEGUN:
+            continue
+        # same[k]: how many places before the last are equal to those k further back.
+        best = 0
+        begin = 0
+        end = 0
+        for k in range(1, n):
+            size = 0
+            if k < end:
+                size = min(end - k, same[k - begin])
+            while k + size < n and sequence[last - size] == sequence[last - k - size]:
+                size += 1
+            same[k] = size
+            if k + size > end:
+                begin = k
+                end = k + size
+            if k >= PARAGRAPH and size >= k + BEGUN and size + k > best:
+                best = size + k
+                tails[2 * d] = last + 1 - best
+                tails[2 * d + 1] = k

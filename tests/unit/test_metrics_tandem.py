@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.metrics.tandem import KEEP, find_runs, reach
+from harness.metrics.tandem import BEGUN, KEEP, PARAGRAPH, find_runs, find_tails, reach
 
 
 class Counted(list[int]):
@@ -135,3 +135,36 @@ def test_hashes_reach_as_far_as_the_places_are_equal(sequence: list[int], data: 
     before = next((k for k in range(other) if sequence[one - 1 - k] != sequence[other - 1 - k]), other)
     assert reach(sums, powers, one, other, n - one, False) == after
     assert reach(sums, powers, one, other, other, True) == before
+
+
+def brute_tail(sequence: list[int]) -> int:
+    """Length of the longest stretch up to the last place but one with a period that it holds twice and a bit."""
+    text = sequence[:-1]
+    best = 0
+    for period in range(PARAGRAPH, len(text)):
+        length = period
+        while length < len(text) and text[-1 - length] == text[-1 - length + period]:
+            length += 1
+        if length >= 2 * period + BEGUN:
+            best = max(best, length)
+    return best
+
+
+@given(
+    st.lists(st.integers(0, 2), max_size=20),
+    st.lists(st.integers(0, 1), min_size=1, max_size=60),
+    st.integers(1, 4),
+    st.integers(0, 60),
+    st.lists(st.integers(0, 2), max_size=2),
+)
+@settings(max_examples=300, deadline=None)
+def test_tails_are_those_of_brute_force(
+    before: list[int], period: list[int], copies: int, begun: int, after: list[int]
+) -> None:
+    """The length, and a period that the stretch has."""
+    sequence = [9, *before, *(period * copies), *period[:begun], *after]
+    tails = [0, 0]
+    find_tails(1, sequence, [0, len(sequence)], [1], [0] * len(sequence), tails)
+    start, found = tails
+    assert (len(sequence) - 1 - start if found else 0) == brute_tail(sequence)
+    assert all(sequence[i] == sequence[i + found] for i in range(start, len(sequence) - 1 - found)) or not found

@@ -51,6 +51,19 @@ def test_a_loop_fails_and_makes_a_repeater(answer: str, rule: str) -> None:
     assert rule in rules(found)
 
 
+@pytest.mark.parametrize(
+    ("words", "passes"),
+    [pytest.param(0, True, id="twice"), pytest.param(8, False, id="breaks off in the third copy")],
+)
+def test_a_paragraph_that_breaks_off_in_its_third_copy_did_not_end(words: int, passes: bool) -> None:
+    """Two copies may be meant; two and a bit, up to the end, are not."""
+    paragraph = CLEAN.split()[:40]
+    answer = " ".join([*CLEAN.split()[60:200], *paragraph, *paragraph, *paragraph[:words]])
+    found = verdict(answer, case(standard_answer=None))
+    assert (found.status is Status.PASS) is passes
+    assert passes or rules(found) == {"tail"}
+
+
 VERSE = "Row the boat across the bay, row it till the break of day, and we shall rest at night.\n"
 
 

@@ -276,6 +276,6 @@ KINDS: dict[str, Callable[[Random], str]] = {
 def legitimate(count: int, half: str = TUNED) -> Iterator[Sample]:
     """``count`` texts of every kind for a half."""
     for kind, make in KINDS.items():
-        draw = Random(f"legitimate {kind}, {half}, fourth split")
+        draw = Random(f"legitimate {kind}, {half}, fifth split")
         for i in range(count):
             yield Sample(f"legitimate-{kind}-{i}", kind, make(draw), make(draw))

@@ -329,7 +329,7 @@ def looping(count: int, half: str = TUNED) -> Iterator[Sample]:
     """``count`` texts of every kind and language for a half."""
     for kind, make in KINDS.items():
         for language in ("en", "zh", "code"):
-            draw = Random(f"{kind} {language}, {half}, fourth split")
+            draw = Random(f"{kind} {language}, {half}, fifth split")
             for i in range(count):
                 if language == "code":
                     before = "".join(draw.sample(snippets(), draw.randint(0, 2)))

@@ -42,7 +42,7 @@ def answer(draw: Random, language: str) -> str:
 def ordinary(count: int, half: str = TUNED) -> Iterator[Sample]:
     """``count`` answers of each language for a half, each with another answer for a reference."""
     for language in ("en", "zh", "code"):
-        draw = Random(f"ordinary {language}, {half}, fourth split")
+        draw = Random(f"ordinary {language}, {half}, fifth split")
         for i in range(count):
             yield Sample(
                 f"ordinary-{language}-{i}", f"ordinary {language}", answer(draw, language), answer(draw, language)
