@@ -19,11 +19,12 @@ import pytest
 from filelock import FileLock
 
 from harness.adapters.folder import FILES, check
-from harness.adapters.tensors import write_tensors
+from harness.adapters.tensors import TensorFile, write_tensors
 from harness.cli import main
 from harness.manifest import read_manifest
 from harness.settings import read_settings
 from harness.store import Store
+from harness.targets import resolve_target
 from tests.hub import Hub
 from tests.integration.conftest import Make
 from tests.trainings import fake_python, tiny_model
@@ -233,6 +234,26 @@ def test_an_adapter_from_elsewhere_is_taken_in(root: Path, tmp_path: Path) -> No
     assert main(["adapters", "import", "v5.0", str(lora(tmp_path / "old")), "--parent", "v4.0", "--method", "sft"]) == 0
     assert sorted(p.name for p in (root / "adapters" / "v5.0").iterdir()) == sorted(FILES)
     assert main(["adapters", "verify", "v5.0"]) == 0
+
+
+def test_what_no_engine_takes_as_a_lora_is_evaluated_merged(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Modules held whole: the model with all of it inside, made once; base and chain stay known for training."""
+    monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))
+    folder = lora(tmp_path / "old")
+    weights = TensorFile(folder / FILES[1])
+    head = {"base_model.model.lm_head.weight": np.ones((259, 32), np.float32)}
+    write_tensors(folder / FILES[1], {n: weights.array(n) for n in weights.tensors} | head)
+    assert main(["adapters", "import", "v5.0", str(folder), "--parent", "v4.0"]) == 0
+    settings = read_settings(root)
+    with Store(settings.database) as store:
+        first, second = (
+            resolve_target("v5.0", read_manifest(settings.manifest_path), settings, store) for _ in range(2)
+        )
+    assert (first.weights, first.base_path, first.parents) == (None, root / "model", (root / "adapters" / "v5.0",))
+    assert first.model_path == second.model_path != root / "model"
+    assert (TensorFile(first.model_path / "model.safetensors").array("lm_head.weight") == 1).all()
 
 
 def test_an_adapter_of_another_model_is_not_taken_in(root: Path, tmp_path: Path, capsys: Capture) -> None:
