@@ -61,8 +61,12 @@ def resolve_target(name: str, manifest: Manifest, settings: Settings, store: Sto
     chain = manifest.chain(name)
     weights, rank = _weights(chain, model_path)
     parents, base = tuple(a.path for a in chain if a.path is not None), model_path
+    if settings.merge:
+        weights, rank = None, 0
     if weights is None and parents:
         model_path = _merged(chain, base)
+        if model_digest(model_path, store) == model_digest(base, store):
+            raise AdapterError(f"adapter {name!r} changes no weight of {base} by as much as a rounding error")
     return Target(
         adapter, model_path, model_digest(model_path, store), PromptRenderer(model_path, store), weights, rank, base,
         parents,

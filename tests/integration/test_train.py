@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import dataclasses
 import json
 import os
 import shlex
@@ -254,6 +255,20 @@ def test_what_no_engine_takes_as_a_lora_is_evaluated_merged(
     assert (first.weights, first.base_path, first.parents) == (None, root / "model", (root / "adapters" / "v5.0",))
     assert first.model_path == second.model_path != root / "model"
     assert (TensorFile(first.model_path / "model.safetensors").array("lm_head.weight") == 1).all()
+
+
+def test_merge_makes_a_model_of_its_own_of_any_adapter(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where LoRA kernels are slow; the model's identity changes, so stored answers of the base never serve it."""
+    monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))
+    assert main(["adapters", "import", "v5.0", str(lora(tmp_path / "old")), "--parent", "v4.0"]) == 0
+    settings = dataclasses.replace(read_settings(root), merge=True)
+    manifest = read_manifest(settings.manifest_path)
+    with Store(settings.database) as store:
+        base, merged = (resolve_target(name, manifest, settings, store) for name in ("v4.0", "v5.0"))
+    assert (merged.weights, merged.base_path) == (None, base.model_path)
+    assert merged.model_digest != base.model_digest
 
 
 def test_an_adapter_of_another_model_is_not_taken_in(root: Path, tmp_path: Path, capsys: Capture) -> None:

@@ -67,3 +67,11 @@ def test_root_is_where_the_manifest_is(project: Path) -> None:
     deep = project / "badcases" / "badcase1"
     deep.mkdir(parents=True)
     assert find_root(deep) == project
+
+
+@pytest.mark.parametrize("name", ["cache", "merge"])
+def test_a_switch_is_true_or_false(project: Path, name: str) -> None:
+    """A word that only looks like one is refused."""
+    (project / "pyproject.toml").write_text(f'[tool.harness]\n{name} = "yes"\n')
+    with pytest.raises(SettingsError, match=f"{name} = 'yes' must be true or false"):
+        read_settings(project, environment={})
