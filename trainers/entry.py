@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import importlib
 import importlib.machinery
 import json
@@ -49,6 +50,9 @@ def main(argv: list[str]) -> int:
             _await(Path(job["dataset"]) / "dataset_dict.json", Path(job["dataset"]).with_suffix(".failed"))
         if argv[1:] == ["prepare"]:
             return 0
+        if job["arguments"].get("deepspeed"):
+            report.write(phase="loading", what="extensions")
+            build_extensions(job)
         report.write(phase="loading", what="model")
         prove(job, Path(job["arguments"]["model_name_or_path"]), "the model's tokenizer")
         code = train(job, report)
@@ -75,6 +79,52 @@ def train(job: dict[str, Any], report: Report) -> int:
         _cache_reference()
     run_exp(args=dict(job["arguments"]), callbacks=[_callback(report, job)])
     return 0
+
+
+def build_extensions(job: dict[str, Any]) -> None:
+    """Build what DeepSpeed compiles at its first use (about a minute, once), under a lock that dies with its holder.
+
+    torch's own lock is a file that a killed build leaves behind; every later training would wait for it for ever. The
+    first rank of each node builds, the others wait for it.
+    """
+    place = os.environ.get("TORCH_EXTENSIONS_DIR")
+    if not place:
+        return
+    ready = Path(job["progress"]).with_name(f"extensions-{os.uname().nodename}.ready")
+    failed = ready.with_suffix(".failed")
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        _await(ready, failed)
+        return
+    Path(place).mkdir(parents=True, exist_ok=True)
+    try:
+        with (Path(place) / ".building").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            _clear(Path(place))
+            _compile(job["arguments"]["deepspeed"])
+    except BaseException as error:
+        failed.write_text(f"{type(error).__name__}: {error}", "utf-8")
+        raise
+    ready.write_text("", "utf-8")
+
+
+def _clear(place: Path, seconds: float = 5.0) -> None:
+    """Remove torch's locks that nobody holds: a training that only looks at what is built holds one for an instant."""
+    until = time.monotonic() + seconds
+    while (left := list(place.glob("**/lock"))) and time.monotonic() < until:
+        time.sleep(0.1)
+    for path in left:
+        path.unlink(missing_ok=True)
+
+
+def _compile(configuration: str) -> None:
+    from deepspeed.comm.torch import build_shm_op
+
+    if os.environ.get("DS_ACCELERATOR") == "cpu":
+        build_shm_op()
+    if "offload_optimizer" in json.loads(Path(configuration).read_text("utf-8"))["zero_optimization"]:
+        from deepspeed.ops.op_builder import CPUAdamBuilder
+
+        CPUAdamBuilder().load()
 
 
 class PromptMismatch(Exception):
@@ -360,7 +410,7 @@ def _await(done: Path, failed: Path, seconds: float = 1800.0) -> None:
     until = time.monotonic() + seconds
     while not done.exists():
         if failed.exists():
-            raise RuntimeError(f"the dataset could not be built: {failed.read_text('utf-8')}")
+            raise RuntimeError(f"the first process could not build {done}: {failed.read_text('utf-8')}")
         if time.monotonic() > until:
             raise TimeoutError(f"waited {seconds:.0f} s for {done}")
         time.sleep(0.2)

@@ -17,6 +17,7 @@ from harness.adapters.folder import check
 from harness.adapters.lineage import Lineage, check_lineage, fingerprint, parts_of
 from harness.adapters.merge import merge
 from harness.adapters.tensors import read_header
+from harness.embedded import cache_folder
 from harness.errors import SettingsError, TrainerError
 from harness.files import locked, write_text
 from trainers.arguments import arguments, cannot_carry, to_yaml
@@ -183,4 +184,6 @@ def launch_variables(request: TrainRequest) -> dict[str, str]:
         made["OMP_WAIT_POLICY"] = "PASSIVE"
         # Logits of several hundred MB come and go every step; giving them back to the kernel costs a third of the time.
         made |= {"MALLOC_MMAP_THRESHOLD_": str(2**33), "MALLOC_TRIM_THRESHOLD_": str(2**34)}
+    if request.recipe.deepspeed is not None:
+        made["TORCH_EXTENSIONS_DIR"] = str(cache_folder() / "torch_extensions")
     return made | dict(request.recipe.environment)

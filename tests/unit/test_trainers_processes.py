@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from harness.adapters.tensors import write_tensors
 from harness.errors import SettingsError, TrainerError, TrainerMissing
 from harness.models import PromptRenderer
 from tests.trainings import fake_python, pairs, tiny_model
-from trainers import TrainProgress, TrainRequest
+from trainers import TrainProgress, TrainRequest, entry
 from trainers.attempt import last_checkpoint
 from trainers.job import check_request
 from trainers.llamafactory import LlamaFactory, trainer_python
@@ -247,6 +248,17 @@ def test_going_on_with_another_recipe_is_refused(place: Path, change: dict[str, 
     checkpoint(place, 1, 1)
     with pytest.raises(TrainerError, match=words):
         LlamaFactory(place).train(request(place, resume=True, **change), lambda _: None)
+
+
+def test_a_lock_that_a_killed_build_left_holds_nobody_up(tmp_path: Path) -> None:
+    """torch would wait for it for ever; one that is given back in time is nobody's rest."""
+    stale, held = tmp_path / "op" / "lock", tmp_path / "other" / "lock"
+    for path in (stale, held):
+        path.parent.mkdir()
+        path.touch()
+    threading.Timer(0.2, held.unlink).start()
+    entry._clear(tmp_path, seconds=0.6)
+    assert list(tmp_path.glob("**/lock")) == []
 
 
 @pytest.mark.parametrize("field", ["lora_targets", "additional_targets"])
