@@ -21,7 +21,7 @@ from harness.cases.model import Case
 from harness.engines.base import FinishReason
 from harness.metrics.base import Scores
 from harness.metrics.patterns import UNKNOWN
-from harness.metrics.repetition import LICENCE, measure, repetition
+from harness.metrics.repetition import ASSUMED, LICENCE, measure, repetition
 from harness.metrics.tandem import PARAGRAPH
 from harness.results import Reason, Status, Verdict
 
@@ -128,9 +128,18 @@ def checks(case: Case, scores: Scores, finish_reason: FinishReason | None) -> tu
     """
     t, v = case.thresholds, scores.values
     above = " above the standard answer's" if v.get("has_reference") else " above what is usual"
+    # A standard answer that repeats nothing does not make an answer worse than none would: what is usual stays excused,
+    # unless it was cut off.
+    spared = 0.0 if finish_reason == "length" else 1.0
+    usual, usual_d = (spared * max(0.0, ASSUMED[name] - v.get(f"{name}_reference", 0.0)) for name in ("rep8", "rep8d"))
     found = [
-        _most("rep8", v.get("rep8_excess"), t.max_rep8_excess, f"repeated 8-grams{above}"),
-        _most("rep8d", v.get("rep8d_excess"), t.max_rep8d_excess, "the same with numbers taken for one sign"),
+        _most("rep8", v.get("rep8_excess", math.nan) - usual, t.max_rep8_excess, f"repeated 8-grams{above}"),
+        _most(
+            "rep8d",
+            v.get("rep8d_excess", math.nan) - usual_d,
+            t.max_rep8d_excess,
+            "the same with numbers taken for one sign",
+        ),
     ]
     runs = (
         ("loop", "loop_excess", "loop_copies", "loop_units", "loop_period", 1.0, "a stretch that repeats itself"),
@@ -264,7 +273,9 @@ def _looped(text: str, min_copies: float, min_units: float) -> str | None:
     )
     if not units and not characters:
         return None
-    loop = max((x for x in found.loops if x.kind in ("exact", "characters")), key=lambda x: x.end - x.start)
+    # A templated loop that takes the exact one in stands for it.
+    exact = [x for x in found.loops if x.kind in ("exact", "characters")] or found.loops
+    loop = max(exact, key=lambda x: x.end - x.start)
     return text[loop.start : loop.start + loop.period].strip()
 
 

@@ -64,6 +64,31 @@ def test_a_paragraph_that_breaks_off_in_its_third_copy_did_not_end(words: int, p
     assert passes or rules(found) == {"tail"}
 
 
+LETTER = (
+    "Dear {}, thank you for the fine gift that you sent us in May. It was very kind of you to think of us. Yours, Eve. "
+)
+
+
+@pytest.mark.parametrize(
+    ("finish_reason", "passes"), [pytest.param("stop", True, id="ended"), pytest.param("length", False, id="cut off")]
+)
+def test_what_is_usual_is_excused_also_by_a_standard_answer_that_repeats_nothing(
+    finish_reason: FinishReason, passes: bool
+) -> None:
+    """Boiler-plate that would pass without a standard answer passes with one, unless the answer never ended."""
+    names = iter(NOUNS)
+    answer = " ".join([*CLEAN.split()[:60], *(LETTER.format(next(names)) for _ in range(3))])
+    assert 0.3 < score(answer, case(standard_answer=GOOD)).values["rep8_excess"] < 0.5
+    assert (verdict(answer, case(standard_answer=GOOD), finish_reason).status is Status.PASS) is passes
+    assert verdict(answer, case(standard_answer=None), finish_reason).status is Status.PASS
+
+
+def test_a_standard_answer_whose_loop_is_within_a_template_is_refused_too() -> None:
+    """It is named by the template when that takes the exact loop in."""
+    line = "A rather longer sentence stands here. "
+    assert refusal(case(standard_answer=line + "sea " + line * 4)) is not None
+
+
 VERSE = "Row the boat across the bay, row it till the break of day, and we shall rest at night.\n"
 
 
