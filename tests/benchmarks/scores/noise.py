@@ -21,7 +21,7 @@ from tests.builders import case
 
 __all__ = ["noise"]
 
-RUNS = 200
+RUNS = 1000
 SAMPLES = 4
 
 

@@ -154,6 +154,9 @@ def _growth() -> dict[str, dict[str, float]]:
         "a sentence again and again": ("The sea is wide and very old. " * million)[:million],
         "one character": "a" * million,
         "two letters at random": "".join(draw.choices("ab", k=million)),
+        "long stretches with flaws, made to be slow": "".join(
+            "a" * draw.randint(9_000, 18_000) + "b" for _ in range(112)
+        )[:million],
         "rows that differ in a number": "".join(f"row {i}: ok\n" for i in range(million // 8))[:million],
     }
     sizes = (1_000, 10_000, 100_000, million)
