@@ -240,17 +240,17 @@ def _runs(counts: kernels.Counts, d: int, text: str, span: Sequence[int]) -> _Fo
             else:
                 # A run takes in the full stop before its first sentence, since its last one ends with one too.
                 onset = start
-                while onset < start + period - 1 and text[int(counts.starts[onset]) - begin] in _CLOSERS:
+                while onset < start + period - 1 and text[counts.starts[onset] - begin] in _CLOSERS:
                     onset += 1
-                a, b = int(counts.starts[onset]) - begin, int(counts.ends[end - 1]) - begin
-                length = int(counts.starts[onset + period]) - begin - a
+                a, b = counts.starts[onset] - begin, counts.ends[end - 1] - begin
+                length = counts.starts[onset + period] - begin - a
                 candidates.append((weight * (b - a), a, b, length, (end - onset) / period, kind))
         longest.append(first)
     start, period = counts.tails[2 * d : 2 * d + 2]
     if period and (high - start) / (high - low) > tail_share:
         tail, tail_share, tail_units = (start, high, period), (high - start) / (high - low), float(high - start)
-        a, b = int(counts.starts[start]) - begin, int(counts.ends[high - 1]) - begin
-        length = int(counts.starts[start + period]) - begin - a
+        a, b = counts.starts[start] - begin, counts.ends[high - 1] - begin
+        length = counts.starts[start + period] - begin - a
         candidates.append((0.9 * (b - a), a, b, length, (high - start) / period, "exact"))
     if span[1] > span[0]:
         a, b = int(counts.starts[span[0]]) - begin, int(counts.ends[span[1] - 1]) - begin

@@ -34,7 +34,7 @@ PARAGRAPH = 24
 """Shortest period of a tail with two whole copies."""
 BEGUN = 3
 """Fewest places of the copy that such a tail breaks off in."""
-STRIDES = 8
+STRIDES = 6
 PRINT = 8
 """Places that a print tells of: all older ones are shifted out of its ``7 * PRINT`` bits."""
 PRINTED = 64
@@ -234,7 +234,7 @@ def find_tails(
         best = 0
         begin = 0
         end = 0
-        for k in range(1, n):
+        for k in range(1, (n - BEGUN) // 2 + 1):
             size = 0
             if k < end:
                 size = min(end - k, same[k - begin])
