@@ -141,7 +141,8 @@ def fitted(recipe: Recipe, rows: int) -> Recipe:
             epochs = min(epochs, max(1.0, recipe.most_steps / each))
         steps = math.ceil(epochs * each)
     save = recipe.save_steps or max(1, math.ceil(steps / _CHECKPOINTS))
-    return replace(recipe, epochs=min(1000.0, round(epochs, 3)), save_steps=save)
+    # Rounded down: a thousandth of an epoch more would be an update more, and a checkpoint beside the last.
+    return replace(recipe, epochs=min(1000.0, math.floor(epochs * 1000) / 1000), save_steps=save)
 
 
 def _run(store: Store, manifest: Manifest, adapter: str | None, run_id: str | None, resume: bool) -> Run:

@@ -29,6 +29,8 @@ T = TypeVar("T")
 
 _COPIES = (4, 2, 8)
 """Copies of the loop that the rejected answers keep, in turn: variety, so that no single length is learnt."""
+_LEAST_PAIRS = 4
+"""Of a case, where it has as many different rejected answers."""
 _MOST_CHARACTERS = 1_200
 """Of a rejected answer from its loop on; of one without a loop at all, twice that."""
 _MOST_LOOPED = 160
@@ -75,6 +77,9 @@ def pairs_of_case(
         return ()
     chosen = [(case.standard_answer, "standard")] if case.standard_answer else []
     chosen += [(text, "own") for text in clean]
+    # A case to which the model knows no clean answer weighs as much as the others: its standard answer stands against
+    # several of the rejected ones.
+    chosen += chosen[:1] * (min(_LEAST_PAIRS, len(rejected)) - len(chosen))
     pairs = []
     for number, ((good, origin), (bad, finished)) in enumerate(zip(chosen, itertools.cycle(rejected))):
         messages = (varied(case.messages, number // 3) if number % 3 == 2 else None) or case.messages

@@ -93,14 +93,14 @@ def test_chosen_are_the_standard_answer_and_the_models_own() -> None:
     """Every preferred answer is paired with a rejected one of the model's."""
     failed = result(answer=LOOPING, loops=LOOPS)
     pairs = pairs_of_case(failed, ["Own words."], ["The sea is blue. And calm."])
-    assert [p.origin for p in pairs] == ["standard", "own", "branch"]
-    assert [p.rejected for p in pairs] == [trim_loop(LOOPING, LOOPS[0], copies) for copies in (4, 2, 4)]
+    assert [p.origin for p in pairs] == ["standard", "own", "standard", "branch"]
+    assert [p.rejected for p in pairs] == [trim_loop(LOOPING, LOOPS[0], copies) for copies in (4, 2, 8, 4)]
     assert not any(p.rejected_finished for p in pairs)
 
 
 def test_replay_keeps_what_passed() -> None:
     """Passing cases of role fix give pairs of their own answer against its looped copy, at most a third."""
-    failed = [result(case(f"badcase1/f{i}"), LOOPING, LOOPS) for i in range(4)]
+    failed = [result(case("badcase1/f"), LOOPING, LOOPS)]
     passed = [result(case(f"badcase1/p{i}"), CLEAN) for i in range(9)]
     pairs = build_pairs(failed, passed, {}, {}, {}, replay=0.3)
     replay = [p for p in pairs if p.origin == "replay"]
@@ -244,9 +244,9 @@ def test_replay_keeps_answers_that_repeat_themselves_by_right() -> None:
     failed = [result(case(f"badcase1/f{i}"), LOOPING, LOOPS) for i in range(40)]
     passed = [result(case(f"badcase1/p{i}"), CLEAN, values={"rep4": i / 100}) for i in range(60)]
     replay = [p for p in build_pairs(failed, passed, {}, {}, {}) if p.origin == "replay"]
-    assert len(replay) == 17
+    assert len(replay) == 50
     assert replay[0].case_id == "badcase1/p59"
-    assert sum(p.case_id.startswith("ordinary/") for p in replay) == 5
+    assert sum(p.case_id.startswith("ordinary/") for p in replay) == len(ORDINARY)
 
 
 @pytest.mark.parametrize("one", ORDINARY, ids=lambda o: o.name)
@@ -314,7 +314,7 @@ def test_samples_that_loop_give_further_rejected_answers() -> None:
     other, other_loops = looped("Stars. ", "They shine on. ", 30)
     failed = result(answer=LOOPING, loops=LOOPS)
     pairs = pairs_of_case(failed, ["Own."], [], [attempt(other, other_loops, sample=1)])
-    assert [p.rejected for p in pairs] == [trim_loop(LOOPING, LOOPS[0], 4), trim_loop(other, other_loops[0], 2)]
+    assert [p.rejected for p in pairs[:2]] == [trim_loop(LOOPING, LOOPS[0], 4), trim_loop(other, other_loops[0], 2)]
 
 
 def test_a_hand_made_loop_has_no_end_of_turn(tmp_path: Path) -> None:
@@ -395,3 +395,12 @@ def test_kto_likes_and_dislikes_each_answer_once() -> None:
     pairs = (pair(), pair(rejected="Worse."), pair(chosen="Fine."))
     labels = [e.label for e in stage_examples("kto", pairs, Letters()) if isinstance(e, FeedbackExample)]
     assert (labels.count(True), labels.count(False)) == (2, 2)
+
+
+def test_a_case_without_clean_answers_weighs_as_much() -> None:
+    """Its standard answer stands against several of the model's answers, each once."""
+    other, other_loops = looped("Stars. ", "They shine on. ", 30)
+    failed = result(answer=LOOPING, loops=LOOPS)
+    pairs = pairs_of_case(failed, [], [], [attempt(other, other_loops, sample=1)])
+    assert [p.origin for p in pairs] == ["standard"] * 4
+    assert len({p.rejected for p in pairs}) == 4

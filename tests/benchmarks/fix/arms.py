@@ -79,11 +79,16 @@ class Size:
     """Updates of every training; None: as the recipe says."""
 
     @property
-    def key(self) -> str:
+    def cases(self) -> str:
+        """A name for the cases and the steps: what versions are called by, whatever the rounds."""
         parts = [f"n{self.limit}" if self.limit else "all"]
         parts += [f"f{self.failing}"] if self.failing else []
-        parts += [f"r{self.rounds}"] if self.rounds != 2 else []
         return "-".join([*parts, *([f"t{self.steps}"] if self.steps else [])])
+
+    @property
+    def key(self) -> str:
+        """A name for all of it."""
+        return self.cases if self.rounds == 2 else f"{self.cases}-r{self.rounds}"
 
 
 class Lines:
@@ -170,14 +175,14 @@ def choose_cases(bench: Bench, size: Size) -> tuple[Case, ...]:
 def run_arm(bench: Bench, arm: Arm, seed: int, size: Size, cases: Sequence[Case]) -> dict[str, Any]:
     """Fix, measure, tell. Goes on where an earlier call was stopped."""
     before = bench.answer(cases, PARENT)
-    key = f"{size.key}-{len(cases)}"
+    key = f"{size.cases}-{len(cases)}"
     parent, run = PARENT, bench.suite_run(cases, PARENT, key)
     recipe = named_recipe(arm.recipe, seed=seed, max_steps=size.steps)
     trained_on: set[str] = set()
     rounds: list[dict[str, Any]] = []
     after = before
     for number in range(1, min(arm.rounds, size.rounds) + 1):
-        name = f"{arm.name}-s{seed}-{size.key}.{number}"
+        name = f"{arm.name}-s{seed}-{size.cases}.{number}"
         made = _round(bench, arm, recipe, seed, parent, run, name, cases)
         if made is None:
             break
