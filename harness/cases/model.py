@@ -34,7 +34,7 @@ class Thresholds:
     """What an answer is judged against. Shares are 0..1, similarities 0..1, lengths are mixed units."""
 
     max_rep8_excess: float = 0.30
-    """Most rep-8 above the standard answer's own."""
+    """Most rep-8 above the standard answer's own; above the usual 0.2 where that has less and the answer ended."""
     max_rep8d_excess: float = 0.35
     """The same with every run of digits taken for one sign."""
     max_loop_excess: float = 0.15
