@@ -202,8 +202,8 @@ class Fix:
             replace(self._settings, baseline=""), store=self._store, engine=self._open_engine,
             on_progress=self._display.running,
         )  # fmt: skip
-        manifest = evaluation.manifest
-        evaluation.manifest = replace(manifest, adapters={**manifest.adapters, **{a.name: a for a in adapters}})
+        known = {**evaluation.manifest.adapters, **{a.name: a for a in adapters}}
+        manifest = evaluation.manifest = replace(evaluation.manifest, adapters=known)
         steps = {a.name: c.step for a, c in zip(adapters, trained.checkpoints, strict=True)}
         try:
             found = judge_checkpoints(evaluation, before, steps)
@@ -212,10 +212,12 @@ class Fix:
             return Selection(trained.steps, trained.steps, note=f"the last one, since the others were refused: {error}")
         finally:
             evaluation.close()
+        step = choose(found, figures(before).cutoffs.value)
+        self._forget([name for name, at in steps.items() if at != step], manifest)
         failing = sum(r.verdict.status is Status.FAIL for r in before)
         guards = sum(r.case.role == "guard" for r in before)
         return Selection(
-            choose(found, figures(before).cutoffs.value), trained.steps, failing, held_back,
+            step, trained.steps, failing, held_back,
             len(before) - failing - guards, guards, found,
         )  # fmt: skip
 
@@ -294,6 +296,13 @@ class Fix:
             datetime.now(UTC).isoformat(timespec="seconds"), self.plan.run.id, self.plan.recipe.name,
             self.plan.parent.name if on_top else None,
         )  # fmt: skip
+
+    def _forget(self, names: Sequence[str], manifest: Manifest) -> None:
+        """Give back the disk that merged checkpoints take which nobody will ask again."""
+        for name in names:
+            target = resolve_target(name, manifest, self._settings, self._store)
+            if target.weights is None and target.model_path != target.base_path:
+                shutil.rmtree(target.model_path, ignore_errors=True)
 
     def _finished_training(self, asked: str) -> TrainResult | None:
         """What an earlier call trained on the same pairs with the same recipe, if all of it is still there."""
