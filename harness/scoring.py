@@ -15,12 +15,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from harness.cases.model import Case, Message, Thresholds
 from harness.metrics.base import Scores
 from harness.metrics.literature import compression_ratio
-from harness.metrics.repetition import excesses, measure
+from harness.metrics.repetition import NOTHING, excesses, measure
 from harness.metrics.similarity import order_similarities, similarity
 from harness.results import Reason, Status, Verdict
 from harness.verdict import LASTING_SCALE, LEAST_REFERENCE, judge, refusal
@@ -75,9 +76,22 @@ def score_lines(
     yield from _score(batch, limits, everything)
 
 
+_scan: Any = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
+
+
+def _parse(text: str) -> Any:
+    """``json.loads`` of a stripped text, without what that does around it."""
+    try:
+        data, end = _scan(text, 0)
+    except StopIteration:
+        end = -1
+    # What is not one value raises what ``json.loads`` says of it.
+    return data if end == len(text) else json.loads(text)
+
+
 def _read(number: int, line: bytes) -> _Record:
     try:
-        data = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+        data = _parse(line.decode("utf-8-sig" if number == 1 else "utf-8").strip())
     except (ValueError, RecursionError) as error:
         return _Record(number, "", None, f"line {number} is not JSON in UTF-8: {error}; write one object a line")
     if not isinstance(data, dict):
@@ -129,6 +143,16 @@ def _with_everything(record: _Record, scores: Scores) -> Scores:
 
 
 def _case(record: _Record, limits: Thresholds) -> Case:
+    return _lone_case(limits) if record.reference is None else _made_case(record, limits)
+
+
+@lru_cache(maxsize=4)
+def _lone_case(limits: Thresholds) -> Case:
+    """Without a standard answer there is nothing in a case that tells it from another."""
+    return Case("line", "", (Message("user", ""),), None, thresholds=limits)
+
+
+def _made_case(record: _Record, limits: Thresholds) -> Case:
     return Case(str(record.id), "", (Message("user", ""),), record.reference, thresholds=limits)
 
 
@@ -150,10 +174,17 @@ def _surely_passes(values: Mapping[str, float], t: Thresholds) -> bool:
 def as_json(line: ScoredLine) -> str:
     """One line of JSON, numbers with six significant digits."""
     scores, verdict = line.scores, line.verdict
-    names = tuple(scores.values)
-    shape = _shapes.get(names)
+    names, values = tuple(scores.values), tuple(scores.values.values())
+    quiet = values[_RUNS] == _NO_RUNS
+    shape = _shapes.get((names, quiet))
     if shape is None:
-        shape = _shapes[names] = "{" + ", ".join(f"{json.dumps(name).replace('%', '%%')}: %.6g" for name in names) + "}"
+        pieces = [f"{json.dumps(name).replace('%', '%%')}: %.6g" for name in names]
+        if quiet:
+            pieces[_RUNS] = [piece % value for piece, value in zip(pieces[_RUNS], _NO_RUNS, strict=True)]
+        shape = _shapes[names, quiet] = "{" + ", ".join(pieces) + "}"
+    if quiet:
+        # Most answers: what says nothing of a run is written once for all.
+        values = (*values[: _RUNS.start], *values[_RUNS.stop :])
     loops = reasons = ""
     if scores.loops:
         loops = ", ".join([
@@ -167,11 +198,14 @@ def as_json(line: ScoredLine) -> str:
     name = line.id if type(line.id) is int else json.dumps(line.id)
     return (
         f'{{"id": {name}, "verdict": "{verdict.status.value}", "reasons": [{reasons}], '
-        f'"scores": {shape % tuple(scores.values.values())}, "loops": [{loops}]{more}}}'
+        f'"scores": {shape % values}, "loops": [{loops}]{more}}}'
     )
 
 
-_shapes: dict[tuple[str, ...], str] = {}
+_shapes: dict[tuple[tuple[str, ...], bool], str] = {}
+_RUNS = slice(9, 28)
+"""Where the scores of runs stand among those of a text, ``loop_coverage`` to ``templated``."""
+_NO_RUNS = tuple(NOTHING.values())[_RUNS]
 
 
 def _reason(reason: Reason) -> dict[str, Any]:

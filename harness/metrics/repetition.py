@@ -35,7 +35,7 @@ from harness.metrics.ngrams import SHARES
 from harness.metrics.tandem import KEEP
 from harness.metrics.units import NUMBER, WORD
 
-__all__ = ["ASSUMED", "EXCESSES", "LICENCE", "excesses", "measure", "repetition"]
+__all__ = ["ASSUMED", "EXCESSES", "LICENCE", "NOTHING", "excesses", "measure", "repetition"]
 
 LICENCE = 4.0
 """Up to how many times its own length a standard answer excuses its share of repetition."""
@@ -138,7 +138,7 @@ def _one(counts: kernels.Counts, d: int, text: str) -> Scores:
     at = templates.SHARES * d
     templated, duplicates, lines, likely, copies = counts.template_shares[at : at + templates.SHARES]
     span = counts.spans[5 * d : 5 * d + 5]
-    values = _NOTHING.copy()
+    values = NOTHING.copy()
     values["rep1"] = rep[0]
     values["rep2"] = rep[1]
     values["rep3"] = rep[2]
@@ -185,7 +185,7 @@ def _one(counts: kernels.Counts, d: int, text: str) -> Scores:
 
 
 _LENGTHS = (("loop", "loop_units"), ("numbered", "numbered_units"), ("char_loop", "char_loop_length"))
-_NOTHING = {
+NOTHING = {
     **dict.fromkeys([f"rep{k}" for k in range(1, 9)], 0.0),
     "rep8d": 0.0,
     **{f"loop_{name}": 0.0 for name in ("coverage", "copies", "period", "units")},
