@@ -87,6 +87,8 @@ def build_extensions(job: dict[str, Any]) -> None:
     torch's own lock is a file that a killed build leaves behind; every later training would wait for it for ever. The
     first rank of each node builds, the others wait for it.
     """
+    # ninja is looked for on the path, which is somebody's own where the job was started by hand.
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     place = os.environ.get("TORCH_EXTENSIONS_DIR")
     if not place:
         return
