@@ -1,6 +1,6 @@
 """Runs the counting kernels on batches of texts: interpreted for a few texts, compiled for many, with equal results.
 
-The kernels (units, ngrams, tandem, templates) are plain Python on integer arrays. On lists they need 2 to 8 ms
+The kernels (units, ngrams, tandem, templates) are plain Python on integer arrays. On lists they need 2 to 20 ms
 a page, at once; numba compiles the same source to some 60 us a page, after a second from its cache or four seconds
 the first time. So a process starts interpreted and changes over when it has seen ``COMPILE_AFTER`` characters.
 Invariant: which one ran is invisible in the numbers. Each kernel file is compiled on its own, because numba's cache
