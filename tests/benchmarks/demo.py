@@ -66,7 +66,8 @@ def make_project() -> None:
     PROJECT.mkdir(parents=True)
     shutil.copy(ROOT / "adapters_manifest.toml", PROJECT)
     shutil.copytree(ROOT / "badcases", PROJECT / "badcases", ignore=shutil.ignore_patterns("__pycache__"))
-    (PROJECT / "pyproject.toml").write_text('[tool.harness]\nadapter = "v4.0"\nmerge = true\n\n[tool.pytest.ini_options]\n')
+    settings = '[tool.harness]\nadapter = "v4.0"\nmerge = true\n\n[tool.pytest.ini_options]\n'
+    (PROJECT / "pyproject.toml").write_text(settings)
 
 
 def step(phases: list[dict[str, object]], name: str, command: list[str]) -> int:
