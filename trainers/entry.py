@@ -73,6 +73,12 @@ def train(job: dict[str, Any], report: Report) -> int:
     torch.serialization.register_package(
         5, lambda _storage: None, lambda storage, place: storage if place.startswith("cpu:") else None
     )
+    if job["arguments"].get("deepspeed") and os.environ.get("DS_ACCELERATOR") == "cpu":
+        # On a CPU accelerate leaves this to DeepSpeed's engine, which comes too late for ZeRO-3: it spreads the model
+        # over the processes while it is loaded, and would take itself for the only one.
+        import deepspeed
+
+        deepspeed.init_distributed(auto_mpi_discovery=False)
     from llamafactory.train.tuner import run_exp
 
     if job.get("cache_reference"):
