@@ -300,7 +300,7 @@ def _fill(shape: str, noun: str) -> str:
     return shape.format(*[noun] * shape.count("{"))
 
 
-def _drifting(draw: Random, language: str, before: str, _: str) -> str:
+def _drifting(draw: Random, language: str, before: str, _after: str) -> str:
     for _ in range(draw.randint(3, 6)):
         before += _sentence(draw, language) * draw.randint(5, 12)
     return before

@@ -107,7 +107,7 @@ def answers(count: int, references: bool) -> list[bytes]:
     standard library, since the snippets of the benchmark are few and would repeat each other.
     """
     draw = Random(7)
-    code = "\n\n".join(Path(module.__file__).read_text("utf-8") for module in (argparse, ast, difflib, statistics))
+    code = "\n\n".join(Path(str(module.__file__)).read_text("utf-8") for module in (argparse, ast, difflib, statistics))
     loops = [s.text for s in looping(8)]
 
     def text(language: str) -> str:
