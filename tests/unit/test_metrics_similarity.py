@@ -65,8 +65,8 @@ def test_a_long_text_is_compared_by_its_beginning() -> None:
 
 
 PIECES = [
-    "The Sea ", "大海，", "ＡＢＣ ", "① ", "Straße ", "e\u0301 ", "\u1112\u1161\u11ab ", "ﬁ ", "…… ", "İ ", "ㅎ ", "नि ",
-    "2. ", "\ud800", "\n",
+    "The Sea ", "大海，", "ＡＢＣ ", "① ", "Straße ", "e\u0301 ", "\u1112\u1161\u11ab ", "ﬁ ", "…… ", "İ ", "ㅎ ",
+    "नि ", "2. ", "\ud800", "\n",
 ]  # fmt: skip
 
 
