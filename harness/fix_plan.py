@@ -12,6 +12,7 @@ from typing import get_args
 
 from harness.errors import StoreError, UsageError
 from harness.manifest import Adapter, Manifest, check_name, next_version, read_manifest
+from harness.pairs.build import spread
 from harness.pairs.candidates import Sampling
 from harness.results import CaseResult, Status
 from harness.settings import Settings
@@ -61,7 +62,7 @@ class FixPlan:
     def held_back(self) -> tuple[CaseResult, ...]:
         """Failures that are not trained on, so that a checkpoint can be chosen by what it never saw."""
         count = min(len(self.failures) // _HOLD_BACK, _MOST_HELD) if len(self.failures) >= _MANY else 0
-        return tuple(self.failures[i * len(self.failures) // count] for i in range(count))
+        return tuple(spread(self.failures, count))
 
     @property
     def training(self) -> tuple[CaseResult, ...]:

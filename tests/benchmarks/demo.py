@@ -18,6 +18,8 @@ import threading
 import time
 from pathlib import Path
 
+from tests.benchmarks.scratch import make_project
+
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = ROOT / "reports" / "demo"
 BIN = Path(sys.executable).parent
@@ -25,7 +27,8 @@ BIN = Path(sys.executable).parent
 
 def main() -> int:
     began = time.monotonic()
-    make_project()
+    shutil.rmtree(PROJECT, ignore_errors=True)
+    make_project(PROJECT, "merge = true\n")
     memory = PeakMemory()
     memory.start()
     phases: list[dict[str, object]] = []
@@ -58,16 +61,6 @@ def main() -> int:
     print(f"{'all (without set-up)':<26} {facts['total_seconds']:>7}   peak memory {facts['peak_memory_gib']} GiB")
     print(f"figures: {out.relative_to(ROOT)}")
     return 0
-
-
-def make_project() -> None:
-    """A project of its own, with the bundled bad cases and a manifest that only knows the model as shipped."""
-    shutil.rmtree(PROJECT, ignore_errors=True)
-    PROJECT.mkdir(parents=True)
-    shutil.copy(ROOT / "adapters_manifest.toml", PROJECT)
-    shutil.copytree(ROOT / "badcases", PROJECT / "badcases", ignore=shutil.ignore_patterns("__pycache__"))
-    settings = '[tool.harness]\nadapter = "v4.0"\nmerge = true\n\n[tool.pytest.ini_options]\n'
-    (PROJECT / "pyproject.toml").write_text(settings)
 
 
 def step(phases: list[dict[str, object]], name: str, command: list[str]) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -12,25 +11,8 @@ import pytest
 from harness.decoding import Decoding, Semantics
 from harness.engines.base import Completion, Request
 from harness.engines.vllm_runs import BeamRun, Run
+from tests.beam_outputs import Entry, Output, Words
 from tests.beam_tables import Trial, make_trial, run_search
-
-
-@dataclass
-class _Entry:
-    logprob: float
-
-
-@dataclass
-class _Output:
-    """The part of vLLM's CompletionOutput that a run reads."""
-
-    token_ids: list[int]
-    logprobs: list[dict[int, _Entry]]
-
-
-class _Words:
-    def decode(self, token_ids: Sequence[int], skip_special_tokens: bool = False) -> str:
-        return " ".join(map(str, token_ids))
 
 
 class _TableStreams:
@@ -64,14 +46,14 @@ class _TableStreams:
         for key in list(self.open_ids):
             if key not in self.open_ids or self.chance.random() < 0.3:
                 continue
-            output = _Output([], [])
+            output = Output([], [])
             for _ in range(min(self.chance.choice((1, 1, 1, 3)), self.left[key])):
                 ids = self.open_ids[key]
                 start = len(self.trial.prompt)
                 row = self.trial.model.row(self.trial.prompt, ids[start:]).tolist()
                 best = sorted(range(len(row)), key=lambda t: (-row[t], t))[: self.width[key]]
                 output.token_ids.append(best[0])
-                output.logprobs.append({t: _Entry(row[t]) for t in self.chance.sample(best, len(best))})
+                output.logprobs.append({t: Entry(row[t]) for t in self.chance.sample(best, len(best))})
                 ids.append(best[0])
                 self.left[key] -= 1
                 self.rows += 1
@@ -87,7 +69,7 @@ def _complete(trial: Trial, semantics: Semantics, seed: int) -> tuple[Completion
         early_stopping=trial.early, semantics=semantics,
     )  # fmt: skip
     streams = _TableStreams(trial, seed)
-    run = BeamRun(Request(1, trial.prompt, decoding), streams, trial.ends, _Words(), n_best=1)
+    run = BeamRun(Request(1, trial.prompt, decoding), streams, trial.ends, Words(), n_best=1)
     run.start()
     for _ in range(10_000):
         if run.result is not None:

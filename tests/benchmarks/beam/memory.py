@@ -13,9 +13,10 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.beam_outputs import Entry, Output, Words
 
 __all__ = ["driver_memory"]
 
@@ -32,22 +33,6 @@ def driver_memory(prompts: int, tokens: int) -> dict[str, Any]:
     )  # fmt: skip
     found: dict[str, Any] = json.loads(done.stdout)
     return found
-
-
-@dataclass(slots=True)
-class _Entry:
-    logprob: float
-
-
-@dataclass(slots=True)
-class _Output:
-    token_ids: list[int]
-    logprobs: list[dict[int, _Entry]]
-
-
-class _Words:
-    def decode(self, token_ids: Sequence[int], skip_special_tokens: bool = False) -> str:
-        return " ".join(map(str, token_ids))
 
 
 class _Streams:
@@ -82,11 +67,11 @@ class _Streams:
             run, last = self._open[key]
             table = self._tables[(last * 31 + run.tokens * 17) % len(self._tables)]
             # New numbers every time, as an engine makes them; shared ones would hide what they take.
-            row = {int(str(token)): _Entry(logprob) for token, logprob in table}
+            row = {int(str(token)): Entry(logprob) for token, logprob in table}
             best = max(row, key=lambda token: row[token].logprob)
             self._open[key] = (run, best)
             self._turn.append(key)
-            run.take(key, _Output([best], [row]), False)
+            run.take(key, Output([best], [row]), False)
         return bool(self._open)
 
 
@@ -101,7 +86,7 @@ def main() -> int:
     decoding = Decoding(beam_width=WIDTH, max_tokens=tokens, early_fail=False)
     before = _peak_mib()
     runs = [
-        BeamRun(Request(i, tuple(range(1000 + i, 1000 + i + PROMPT)), decoding), streams, (2,), _Words(), n_best=1)
+        BeamRun(Request(i, tuple(range(1000 + i, 1000 + i + PROMPT)), decoding), streams, (2,), Words(), n_best=1)
         for i in range(prompts)
     ]
     for run in runs:

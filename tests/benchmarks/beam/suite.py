@@ -7,7 +7,6 @@ so nothing is shared. A cut answer must fail in full, an answer that was not cut
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,9 +14,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-__all__ = ["suite_verdicts"]
+from tests.benchmarks.scratch import make_project
 
-ROOT = Path(__file__).resolve().parents[3]
+__all__ = ["suite_verdicts"]
 
 
 def suite_verdicts() -> dict[str, Any]:
@@ -41,10 +40,7 @@ def suite_verdicts() -> dict[str, Any]:
 
 
 def _run(project: Path, cut: bool) -> tuple[dict[str, dict[str, Any]], float]:
-    project.mkdir()
-    shutil.copy(ROOT / "adapters_manifest.toml", project)
-    shutil.copytree(ROOT / "badcases", project / "badcases", ignore=shutil.ignore_patterns("__pycache__"))
-    (project / "pyproject.toml").write_text('[tool.harness]\nadapter = "v4.0"\n\n[tool.pytest.ini_options]\n')
+    make_project(project)
     for settings in (project / "badcases").glob("*/case.toml"):
         text = settings.read_text("utf-8").replace("[decoding]\n", f"[decoding]\nearly_fail = {str(cut).lower()}\n")
         assert "early_fail" in text
