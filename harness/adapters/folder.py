@@ -30,6 +30,9 @@ CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 FILES = (CONFIG, WEIGHTS)
 _CODE = {".py", ".pyc", ".so", ".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".npz"}
+_COPY = re.compile(r"(?P<module>.+)\.(?P<kind>modules_to_save|original_module)(\.[^.]+)?\.(?P<leaf>[^.]+)")
+"""With a resized vocabulary peft 0.18 writes a module saved whole three times: under its name, under the wrapper's, and
+as it was before the training. It loads the first."""
 _MATRIX = re.compile(r"(?P<module>.+)\.lora_(?P<side>[AB])(\.[^.]+)?\.weight")
 
 
@@ -72,6 +75,12 @@ def check(folder: Path) -> AdapterFacts:
         array = weights.array(name)
         if not np.isfinite(array).all():
             raise AdapterError(f"{folder / WEIGHTS}: tensor {name!r} has NaN or infinite values; do not use it")
+        copy = _COPY.fullmatch(name)
+        first = f"{copy['module']}.{copy['leaf']}" if copy else ""
+        if copy and first in weights.tensors:
+            if copy["kind"] == "modules_to_save" and not np.array_equal(array, weights.array(first)):
+                raise AdapterError(f"{folder / WEIGHTS}: {name!r} and {first!r} differ: which one was trained?")
+            continue
         parameters += array.size
         match = _MATRIX.fullmatch(name)
         if match is None:

@@ -175,3 +175,26 @@ def test_what_cannot_be_used_is_not_published(tmp_path: Path) -> None:
     with pytest.raises(AdapterError):
         publish(source, tmp_path / "versions" / "v1")
     assert list((tmp_path / "versions").iterdir()) == []
+
+
+@pytest.mark.parametrize("equal", [True, False], ids=["equal", "different"])
+def test_a_module_saved_whole_under_two_names_is_one_if_they_agree(tmp_path: Path, equal: bool) -> None:
+    """Peft writes a resized embedding thrice; the untrained copy does not count, a contradiction is refused."""
+    folder = lora(tmp_path / "a")
+    whole = "base_model.model.lm_head"
+    trained = np.ones((3, 4), np.float32)
+    write_tensors(
+        folder / WEIGHTS,
+        {
+            f"{MODULE}.lora_A.weight": np.full((2, 4), 0.5, np.float32),
+            f"{MODULE}.lora_B.weight": np.ones((4, 2), np.float32),
+            f"{whole}.weight": trained,
+            f"{whole}.modules_to_save.weight": trained if equal else trained + 1,
+            f"{whole}.original_module.weight": np.zeros((3, 4), np.float32),
+        },
+    )
+    if equal:
+        assert check(folder).extras == ("lm_head.weight",)
+    else:
+        with pytest.raises(AdapterError, match=r"modules_to_save\.weight.*differ"):
+            check(folder)
