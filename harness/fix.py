@@ -143,7 +143,7 @@ class Fix:
             cases = [r.case for r in self.plan.training]
             made = build_pairs(
                 self.plan.training, self.plan.passing, found.clean, found.branches, found.looping,
-                protected=[r.case for r in self.plan.results],
+                ordinary=found.ordinary, protected=[r.case for r in self.plan.results],
             )  # fmt: skip
             made += read_hand_made(self._settings.badcases, cases)
         check_pairs(made, [r.case for r in self.plan.results])

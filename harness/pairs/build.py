@@ -4,7 +4,8 @@ Rejected is what the model really said, trimmed to prefix, onset and a few perio
 loss saturates on the tail without touching the onset. Chosen is the standard answer and, nearer to the model's own
 way of speaking, clean answers that it gave itself when sampled; one that branches off just before the loop stands
 against the very answer that it left, so that what they share cancels and only the step that went wrong is taught.
-Replay pairs (a good answer against its looped copy) keep what worked, answers that repeat themselves by right included.
+Replay pairs (a good answer against its looped copy) keep what worked, answers that repeat themselves by right included,
+and how long answers are: the standard answers to failing cases are other people's, and mostly shorter.
 Given up: paraphrased prompts; a paraphrase is a new case, and people should write those.
 """
 
@@ -19,7 +20,7 @@ from rapidfuzz import fuzz
 from harness.cases.model import Case
 from harness.metrics.base import Loop
 from harness.pairs.model import Pair
-from harness.pairs.ordinary import ORDINARY
+from harness.pairs.ordinary import EVERYDAY, ORDINARY
 from harness.pairs.prompts import same_prompt, varied
 from harness.results import Attempt, CaseResult, Status
 
@@ -29,8 +30,10 @@ T = TypeVar("T")
 
 _COPIES = (4, 2, 8)
 """Copies of the loop that the rejected answers keep, in turn: variety, so that no single length is learnt."""
-_LEAST_PAIRS = 4
+_LEAST_PAIRS = 3
 """Of a case, where it has as many different rejected answers."""
+_LEAST_REPLAY = 16
+"""Replay pairs, whatever their share: three cases in sixty updates would else be all that the model knows."""
 _MOST_CHARACTERS = 1_200
 """Of a rejected answer from its loop on; of one without a loop at all, twice that."""
 _MOST_LOOPED = 160
@@ -97,6 +100,7 @@ def build_pairs(
     branches: Mapping[str, Sequence[str]],
     looping: Mapping[str, Sequence[Attempt]],
     *,
+    ordinary: Mapping[str, str] | None = None,
     replay: float = 0.3,
     protected: Iterable[Case] = (),
 ) -> tuple[Pair, ...]:
@@ -110,6 +114,7 @@ def build_pairs(
         clean: by case id, see :func:`pairs_of_case`.
         branches: by case id.
         looping: by case id.
+        ordinary: the model's own clean answers to bundled prompts, by their ids.
         replay: most share of replay pairs among all.
         protected: cases whose prompts no bundled replay pair may have; those that are not of role ``fix`` count.
     """
@@ -121,9 +126,9 @@ def build_pairs(
             result, clean.get(result.case.id, ()), branches.get(result.case.id, ()), looping.get(result.case.id, ())
         )
     ]
-    room = int(len(made) * replay / (1 - replay))
+    room = max(int(len(made) * replay / (1 - replay)), _LEAST_REPLAY if made and replay else 0)
     guarded = [c for c in protected if c.role != "fix"]
-    return (*made, *_replay(passing, room, guarded))
+    return (*made, *_replay(passing, ordinary or {}, room, guarded))
 
 
 def spread(items: Sequence[T], count: int) -> list[T]:
@@ -133,11 +138,13 @@ def spread(items: Sequence[T], count: int) -> list[T]:
     return [items[i * len(items) // count] for i in range(count)]
 
 
-def _replay(passing: Sequence[CaseResult], room: int, guarded: Sequence[Case]) -> list[Pair]:
+def _replay(
+    passing: Sequence[CaseResult], ordinary: Mapping[str, str], room: int, guarded: Sequence[Case]
+) -> list[Pair]:
     """Good answers against their looped copies.
 
-    A third is kept for answers that repeat themselves by right: those of passing cases that do most, and bundled ones,
-    which also fill what the suite's own leave. An answer that was cut off is none to imitate.
+    A third is kept for answers that repeat themselves by right: those of passing cases that do most, and bundled ones.
+    The rest are the suite's own passing answers, then everyday ones. An answer that was cut off is none to imitate.
     """
     own = [
         (r.case, a.answer, a.scores.values.get("rep4", 0.0) if a.scores else 0.0)
@@ -147,15 +154,24 @@ def _replay(passing: Sequence[CaseResult], room: int, guarded: Sequence[Case]) -
         if a.finish_reason == "stop" and a.answer.strip()
     ]
     own.sort(key=lambda item: -item[2])
-    bundled = [o for o in ORDINARY if not any(same_prompt(o.messages, c.messages) for c in guarded)]
-    fill = max(room - len(own), room // 3)
-    by_right = own[: room // 6]
-    rest = spread(own[len(by_right) :], max(0, room - fill - len(by_right)))
-    kept = [(c.id, c.messages, answer) for c, answer, _ in (*by_right, *rest)]
-    kept += [(o.id, o.messages, o.answer) for o in spread(bundled, fill)]
+    suite = [(c.id, c.messages, answer) for c, answer, _ in own]
+    by_right, everyday = (
+        [
+            (o.id, o.messages, answer)
+            for o in bundled
+            if (answer := ordinary.get(o.id, o.answer))
+            and not any(same_prompt(o.messages, c.messages) for c in guarded)
+        ]
+        for bundled in (ORDINARY, EVERYDAY)
+    )
+    kept = [*suite[: room // 6], *spread(by_right, room // 3 - len(suite[: room // 6]))]
+    rest = suite[room // 6 :]
+    kept += spread(rest, room - len(kept))
+    kept += spread(everyday, room - len(kept))
+    kept += [o for o in by_right if o not in kept][: room - len(kept)]
     return [
         Pair(case_id, messages, answer, loop_copy(answer, copies), "replay")
-        for (case_id, messages, answer), copies in zip(kept[:room], itertools.cycle(_COPIES))
+        for (case_id, messages, answer), copies in zip(kept, itertools.cycle(_COPIES))
     ]
 
 

@@ -3,8 +3,9 @@
 Preference training works best on what the model itself would say: chosen answers in its own words, rejected ones that
 it really gives. Every candidate is scored like any answer; only those that pass with room to spare, ended by themselves
 and are like enough to the standard answer (in script, length and wording) become chosen answers, the most like it
-first, and looping ones become further rejected answers. Samples are stored like any generation, so a repeated or
-resumed fix draws none twice.
+first, and looping ones become further rejected answers. The bundled prompts of :mod:`harness.pairs.ordinary` are
+answered in the same start of the engine, for replay. Samples are stored like any generation, so a repeated or resumed
+fix draws none twice.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from rapidfuzz import fuzz
 
@@ -24,13 +26,14 @@ from harness.decoding import Decoding
 from harness.engines.base import Completion, Engine, Failure, Request
 from harness.errors import EngineError
 from harness.metrics import measure, score
+from harness.pairs.ordinary import BUNDLED, EVERYDAY, ORDINARY
 from harness.results import Attempt, CaseResult, Status
 from harness.store import Store
 from harness.store.records import to_data
 from harness.targets import Target
 from harness.verdict import judge
 
-__all__ = ["Candidates", "Sampling", "draw_candidates"]
+__all__ = ["Candidates", "Sampling", "draw_candidates", "refuses"]
 
 _SAME = 90.0
 _MOST_REP8 = 0.03
@@ -42,6 +45,15 @@ _FEW = 20
 """Failing cases below which more answers are drawn for each."""
 _LEAST_SIMILAR = 0.5
 """Least similarity of a chosen answer, as a share of the best one's for the same case."""
+_REPLAYED = 256
+"""Most tokens of an answer to a bundled prompt."""
+_REFUSAL = re.compile(
+    r"\W*(?:(?:i['’]m|i am) (?:so |very |really )?sorry|sorry\b|i apologi[sz]e|as an? (?:ai|language model|artificial)"
+    r"|(?:i['’]m|i am) (?:just |only )?an? (?:ai|language model)|i can(?:no|['’])t|(?:i['’]m|i am) (?:unable|not able)"
+    r"|unfortunately,? i|(?:很|非常)?抱歉|对不起|作为(?:一个|一名|一款)?(?:ai|人工智能|语言模型)|我(?:无法|不能))",
+    re.IGNORECASE,
+)
+"""How an answer begins that declines: clean, short, and no cure. Given up: one that declines later on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +77,8 @@ class Sampling:
     """Of the first sample."""
     greedy: bool = True
     """Whether the greedy answer is drawn too: production may decode so, and where it loops it is rejected as well."""
+    replay: bool = True
+    """Whether the bundled prompts are answered, greedily, for replay."""
 
     def decoding(self, case: Case, samples: int) -> Decoding:
         """The decoding of one case's samples."""
@@ -88,6 +102,8 @@ class Candidates:
     branches: Mapping[str, tuple[str, ...]]
     """Whole answers that begin like the failing one and leave it before its loop."""
     looping: Mapping[str, tuple[Attempt, ...]]
+    ordinary: Mapping[str, str] = field(default_factory=dict)
+    """Clean answers to the bundled prompts."""
     drawn: int = 0
 
 
@@ -146,26 +162,35 @@ def draw_candidates(
 
 
 def _plan(failures: Sequence[CaseResult], target: Target, sampling: Sampling) -> list[_Draw]:
+    wanted = [(r.case, prefix, decoding) for r in failures for prefix, decoding in _wanted(r, sampling)]
+    if sampling.replay and failures:
+        wanted += [(c, "", c.decoding) for c in _bundled(failures[0].case.decoding.stop)]
     draws: list[_Draw] = []
-    for result in failures:
-        case = result.case
-        prompt = target.renderer.prompt_ids(case.messages)
-        wanted: list[tuple[str, Decoding]] = []
-        if sampling.answers:
-            wanted.append(("", sampling.decoding(case, sampling.answers)))
-        if sampling.continuations and (prefix := _before_loop(result)):
-            wanted.append((prefix, sampling.decoding(case, sampling.continuations)))
-        if sampling.greedy and case.decoding.method != "greedy":
-            most = min(case.decoding.max_tokens, sampling.max_tokens)
-            wanted.append(("", Decoding(method="greedy", max_tokens=most, stop=case.decoding.stop)))
-        for text, decoding in wanted:
-            ids = prompt + (target.renderer.answer_ids(text) if text else ())
-            for sample in range(decoding.samples):
-                identity = [target.digest, to_data(decoding), list(ids), sample]
-                key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-                request = Request(len(draws), ids, decoding, target.weights, sample)
-                draws.append(_Draw(case, text, key, request))
+    for case, prefix, decoding in wanted:
+        ids = target.renderer.prompt_ids(case.messages) + (target.renderer.answer_ids(prefix) if prefix else ())
+        for sample in range(decoding.samples):
+            identity = [target.digest, to_data(decoding), list(ids), sample]
+            key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+            draws.append(_Draw(case, prefix, key, Request(len(draws), ids, decoding, target.weights, sample)))
     return draws
+
+
+def _wanted(result: CaseResult, sampling: Sampling) -> Iterator[tuple[str, Decoding]]:
+    """What is drawn for a failing case: beginnings of the answer, with how each is gone on with."""
+    case = result.case
+    if sampling.answers:
+        yield "", sampling.decoding(case, sampling.answers)
+    if sampling.continuations and (prefix := _before_loop(result)):
+        yield prefix, sampling.decoding(case, sampling.continuations)
+    if sampling.greedy and case.decoding.method != "greedy":
+        most = min(case.decoding.max_tokens, sampling.max_tokens)
+        yield "", Decoding(method="greedy", max_tokens=most, stop=case.decoding.stop)
+
+
+def _bundled(stop: tuple[str, ...]) -> list[Case]:
+    """The bundled prompts as cases; what the answers that are written there repeat is theirs by right."""
+    decoding = Decoding(method="greedy", max_tokens=_REPLAYED, stop=stop)
+    return [Case(o.id, BUNDLED, o.messages, o.answer or None, decoding=decoding) for o in (*ORDINARY, *EVERYDAY)]
 
 
 def _before_loop(result: CaseResult) -> str:
@@ -182,6 +207,7 @@ def _sort(draws: Sequence[_Draw], answers: Mapping[int, Completion], sampling: S
     clean: dict[str, list[tuple[float, str]]] = defaultdict(list)
     branches: dict[str, list[tuple[float, str]]] = defaultdict(list)
     looping: dict[str, list[Attempt]] = defaultdict(list)
+    ordinary: dict[str, str] = {}
     for index, draw in enumerate(draws):
         completion = answers[index]
         case = draw.case
@@ -194,7 +220,10 @@ def _sort(draws: Sequence[_Draw], answers: Mapping[int, Completion], sampling: S
             and scores.values["rep8"] <= scores.values.get("rep8_reference", 0.0) + _MOST_REP8
             and _alike(text, case)
         ):
-            (branches if draw.prefix else clean)[case.id].append((scores.values.get("similarity", 0.0), text))
+            if case.folder == BUNDLED:
+                ordinary[case.id] = text
+            elif not refuses(text) or refuses(case.standard_answer or ""):
+                (branches if draw.prefix else clean)[case.id].append((scores.values.get("similarity", 0.0), text))
         elif verdict.repeater and not draw.prefix:
             looping[case.id].append(
                 Attempt(index, text, completion.finish_reason, scores, verdict, draw.key, len(completion.token_ids))
@@ -203,8 +232,14 @@ def _sort(draws: Sequence[_Draw], answers: Mapping[int, Completion], sampling: S
         {i: _best(found, sampling.keep) for i, found in clean.items()},
         {i: _best(found, 1) for i, found in branches.items()},
         {i: tuple(found[:2]) for i, found in looping.items()},
+        ordinary,
         len(draws),
     )
+
+
+def refuses(answer: str) -> bool:
+    """Whether an answer begins by declining."""
+    return bool(_REFUSAL.match(answer))
 
 
 def _alike(text: str, case: Case) -> bool:

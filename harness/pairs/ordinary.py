@@ -1,7 +1,9 @@
-"""Answers that repeat themselves by right: what a fix of repetition must not unlearn.
+"""Bundled prompts for replay: what a fix of repetition must not unlearn, asked of the model itself.
 
-Tables, numbered lines, refrains, code with a pattern. They are replayed (chosen, against a looped copy of themselves)
-beside the suite's own passing answers, of which there may be few that repeat anything. Written for this project.
+``ORDINARY`` asks for answers that repeat themselves by right (tables, numbered lines, refrains, code with a pattern),
+``EVERYDAY`` for anything else, since the passing cases of a young suite are few and a training on failing ones alone
+makes every answer terse. The model's own clean answer is what is replayed, in its own words and at its own length; only
+where it has none does the answer stand in that is written here. Written for this project.
 """
 
 from __future__ import annotations
@@ -10,20 +12,23 @@ from dataclasses import dataclass
 
 from harness.cases.model import Message
 
-__all__ = ["ORDINARY", "Ordinary"]
+__all__ = ["BUNDLED", "EVERYDAY", "ORDINARY", "Ordinary"]
+
+BUNDLED = "(bundled)"
+"""Folder of the prompts here; no name that a folder of a suite may have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ordinary:
-    """A prompt and an answer that is as repetitive as it should be."""
+    """A prompt, and an answer that is as repetitive as it should be; empty where only the model's own will do."""
 
     name: str
     prompt: str
-    answer: str
+    answer: str = ""
 
     @property
     def id(self) -> str:
-        return f"ordinary/{self.name}"
+        return f"{BUNDLED}/{self.name}"
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -73,3 +78,52 @@ ORDINARY = (
              "10:00:01 GET /index.html 200\n10:00:02 GET /style.css 200\n10:00:02 GET /logo.png 200\n"
              "10:00:05 GET /about.html 200"),
 )  # fmt: skip
+
+EVERYDAY = tuple(
+    Ordinary(f"everyday-{number}", prompt)
+    for number, prompt in enumerate(
+        (
+            "What is the tallest animal on land?",
+            "Why do leaves fall in autumn?",
+            "A train ticket costs 14 euros. What do two tickets cost?",
+            "Write a Python function that reverses a list.",
+            "Good morning! How are you today?",
+            "Explain in a few sentences how rain forms.",
+            "用一句话介绍北京。",
+            "What is 36 divided by 6?",
+            "Write a thank-you note to a neighbour who fed my cat.",
+            "Name four fruits that grow on trees.",
+            'What does the word "generous" mean?',
+            "How do I change a light bulb?",
+            'Translate "good night" into French.',
+            "Write two sentences about a rainy afternoon.",
+            "Who painted the Mona Lisa?",
+            "What is the difference between a lake and a river?",
+            "写一句祝福生日的话。",
+            "If I read 12 pages a day, how many pages do I read in a week?",
+            "What is a variable in programming?",
+            "Give me one reason to learn a second language.",
+            "Write a short e-mail that moves a meeting to Thursday.",
+            "How many minutes are there in three hours?",
+            "Describe the taste of a lemon.",
+            "Can you tell me a fun fact about whales?",
+            'What is the past tense of "run"?',
+            "Write an SQL query that counts the rows of a table named orders.",
+            "什么是光合作用？",
+            "Why is sleep important?",
+            "Give me a title for a story about a lost key.",
+            "Which planet is known for its rings?",
+            "What should I pack for a day at the beach?",
+            "Round 7.68 to one decimal place.",
+            "Say in one sentence what a library is for.",
+            "I feel a little sad today.",
+            "How does a bicycle stay upright?",
+            "Write a slogan for a small bakery.",
+            "今天天气很好，用英语怎么说？",
+            "What is the square of 9?",
+            "Summarise in one sentence why people plant trees.",
+            "How do you write a loop over a list in JavaScript?",
+        ),
+        1,
+    )
+)

@@ -29,8 +29,8 @@ from harness.pairs import (
     pairs_of_case,
     trim_loop,
 )
-from harness.pairs.candidates import Candidates, Sampling, draw_candidates
-from harness.pairs.ordinary import ORDINARY, Ordinary
+from harness.pairs.candidates import Candidates, Sampling, draw_candidates, refuses
+from harness.pairs.ordinary import EVERYDAY, ORDINARY, Ordinary
 from harness.pairs.prompts import same_prompt, varied
 from harness.results import CaseResult, Status, Verdict
 from harness.store import Store
@@ -100,12 +100,39 @@ def test_chosen_are_the_standard_answer_and_the_models_own() -> None:
 
 def test_replay_keeps_what_passed() -> None:
     """Passing cases of role fix give pairs of their own answer against its looped copy, at most a third."""
-    failed = [result(case("badcase1/f"), LOOPING, LOOPS)]
-    passed = [result(case(f"badcase1/p{i}"), CLEAN) for i in range(9)]
+    failed = [result(case(f"badcase1/f{i}"), LOOPING, LOOPS) for i in range(20)]
+    passed = [result(case(f"badcase1/p{i}"), CLEAN) for i in range(90)]
     pairs = build_pairs(failed, passed, {}, {}, {}, replay=0.3)
     replay = [p for p in pairs if p.origin == "replay"]
-    assert len(replay) == 1
-    assert replay[0].chosen == CLEAN
+    assert len(replay) == 25
+    assert {p.chosen for p in replay if p.case_id.startswith("badcase1/")} == {CLEAN}
+
+
+def test_few_failing_cases_are_not_all_that_is_trained_on() -> None:
+    """One failing case in sixty updates would else be all that the model knows."""
+    failed = [result(case("badcase1/f"), LOOPING, LOOPS)]
+    pairs = build_pairs(failed, [], {}, {}, {}, ordinary={o.id: CLEAN for o in EVERYDAY})
+    assert sum(p.origin == "replay" for p in pairs) == 16
+    assert sum(p.chosen == CLEAN for p in pairs) == 11
+
+
+def test_what_stands_in_for_passing_cases_is_the_models_own_answer() -> None:
+    """The answers that are bundled are another's, and shorter; they are for prompts to which the model has none."""
+    failed = [result(case(f"badcase1/f{i}"), LOOPING, LOOPS) for i in range(9)]
+    own = {ORDINARY[0].id: "The model's table.", EVERYDAY[0].id: "The model's fact."}
+    replay = [p for p in build_pairs(failed, [], {}, {}, {}, ordinary=own) if p.origin == "replay"]
+    chosen = {p.case_id: p.chosen for p in replay}
+    assert chosen[ORDINARY[0].id] == "The model's table."
+    assert chosen[EVERYDAY[0].id] == "The model's fact."
+    assert not chosen.keys() & {o.id for o in EVERYDAY[1:]}
+
+
+def test_bundled_prompts_are_answered_by_the_model_itself(tmp_path: Path) -> None:
+    """Clean answers are kept, looping ones are not."""
+    failed = result(answer=LOOPING, loops=LOOPS)
+    found = drawn(tmp_path, failed, lambda request: LOOPING if request.id % 2 else CLEAN).ordinary
+    assert set(found.values()) == {CLEAN}
+    assert len({*found} & {o.id for o in EVERYDAY}) == len(EVERYDAY) / 2
 
 
 @pytest.mark.parametrize("role", ["holdout", "guard"])
@@ -235,7 +262,7 @@ def test_what_was_cut_off_is_not_replayed() -> None:
     failed = [result(case(f"badcase1/f{i}"), LOOPING, LOOPS) for i in range(9)]
     passed = [result(case(f"badcase1/p{i}"), CLEAN, finish_reason="length") for i in range(9)]
     assert all(
-        p.case_id.startswith("ordinary/") for p in build_pairs(failed, passed, {}, {}, {}) if p.origin == "replay"
+        p.case_id.startswith("(bundled)/") for p in build_pairs(failed, passed, {}, {}, {}) if p.origin == "replay"
     )
 
 
@@ -244,9 +271,9 @@ def test_replay_keeps_answers_that_repeat_themselves_by_right() -> None:
     failed = [result(case(f"badcase1/f{i}"), LOOPING, LOOPS) for i in range(40)]
     passed = [result(case(f"badcase1/p{i}"), CLEAN, values={"rep4": i / 100}) for i in range(60)]
     replay = [p for p in build_pairs(failed, passed, {}, {}, {}) if p.origin == "replay"]
-    assert len(replay) == 50
+    assert len(replay) == 51
     assert replay[0].case_id == "badcase1/p59"
-    assert sum(p.case_id.startswith("ordinary/") for p in replay) == len(ORDINARY)
+    assert sum(p.case_id.startswith("(bundled)/") for p in replay) == 9
 
 
 @pytest.mark.parametrize("one", ORDINARY, ids=lambda o: o.name)
@@ -260,7 +287,7 @@ def test_bundled_answers_pass_and_their_copies_do_not(one: Ordinary) -> None:
 
 def test_bundled_prompts_that_are_protected_are_left_out() -> None:
     """A guard that asks the same is no reason to abort."""
-    failed = [result(case(f"badcase1/f{i}"), LOOPING, LOOPS) for i in range(40)]
+    failed = [result(case(f"badcase1/f{i}"), LOOPING, LOOPS) for i in range(16)]
     guards = [case(f"badcase1/g{i}", prompt=o.prompt, role="guard") for i, o in enumerate(ORDINARY[:8])]
     pairs = build_pairs(failed, [], {}, {}, {}, protected=guards)
     check_pairs(pairs, guards)
@@ -340,8 +367,9 @@ def test_pairs_go_into_a_file_of_any_name(tmp_path: Path) -> None:
         ("海很大，很蓝，海浪一直在唱歌。船上的人听着歌睡着了，梦见了家。", True),
         ("I am sorry for any misunderstanding, but I cannot write this poem for you today.", False),
         ("海。", False),
+        ("抱歉，我没有见过大海，写不出这首诗，请您原谅。", False),
     ],
-    ids=["like", "other-language", "too-short"],
+    ids=["like", "other-language", "too-short", "refusal"],
 )
 def test_chosen_answers_are_like_the_standard_answer(tmp_path: Path, text: str, kept: bool) -> None:
     """An answer in another language, or of another length altogether, is clean and no cure."""
@@ -351,6 +379,22 @@ def test_chosen_answers_are_like_the_standard_answer(tmp_path: Path, text: str, 
     )
     failed = result(of, LOOPING, LOOPS)
     assert drawn(tmp_path, failed, lambda _: text).clean.get(of.id, ()) == ((text,) if kept else ())
+
+
+@pytest.mark.parametrize(
+    ("text", "declines"),
+    [
+        ("I'm sorry, but I can't help with that.", True),
+        ("As an AI language model, I have no feelings.", True),
+        ("很抱歉，我不能写。", True),
+        ("I can tell you three things.", False),
+        ("The sailor said: I am sorry.", False),
+        ("", False),
+    ],
+)
+def test_refusals_are_known_by_how_they_begin(text: str, declines: bool) -> None:
+    """An answer that declines is clean and no cure; one that tells of it is neither."""
+    assert refuses(text) is declines
 
 
 def test_few_cases_get_more_answers(tmp_path: Path) -> None:
@@ -402,5 +446,5 @@ def test_a_case_without_clean_answers_weighs_as_much() -> None:
     other, other_loops = looped("Stars. ", "They shine on. ", 30)
     failed = result(answer=LOOPING, loops=LOOPS)
     pairs = pairs_of_case(failed, [], [], [attempt(other, other_loops, sample=1)])
-    assert [p.origin for p in pairs] == ["standard"] * 4
-    assert len({p.rejected for p in pairs}) == 4
+    assert [p.origin for p in pairs] == ["standard"] * 3
+    assert len({p.rejected for p in pairs}) == 3
