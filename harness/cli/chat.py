@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from harness.chat import Chat, Voice
@@ -35,6 +36,8 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """0 when the conversation is over."""
     settings = project_settings({"engine": args.engine} if args.engine else None)
+    # One answer at a time is fast enough with a LoRA, and only so can one engine hold the version and its parent.
+    settings = replace(settings, merge=False)
     manifest = read_manifest(settings.manifest_path)
     method = "sample" if args.temperature else "greedy"
     decoding = Decoding(
