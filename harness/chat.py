@@ -40,6 +40,8 @@ class Chat:
         """``decoding`` must be ``greedy`` or ``sample``; its ``max_tokens`` bounds one answer."""
         self.voice = voice
         self.history: list[Message] = []
+        self.cut_off = False
+        """Whether the last answer ended at its limit instead of by itself."""
         self._engine = engine
         self._renderer = renderer
         self._decoding = decoding
@@ -73,7 +75,7 @@ class Chat:
         system = [Message("system", self._system)] if self._system else []
         prompt = self._renderer.prompt_ids([*system, *turns])
         ids: list[int] = []
-        shown = ""
+        shown, done = "", False
         while len(ids) < self._decoding.max_tokens:
             length = min(_SLICE, self._decoding.max_tokens - len(ids))
             # Another seed for every slice: the same one would draw the same numbers again.
@@ -94,4 +96,5 @@ class Chat:
                 yield text[len(shown) :]
                 shown = text
             if done:
-                return
+                break
+        self.cut_off = not done

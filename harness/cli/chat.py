@@ -85,6 +85,8 @@ def _talk(chat: Chat, parent: Voice | None) -> None:
                 for piece in chat.ask(line):
                     sys.stdout.write(for_terminal(piece))
                     sys.stdout.flush()
+                if chat.cut_off:
+                    sys.stdout.write(" ... (cut off)")
             sys.stdout.write("\n")
 
 

@@ -48,6 +48,7 @@ def test_an_answer_comes_in_pieces_and_whole(renderer: PromptRenderer, answer: s
     assert "".join(pieces) == answer
     assert "\ufffd" not in "".join(pieces)
     assert [m.content for m in chat.history] == ["Hello", answer]
+    assert not chat.cut_off
 
 
 def test_an_answer_ends_at_its_limit(renderer: PromptRenderer) -> None:
@@ -56,6 +57,7 @@ def test_an_answer_ends_at_its_limit(renderer: PromptRenderer) -> None:
         sliced(renderer, "x" * 500), renderer, Voice("v1", None), decoding=Decoding("greedy", 30, early_fail=False)
     )
     assert "".join(chat.ask("Hello")) == "x" * 30
+    assert chat.cut_off
 
 
 def test_the_history_is_part_of_the_next_prompt(renderer: PromptRenderer) -> None:
