@@ -10,7 +10,7 @@ import pytest
 pytest_plugins = ["pytester"]
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell without job control starts background commands so, and every child of the tests would be as deaf to Ctrl-C.
+    # A shell without job control starts background commands so, and every child of the tests would be deaf to Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
