@@ -4,14 +4,16 @@ Rejected is what the model really said, trimmed to prefix, onset and a few perio
 loss saturates on the tail without touching the onset. Chosen is the standard answer and, nearer to the model's own
 way of speaking, clean answers that it gave itself when sampled; one that branches off just before the loop stands
 against the very answer that it left, so that what they share cancels and only the step that went wrong is taught.
-Replay pairs (a good answer against its looped copy) keep what worked, answers that repeat themselves by right included,
-and how long answers are: the standard answers to failing cases are other people's, and mostly shorter.
+Replay pairs keep what worked, answers that repeat themselves by right included: a good answer stands against its looped
+copy, or against its own beginning, ended too early. Without the latter every pair says "end sooner", and sound answers
+shrink to half.
 Given up: paraphrased prompts; a paraphrase is a new case, and people should write those.
 """
 
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
@@ -24,9 +26,12 @@ from harness.pairs.ordinary import EVERYDAY, ORDINARY
 from harness.pairs.prompts import same_prompt, varied
 from harness.results import Attempt, CaseResult, Status
 
-__all__ = ["build_pairs", "loop_copy", "pairs_of_case", "spread", "trim_loop"]
+__all__ = ["build_pairs", "early_end", "loop_copy", "pairs_of_case", "spread", "trim_loop"]
 
 T = TypeVar("T")
+
+_SENTENCE = re.compile(r"(?:[.!?](?=\s)|[。！？]|(?<=\S)\n)(?=\s*\S)")
+"""Where a sentence or line ends and another one follows."""
 
 _COPIES = (4, 2, 8)
 """Copies of the loop that the rejected answers keep, in turn: variety, so that no single length is learnt."""
@@ -61,6 +66,12 @@ def loop_copy(answer: str, copies: int = 4) -> str:
         head, last = text[:-_MOST_LOOPED], text[-_MOST_LOOPED:]
     joint = "" if last[:1].isspace() or not last.isascii() else "\n" if head.endswith("\n") else " "
     return head + last + (joint + last) * copies
+
+
+def early_end(answer: str) -> str | None:
+    """The first half of a clean answer's sentences (or lines); None where it has but one."""
+    ends = [m.end() for m in _SENTENCE.finditer(answer.strip())]
+    return answer.strip()[: ends[(len(ends) - 1) // 2]].rstrip() if ends else None
 
 
 def pairs_of_case(
@@ -141,7 +152,7 @@ def spread(items: Sequence[T], count: int) -> list[T]:
 def _replay(
     passing: Sequence[CaseResult], ordinary: Mapping[str, str], room: int, guarded: Sequence[Case]
 ) -> list[Pair]:
-    """Good answers against their looped copies.
+    """Good answers, in turn against their looped copies and their early ends.
 
     A third is kept for answers that repeat themselves by right: those of passing cases that do most, and bundled ones.
     The rest are the suite's own passing answers, then everyday ones. An answer that was cut off is none to imitate.
@@ -169,10 +180,12 @@ def _replay(
     kept += spread(rest, room - len(kept))
     kept += spread(everyday, room - len(kept))
     kept += [o for o in by_right if o not in kept][: room - len(kept)]
-    return [
-        Pair(case_id, messages, answer, loop_copy(answer, copies), "replay")
-        for (case_id, messages, answer), copies in zip(kept, itertools.cycle(_COPIES))
-    ]
+    pairs = []
+    for number, (case_id, messages, answer) in enumerate(kept):
+        ended = early_end(answer) if number % 2 else None
+        rejected = ended or loop_copy(answer, _COPIES[number // 2 % len(_COPIES)])
+        pairs.append(Pair(case_id, messages, answer, rejected, "replay", ended is not None))
+    return pairs
 
 
 def _rejected(result: CaseResult, looping: Sequence[Attempt]) -> list[tuple[str, bool]]:

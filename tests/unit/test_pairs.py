@@ -29,6 +29,7 @@ from harness.pairs import (
     pairs_of_case,
     trim_loop,
 )
+from harness.pairs.build import early_end
 from harness.pairs.candidates import Candidates, Sampling, draw_candidates, refuses
 from harness.pairs.ordinary import EVERYDAY, ORDINARY, Ordinary
 from harness.pairs.prompts import same_prompt, varied
@@ -106,6 +107,33 @@ def test_replay_keeps_what_passed() -> None:
     replay = [p for p in pairs if p.origin == "replay"]
     assert len(replay) == 25
     assert {p.chosen for p in replay if p.case_id.startswith("badcase1/")} == {CLEAN}
+
+
+def test_replay_punishes_ending_too_early_as_well() -> None:
+    """Else every pair says "end sooner"; the early end is one that the model itself would have made."""
+    failed = [result(case(f"badcase1/f{i}"), LOOPING, LOOPS) for i in range(9)]
+    own = {o.id: CLEAN for o in (*ORDINARY, *EVERYDAY)}
+    replay = [p for p in build_pairs(failed, [], {}, {}, {}, ordinary=own) if p.origin == "replay"]
+    early = [p for p in replay if p.rejected_finished]
+    assert len(early) == len(replay) / 2
+    assert {p.rejected for p in early} == {"The sea is wide."}
+    assert all(p.rejected.startswith(p.chosen) for p in replay if not p.rejected_finished)
+
+
+@pytest.mark.parametrize(
+    ("answer", "ended"),
+    [
+        ("One. Two. Three. Four.", "One. Two."),
+        ("One 3.5 two", None),
+        ("只有一句。", None),
+        ("一句。两句。三句。", "一句。"),
+        ("a = 1\nb = 2\n\nc = 3", "a = 1"),
+        ("", None),
+    ],
+)
+def test_an_early_end_is_the_first_half_of_the_sentences(answer: str, ended: str | None) -> None:
+    """At least one of them, and never all."""
+    assert early_end(answer) == ended
 
 
 def test_few_failing_cases_are_not_all_that_is_trained_on() -> None:
