@@ -43,6 +43,8 @@ _MOST_CHARACTERS = 1_200
 """Of a rejected answer from its loop on; of one without a loop at all, twice that."""
 _MOST_LOOPED = 160
 """Characters of a looped copy's period."""
+_UNENDED = 4
+"""One pair of a passing answer that never ended to so many of failing ones, at most."""
 _SAME = 90.0
 """rapidfuzz ratio from which two answers count as one."""
 
@@ -137,6 +139,7 @@ def build_pairs(
             result, clean.get(result.case.id, ()), branches.get(result.case.id, ()), looping.get(result.case.id, ())
         )
     ]
+    made += _unended(passing, len(made) // _UNENDED)
     room = max(int(len(made) * replay / (1 - replay)), _LEAST_REPLAY if made and replay else 0)
     guarded = [c for c in protected if c.role != "fix"]
     return (*made, *_replay(passing, ordinary or {}, room, guarded))
@@ -149,10 +152,22 @@ def spread(items: Sequence[T], count: int) -> list[T]:
     return [items[i * len(items) // count] for i in range(count)]
 
 
+def _unended(passing: Sequence[CaseResult], most: int) -> list[Pair]:
+    """Standard answers against answers that repeat nothing and yet had to be cut off."""
+    found = [
+        Pair(r.case.id, r.case.messages, r.case.standard_answer, a.answer[: 2 * _MOST_CHARACTERS], "standard")
+        for r in passing
+        if r.case.role == "fix" and r.verdict.status is Status.PASS and r.case.standard_answer
+        for a in r.attempts[:1]
+        if a.finish_reason == "length"
+    ]
+    return spread(found, most)
+
+
 def _replay(
     passing: Sequence[CaseResult], ordinary: Mapping[str, str], room: int, guarded: Sequence[Case]
 ) -> list[Pair]:
-    """Good answers, in turn against their looped copies and their early ends.
+    """Good answers against their looped copies, every third one against its early end.
 
     A third is kept for answers that repeat themselves by right: those of passing cases that do most, and bundled ones.
     The rest are the suite's own passing answers, then everyday ones. An answer that was cut off is none to imitate.
@@ -182,8 +197,8 @@ def _replay(
     kept += [o for o in by_right if o not in kept][: room - len(kept)]
     pairs = []
     for number, (case_id, messages, answer) in enumerate(kept):
-        ended = early_end(answer) if number % 2 else None
-        rejected = ended or loop_copy(answer, _COPIES[number // 2 % len(_COPIES)])
+        ended = early_end(answer) if number % 3 == 1 else None
+        rejected = ended or loop_copy(answer, _COPIES[number % len(_COPIES)])
         pairs.append(Pair(case_id, messages, answer, rejected, "replay", ended is not None))
     return pairs
 

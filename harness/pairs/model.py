@@ -23,8 +23,8 @@ class Pair:
     rejected: str
     origin: Origin
     """``standard``: chosen is the standard answer; ``own``: a clean answer of the model's own; ``branch``: the rejected
-    answer up to where its loop begins, then a clean continuation; ``replay``: a passing answer against its own
-    looped copy; ``hand-made``: written by a person."""
+    answer up to where its loop begins, then a clean continuation; ``replay``: a good answer of the model's
+    own against its looped copy or its early end; ``hand-made``: written by a person."""
     rejected_finished: bool = False
     """Whether the model itself ended the rejected answer. A cut-off answer has no end-of-turn token, and training that
     token down after a loop would teach the model to go on looping."""
