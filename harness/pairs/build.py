@@ -128,7 +128,7 @@ def build_pairs(
         branches: by case id.
         looping: by case id.
         ordinary: the model's own clean answers to bundled prompts, by their ids.
-        replay: most share of replay pairs among all.
+        replay: share of replay pairs among all; ``_LEAST_REPLAY`` where that is more.
         protected: cases whose prompts no bundled replay pair may have; those that are not of role ``fix`` count.
     """
     made = [
