@@ -44,7 +44,9 @@ _MOST_CHARACTERS = 1_200
 _MOST_LOOPED = 160
 """Characters of a looped copy's period."""
 _UNENDED = 4
-"""One pair of a passing answer that never ended to so many of failing ones, at most."""
+"""One pair of a passing answer that never ended to so many of failing ones, at most ..."""
+_LEAST_UNENDED = 8
+"""... but these at least, if there are any: a second round has few failing ones."""
 _SAME = 90.0
 """rapidfuzz ratio from which two answers count as one."""
 
@@ -139,7 +141,7 @@ def build_pairs(
             result, clean.get(result.case.id, ()), branches.get(result.case.id, ()), looping.get(result.case.id, ())
         )
     ]
-    made += _unended(passing, len(made) // _UNENDED)
+    made += _unended(passing, max(len(made) // _UNENDED, _LEAST_UNENDED)) if made else []
     room = max(int(len(made) * replay / (1 - replay)), _LEAST_REPLAY if made and replay else 0)
     guarded = [c for c in protected if c.role != "fix"]
     return (*made, *_replay(passing, ordinary or {}, room, guarded))

@@ -292,7 +292,7 @@ def test_what_was_cut_off_is_rejected_and_not_replayed() -> None:
     pairs = build_pairs(failed, passed, {}, {}, {})
     assert all(p.case_id.startswith("(bundled)/") for p in pairs if p.origin == "replay")
     rejected = [p for p in pairs if p.rejected == CLEAN]
-    assert len(rejected) == 6
+    assert len(rejected) == 8
     assert {(p.chosen, p.rejected_finished) for p in rejected} == {(case().standard_answer, False)}
 
 
