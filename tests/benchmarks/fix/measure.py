@@ -6,13 +6,14 @@ holdout         holdout cases that loop, before and after; reduction: share of t
 cutoffs         answers of all cases that did not end by themselves, before and after
 guards          guards that passed before, and how many of them do not any more
 length_ratio    median length after by median length before, over cases that loop on neither side
+length_all      the same over all answers that do not loop: cured ones, which have no sound length before, count after
 similarity      mean similarity to the standard answers, before and after
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import fmean, stdev
+from statistics import fmean, median, stdev
 from typing import Any
 
 from harness.promotion import effects
@@ -25,7 +26,8 @@ LIMITS: Mapping[str, tuple[str, float, float]] = {
     "holdout.reduction": ("unseen repeaters gone", 0.85, 1.0),
     "cutoffs.reduction": ("cut-off answers gone", 0.80, 1.0),
     "guards.broken_share": ("guards broken", 0.0, 0.01),
-    "length_ratio": ("median length of sound answers, after by before", 0.7, 1.3),
+    "length_ratio": ("median length of sound answers, same cases", 0.7, 1.3),
+    "length_all": ("median length of all sound answers, after by before", 0.7, 1.3),
     "similarity.rise": ("similarity to the standard answers, rise", 0.0, 1.0),
 }
 """Figure: what it is, least, most."""
@@ -63,6 +65,7 @@ def measure(
                     "reduction": _share(whole.cutoffs[0] - whole.cutoffs[1], whole.cutoffs[0])},
         "guards": {"passed": len(guards), "broken": broken, "broken_share": _share(len(broken), len(guards))},
         "length_ratio": whole.length_ratio,
+        "length_all": _median_length(after) / _median_length(before),
         "similarity": {"before": whole.similarity and whole.similarity[0],
                        "after": whole.similarity and whole.similarity[1], "rise": rise},
     }  # fmt: skip
@@ -77,6 +80,12 @@ def summarise(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             name: _mean([v for row in rows if (v := _look_up(row, name)) is not None]) for name in LIMITS
         }
     return found
+
+
+def _median_length(results: Sequence[CaseResult]) -> float:
+    """In units, of first answers that do not loop."""
+    firsts = [r.attempts[0] for r in results if r.attempts and not r.verdict.repeater]
+    return median([float(a.scores.values["units"]) for a in firsts if a.scores] or [1.0])
 
 
 def _look_up(row: Mapping[str, Any], name: str) -> float | None:
