@@ -44,9 +44,7 @@ _MOST_CHARACTERS = 1_200
 _MOST_LOOPED = 160
 """Characters of a looped copy's period."""
 _UNENDED = 4
-"""One pair of a passing answer that never ended to so many of failing ones, at most ..."""
-_LEAST_UNENDED = 8
-"""... but these at least, if there are any: a second round has few failing ones."""
+"""One pair of a passing answer that never ended to so many of failing ones, at most."""
 _SAME = 90.0
 """rapidfuzz ratio from which two answers count as one."""
 
@@ -95,10 +93,9 @@ def pairs_of_case(
         return ()
     chosen = [(case.standard_answer, "standard")] if case.standard_answer else []
     chosen += [(text, "own") for text in clean]
-    # A case to which the model knows few clean answers weighs as much as the others: what there is stands against
-    # several of the rejected ones, the model's own before another's.
-    again = itertools.cycle(chosen[-len(clean) :])
-    chosen += itertools.islice(again, max(0, min(_LEAST_PAIRS, len(rejected)) - len(chosen)))
+    # A case to which the model knows no clean answer weighs as much as the others: its standard answer stands against
+    # several of the rejected ones.
+    chosen += chosen[:1] * (min(_LEAST_PAIRS, len(rejected)) - len(chosen))
     pairs = []
     for number, ((good, origin), (bad, finished)) in enumerate(zip(chosen, itertools.cycle(rejected))):
         messages = (varied(case.messages, number // 3) if number % 3 == 2 else None) or case.messages
@@ -142,7 +139,7 @@ def build_pairs(
             result, clean.get(result.case.id, ()), branches.get(result.case.id, ()), looping.get(result.case.id, ())
         )
     ]
-    made += _unended(passing, max(len(made) // _UNENDED, _LEAST_UNENDED)) if made else []
+    made += _unended(passing, len(made) // _UNENDED)
     room = max(int(len(made) * replay / (1 - replay)), _LEAST_REPLAY if made and replay else 0)
     guarded = [c for c in protected if c.role != "fix"]
     return (*made, *_replay(passing, ordinary or {}, room, guarded))
@@ -170,7 +167,7 @@ def _unended(passing: Sequence[CaseResult], most: int) -> list[Pair]:
 def _replay(
     passing: Sequence[CaseResult], ordinary: Mapping[str, str], room: int, guarded: Sequence[Case]
 ) -> list[Pair]:
-    """Good answers, in turn against their looped copies and their early ends.
+    """Good answers against their looped copies, every third one against its early end.
 
     A third is kept for answers that repeat themselves by right: those of passing cases that do most, and bundled ones.
     The rest are the suite's own passing answers, then everyday ones. An answer that was cut off is none to imitate.
@@ -200,8 +197,8 @@ def _replay(
     kept += [o for o in by_right if o not in kept][: room - len(kept)]
     pairs = []
     for number, (case_id, messages, answer) in enumerate(kept):
-        ended = early_end(answer) if number % 2 else None
-        rejected = ended or loop_copy(answer, _COPIES[number // 2 % len(_COPIES)])
+        ended = early_end(answer) if number % 3 == 1 else None
+        rejected = ended or loop_copy(answer, _COPIES[number % len(_COPIES)])
         pairs.append(Pair(case_id, messages, answer, rejected, "replay", ended is not None))
     return pairs
 

@@ -94,7 +94,7 @@ def test_chosen_are_the_standard_answer_and_the_models_own() -> None:
     """Every preferred answer is paired with a rejected one of the model's."""
     failed = result(answer=LOOPING, loops=LOOPS)
     pairs = pairs_of_case(failed, ["Own words."], ["The sea is blue. And calm."])
-    assert [p.origin for p in pairs] == ["standard", "own", "own", "branch"]
+    assert [p.origin for p in pairs] == ["standard", "own", "standard", "branch"]
     assert [p.rejected for p in pairs] == [trim_loop(LOOPING, LOOPS[0], copies) for copies in (4, 2, 8, 4)]
     assert not any(p.rejected_finished for p in pairs)
 
@@ -115,7 +115,7 @@ def test_replay_punishes_ending_too_early_as_well() -> None:
     own = {o.id: CLEAN for o in (*ORDINARY, *EVERYDAY)}
     replay = [p for p in build_pairs(failed, [], {}, {}, {}, ordinary=own) if p.origin == "replay"]
     early = [p for p in replay if p.rejected_finished]
-    assert len(early) == len(replay) / 2
+    assert len(early) == round(len(replay) / 3)
     assert {p.rejected for p in early} == {"The sea is wide."}
     assert all(p.rejected.startswith(p.chosen) for p in replay if not p.rejected_finished)
 
@@ -292,7 +292,7 @@ def test_what_was_cut_off_is_rejected_and_not_replayed() -> None:
     pairs = build_pairs(failed, passed, {}, {}, {})
     assert all(p.case_id.startswith("(bundled)/") for p in pairs if p.origin == "replay")
     rejected = [p for p in pairs if p.rejected == CLEAN]
-    assert len(rejected) == 8
+    assert len(rejected) == 6
     assert {(p.chosen, p.rejected_finished) for p in rejected} == {(case().standard_answer, False)}
 
 
