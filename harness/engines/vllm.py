@@ -29,6 +29,8 @@ from harness.errors import EngineError, EngineMissing
 __all__ = ["VllmEngine", "distribution", "vllm_info"]
 
 _GIB = 1024**3
+_LEAST_BATCHED = 4096
+"""Tokens that a step computes at most, where the context is not longer."""
 _FORKS = {
     "kv_connector": "ForkConnector",
     "kv_connector_module_path": "harness.engines.vllm_fork",
@@ -129,6 +131,9 @@ class VllmEngine:
             # The smallest block that the CPU kernels take: a fork recomputes what a block does not hold yet.
             options |= {"block_size": 32, "enforce_eager": True, "max_num_seqs": max_num_seqs or 128}
             options["kv_transfer_config"] = _FORKS
+            # Whole prompts only: vLLM 0.32 breaks on a CPU when a seeded sample's prompt is computed in parts.
+            if longest := options["max_model_len"]:
+                options |= {"enable_chunked_prefill": False, "max_num_batched_tokens": max(longest, _LEAST_BATCHED)}
             kv_cache_gib = kv_cache_gib or 2.0
         else:
             # Blocks of 16 tokens are vLLM's default, and a GPU computes the rest of one in no time.

@@ -125,6 +125,13 @@ def test_a_seed_means_an_answer(engine: Engine, prompts: Prompts) -> None:
     assert again[0].token_ids == second.token_ids
 
 
+def test_many_long_prompts_are_sampled_at_once(engine: Engine, prompts: Prompts) -> None:
+    """More prompt tokens than a step of vLLM takes: it breaks on a CPU where it computes a seeded prompt in parts."""
+    long = [(number + 100, *(ids * 40)[:470]) for number, ids in enumerate(prompts * 3)]
+    sampled = Decoding("sample", 2, temperature=0.7, seed=1)
+    assert [len(found.token_ids) for found in _run(engine, _requests(long, sampled))] == [2] * 12
+
+
 @pytest.mark.parametrize("method", ["greedy", "beam"])
 def test_stop_strings_end_the_answer_and_are_not_part_of_it(engine: Engine, prompts: Prompts, method: Any) -> None:
     """The answer ends by itself before the second item of the list."""
