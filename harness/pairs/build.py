@@ -43,8 +43,6 @@ _MOST_CHARACTERS = 1_200
 """Of a rejected answer from its loop on; of one without a loop at all, twice that."""
 _MOST_LOOPED = 160
 """Characters of a looped copy's period."""
-_UNENDED = 4
-"""One pair of a passing answer that never ended to so many of failing ones, at most."""
 _SAME = 90.0
 """rapidfuzz ratio from which two answers count as one."""
 
@@ -139,7 +137,6 @@ def build_pairs(
             result, clean.get(result.case.id, ()), branches.get(result.case.id, ()), looping.get(result.case.id, ())
         )
     ]
-    made += _unended(passing, len(made) // _UNENDED)
     room = max(int(len(made) * replay / (1 - replay)), _LEAST_REPLAY if made and replay else 0)
     guarded = [c for c in protected if c.role != "fix"]
     return (*made, *_replay(passing, ordinary or {}, room, guarded))
@@ -150,18 +147,6 @@ def spread(items: Sequence[T], count: int) -> list[T]:
     if count >= len(items):
         return list(items)
     return [items[i * len(items) // count] for i in range(count)]
-
-
-def _unended(passing: Sequence[CaseResult], most: int) -> list[Pair]:
-    """Standard answers against answers that repeat nothing and yet had to be cut off."""
-    found = [
-        Pair(r.case.id, r.case.messages, r.case.standard_answer, a.answer[: 2 * _MOST_CHARACTERS], "standard")
-        for r in passing
-        if r.case.role == "fix" and r.verdict.status is Status.PASS and r.case.standard_answer
-        for a in r.attempts[:1]
-        if a.finish_reason == "length"
-    ]
-    return spread(found, most)
 
 
 def _replay(

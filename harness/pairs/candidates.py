@@ -38,9 +38,8 @@ __all__ = ["Candidates", "Sampling", "draw_candidates", "refuses"]
 _SAME = 90.0
 _MOST_REP8 = 0.03
 """Far below what fails: a chosen answer must not teach even a mild repetition (excess over the standard answer)."""
-_LENGTHS = (0.4, 2.0)
-"""Least and most length of a chosen answer in lengths of the standard answer, where that has ``_TOLD`` units. Longer
-ones are clean, but teach a model that does not end to go on."""
+_LENGTHS = (0.3, 4.0)
+"""Least and most length of a chosen answer in lengths of the standard answer, where that has ``_TOLD`` units."""
 _TOLD = 20
 _FEW = 20
 """Failing cases below which more answers are drawn for each."""
