@@ -1,12 +1,14 @@
 """Verdicts with and without the early FAIL, over the whole bundled suite, by the users' own command.
 
 Two scratch projects hold the bundled bad cases, one with ``early_fail = false``; each run starts from an empty store,
-so nothing is shared. A cut answer must fail in full, an answer that was not cut must be the same answer.
+so nothing is shared. A cut answer must fail in full, an answer that was not cut must be the same answer. Twice the
+tokens of the suite's own settings: a loop that began late has no time to prove itself in 256.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -19,6 +21,9 @@ from tests.benchmarks.scratch import make_project
 __all__ = ["suite_verdicts"]
 
 
+_TOKENS = 512
+
+
 def suite_verdicts() -> dict[str, Any]:
     """Counts of verdicts, of cut answers, and of every difference between the two runs."""
     with tempfile.TemporaryDirectory(prefix="bench-beam-suite-") as place:
@@ -28,6 +33,7 @@ def suite_verdicts() -> dict[str, Any]:
     cut_ids = [case for case, row in cut.items() if row["finish_reason"] == "loop"]
     return {
         "cases": len(full),
+        "tokens": _TOKENS,
         "failing_in_full": sum(row["verdict"] != "PASS" for row in full.values()),
         "cut": len(cut_ids),
         "verdicts_that_differ": [case for case in full if full[case]["verdict"] != cut[case]["verdict"]],
@@ -43,7 +49,8 @@ def _run(project: Path, cut: bool) -> tuple[dict[str, dict[str, Any]], float]:
     make_project(project)
     for settings in (project / "badcases").glob("*/case.toml"):
         text = settings.read_text("utf-8").replace("[decoding]\n", f"[decoding]\nearly_fail = {str(cut).lower()}\n")
-        assert "early_fail" in text
+        text, found = re.subn(r"(?m)^max_tokens = .*$", f"max_tokens = {_TOKENS}", text)
+        assert found and "early_fail" in text
         settings.write_text(text)
     began = time.perf_counter()
     command = [str(Path(sys.executable).parent / "pytest"), "badcases", "-q", "--tb=no"]
