@@ -149,9 +149,11 @@ def draw_candidates(
         engine = open_engine(longest)
         try:
             for outcome in engine.generate([draws[i].request for i in missing]):
-                if isinstance(outcome, Failure):
-                    raise EngineError(f"sampling failed: {outcome.message}")
                 draw = draws[outcome.request_id]
+                if isinstance(outcome, Failure):
+                    if draw.case.folder == BUNDLED:
+                        continue  # Replay has others; nobody asked for this one.
+                    raise EngineError(f"sampling failed: {outcome.message}")
                 completion = dataclasses.replace(outcome, request_id=0)
                 store.save_generation(draw.key, {"sampling": to_data(draw.request.decoding)}, completion)
                 answers[outcome.request_id] = completion
@@ -209,7 +211,8 @@ def _sort(draws: Sequence[_Draw], answers: Mapping[int, Completion], sampling: S
     looping: dict[str, list[Attempt]] = defaultdict(list)
     ordinary: dict[str, str] = {}
     for index, draw in enumerate(draws):
-        completion = answers[index]
+        if (completion := answers.get(index)) is None:
+            continue
         case = draw.case
         text = draw.prefix + completion.text
         scores = score(text, case, tokens=completion.token_ids)

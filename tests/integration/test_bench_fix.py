@@ -108,7 +108,7 @@ def test_a_summary_has_no_spread_of_one_seed() -> None:
     """Mean and sample standard deviation over seeds; what was not measured is no number."""
     row = {
         "trained_on": {"pass": 1.0}, "holdout": {"reduction": None}, "cutoffs": {"reduction": 0.5},
-        "guards": {"broken_share": 0.0}, "length_ratio": 1.0, "similarity": {"rise": 0.1},
+        "guards": {"broken_share": 0.0}, "length_ratio": 1.0, "length_all": 1.0, "similarity": {"rise": 0.1},
     }  # fmt: skip
     one = {"training_seconds": 60.0, "beam": row, "greedy": row}
     assert summarise([one])["training_minutes"] == {"mean": 1.0, "spread": None, "n": 1}
