@@ -77,8 +77,6 @@ class Sampling:
     """Of the first sample."""
     greedy: bool = True
     """Whether the greedy answer is drawn too: production may decode so, and where it loops it is rejected as well."""
-    replay: bool = True
-    """Whether the bundled prompts are answered, greedily, for replay."""
 
     def decoding(self, case: Case, samples: int) -> Decoding:
         """The decoding of one case's samples."""
@@ -165,7 +163,7 @@ def draw_candidates(
 
 def _plan(failures: Sequence[CaseResult], target: Target, sampling: Sampling) -> list[_Draw]:
     wanted = [(r.case, prefix, decoding) for r in failures for prefix, decoding in _wanted(r, sampling)]
-    if sampling.replay and failures:
+    if failures:
         wanted += [(c, "", c.decoding) for c in _bundled(failures[0].case.decoding.stop)]
     draws: list[_Draw] = []
     for case, prefix, decoding in wanted:
