@@ -11,7 +11,9 @@ all of them in one start of the engine, under the suite's own decoding, judged l
 at most ``MOST`` of each, evenly spread. Holdout cases have no say: a figure that something was chosen by is no test.
 The rule, in this order: a version that may be blessed (no guard broken, no more answers cut off, something fixed)
 before one that may not; fewer guards broken; more cases passing; fewer answers cut off; less repetition; and among
-equals the one of fewest steps, which has moved least away from its parent. Answers are stored, so that the chosen
+equals the one of fewest steps, which has moved least away from its parent: every further step costs sound answers some
+of their length. An answer or two more that are cut off are no reason to go on, so shares that differ by less than
+``SAME_CUTOFFS`` from the least one count as equal, and so does repetition. Answers are stored, so that the chosen
 checkpoint's are not generated again when the suite runs.
 """
 
@@ -29,6 +31,8 @@ __all__ = ["LEAST_HELD", "MOST", "CheckpointFigures", "Selection", "choose", "ju
 
 LEAST_HELD = 8
 """Fewer failing cases that were not trained on tell nothing."""
+SAME_CUTOFFS = 0.05
+SAME_REPETITION = 0.02
 MOST: Mapping[str, int] = {"failing": 48, "passing": 24, "guards": 128}
 
 
@@ -108,10 +112,13 @@ def choose(checkpoints: Sequence[CheckpointFigures], cutoff_before: float) -> in
         checkpoints: at least one.
         cutoff_before: the parent's share of cut-off answers on the same cases.
     """
+    cutoffs = min(c.cutoff_rate for c in checkpoints)
+    repetition = min(c.repetition for c in checkpoints)
 
     def rank(c: CheckpointFigures) -> tuple[float, ...]:
         refused = bool(c.guards_broken or c.errors or c.cutoff_rate > cutoff_before or not c.fixed)
-        return (refused, c.guards_broken, c.broken - c.fixed, round(c.cutoff_rate, 4), round(c.repetition, 4), c.step)
+        more = int((c.cutoff_rate - cutoffs) / SAME_CUTOFFS), int((c.repetition - repetition) / SAME_REPETITION)
+        return (refused, c.guards_broken, c.broken - c.fixed, *more, c.step)
 
     return min(checkpoints, key=rank).step
 

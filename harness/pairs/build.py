@@ -4,9 +4,10 @@ Rejected is what the model really said, trimmed to prefix, onset and a few perio
 loss saturates on the tail without touching the onset. Chosen is the standard answer and, nearer to the model's own
 way of speaking, clean answers that it gave itself when sampled; one that branches off just before the loop stands
 against the very answer that it left, so that what they share cancels and only the step that went wrong is taught.
+A passing answer that had to be cut off though it repeats nothing stands against the standard answer: it never ends.
 Replay pairs keep what worked, answers that repeat themselves by right included: a good answer stands against its looped
-copy, or against its own beginning, ended too early. Without the latter every pair says "end sooner", and sound answers
-shrink to half.
+copy, or against its own beginning, ended too early. The latter are few while many answers never end, since they teach
+to go on, and more of them once most end: else every pair would say "end sooner", and sound answers shrink to half.
 Given up: paraphrased prompts; a paraphrase is a new case, and people should write those.
 """
 
@@ -43,6 +44,14 @@ _MOST_CHARACTERS = 1_200
 """Of a rejected answer from its loop on; of one without a loop at all, twice that."""
 _MOST_LOOPED = 160
 """Characters of a looped copy's period."""
+_UNENDED = 4
+"""One pair of a passing answer that never ended to so many of failing ones, at most ..."""
+_LEAST_UNENDED = 8
+"""... but these at least, if there are any: a second round has few failing ones."""
+_MOST_EARLY = 1 / 3
+"""Share of replay pairs whose rejected answer is an early end, where every answer ends by itself ..."""
+_MANY_UNENDED = 0.5
+"""... and the share of answers that never end from which there is none."""
 _SAME = 90.0
 """rapidfuzz ratio from which two answers count as one."""
 
@@ -112,7 +121,7 @@ def build_pairs(
     looping: Mapping[str, Sequence[Attempt]],
     *,
     ordinary: Mapping[str, str] | None = None,
-    replay: float = 0.3,
+    replay: float = 0.4,
     protected: Iterable[Case] = (),
 ) -> tuple[Pair, ...]:
     """All pairs of a fix: of the failing cases, and replay of the passing ones.
@@ -137,9 +146,10 @@ def build_pairs(
             result, clean.get(result.case.id, ()), branches.get(result.case.id, ()), looping.get(result.case.id, ())
         )
     ]
+    made += _unended(passing, max(len(made) // _UNENDED, _LEAST_UNENDED)) if made else []
     room = max(int(len(made) * replay / (1 - replay)), _LEAST_REPLAY if made and replay else 0)
     guarded = [c for c in protected if c.role != "fix"]
-    return (*made, *_replay(passing, ordinary or {}, room, guarded))
+    return (*made, *_replay(passing, ordinary or {}, room, guarded, _early_share((*failures, *passing))))
 
 
 def spread(items: Sequence[T], count: int) -> list[T]:
@@ -149,10 +159,33 @@ def spread(items: Sequence[T], count: int) -> list[T]:
     return [items[i * len(items) // count] for i in range(count)]
 
 
+def _unended(passing: Sequence[CaseResult], most: int) -> list[Pair]:
+    """Standard answers against answers that repeat nothing and yet had to be cut off."""
+    found = [
+        Pair(r.case.id, r.case.messages, r.case.standard_answer, a.answer[: 2 * _MOST_CHARACTERS], "standard")
+        for r in passing
+        if r.case.role == "fix" and r.verdict.status is Status.PASS and r.case.standard_answer
+        for a in r.attempts[:1]
+        if a.finish_reason == "length"
+    ]
+    return spread(found, most)
+
+
+def _early_share(results: Sequence[CaseResult]) -> float:
+    """The share of replay that is to stand against its early end, by how many answers still never end.
+
+    A model of which half the answers never end must learn to end; where nearly all end by themselves, their length is
+    what is left to lose.
+    """
+    firsts = [a for r in results if r.case.role == "fix" for a in r.attempts[:1]]
+    unended = sum(not _ended(a) for a in firsts) / len(firsts) if firsts else 0.0
+    return _MOST_EARLY * max(0.0, 1 - unended / _MANY_UNENDED)
+
+
 def _replay(
-    passing: Sequence[CaseResult], ordinary: Mapping[str, str], room: int, guarded: Sequence[Case]
+    passing: Sequence[CaseResult], ordinary: Mapping[str, str], room: int, guarded: Sequence[Case], early: float
 ) -> list[Pair]:
-    """Good answers against their looped copies, every third one against its early end.
+    """Good answers against their looped copies, a share of ``early`` against their early ends.
 
     A third is kept for answers that repeat themselves by right: those of passing cases that do most, and bundled ones.
     The rest are the suite's own passing answers, then everyday ones. An answer that was cut off is none to imitate.
@@ -181,8 +214,9 @@ def _replay(
     kept += spread(everyday, room - len(kept))
     kept += [o for o in by_right if o not in kept][: room - len(kept)]
     pairs = []
+    early_ones = spread(range(len(kept)), round(len(kept) * early))
     for number, (case_id, messages, answer) in enumerate(kept):
-        ended = early_end(answer) if number % 3 == 1 else None
+        ended = early_end(answer) if number in early_ones else None
         rejected = ended or loop_copy(answer, _COPIES[number % len(_COPIES)])
         pairs.append(Pair(case_id, messages, answer, rejected, "replay", ended is not None))
     return pairs

@@ -12,7 +12,7 @@ import pytest
 from harness.settings import read_settings
 from harness.store import Store
 from tests.benchmarks.fix.arms import ARMS, Bench, Lines, Size, choose_cases, run_arm
-from tests.benchmarks.fix.measure import measure, summarise
+from tests.benchmarks.fix.measure import after_rounds, measure, summarise
 from tests.builders import case, looped, result
 from tests.projects import CLEAN, LOOP, make_project, record
 from trainers.base import OnProgress, TrainRequest, TrainResult
@@ -41,7 +41,7 @@ def counting(_root: Path) -> Counting:
 def bench(tmp_path: Path) -> Iterator[Bench]:
     """A project in which both cases to train on loop; one is cured in the first round, the other in the second."""
     Counting.count = 0
-    made = [f"{arm}-s1-{size}.{n}" for arm in ARMS for size in ("all", "all-r1", "n1") for n in (1, 2)]
+    made = [f"{arm}-s1-{size}.{n}" for arm in ARMS for size in ("all", "n1") for n in (1, 2)]
     script: dict[str, Any] = {
         "sea": {"": LOOP} | dict.fromkeys(made, CLEAN),
         "hill": {"": LOOP} | {m: CLEAN if m.endswith("2") else LOOP for m in made},
@@ -58,11 +58,43 @@ def test_an_arm_is_fixed_in_rounds_and_measured_under_both_decodings(bench: Benc
     """Two rounds, each on what still failed; figures of greedy and beam of what was kept."""
     found = run_arm(bench, ARMS["dpo"], 1, Size(), choose_cases(bench, Size()))
     assert [r["status"] for r in found["rounds"]] == ["blessed", "blessed"]
-    assert found["kept_round"] == 2
+    stands = after_rounds(found, 2)
+    assert stands is not None and stands["kept_round"] == 2
     for decoding in ("beam", "greedy"):
-        assert found[decoding]["trained_on"] == {"looped": 2, "cured": 2, "pass": 1.0, "still": []}
-        assert (found[decoding]["holdout"]["before"], found[decoding]["holdout"]["after"]) == (1, 0)
-        assert found[decoding]["guards"]["broken"] == []
+        assert stands[decoding]["trained_on"] == {"looped": 2, "cured": 2, "pass": 1.0, "still": []}
+        assert (stands[decoding]["holdout"]["before"], stands[decoding]["holdout"]["after"]) == (1, 0)
+        assert stands[decoding]["guards"]["broken"] == []
+
+
+def test_a_second_round_goes_on_from_the_first(bench: Bench) -> None:
+    """What one round gave is told beside what two give, and is not trained again for it."""
+    cases = choose_cases(bench, Size())
+    one = run_arm(bench, ARMS["dpo"], 1, Size(rounds=1), cases)
+    two = run_arm(bench, ARMS["dpo"], 1, Size(rounds=2), cases)
+    assert (one["most_rounds"], two["most_rounds"], Counting.count) == (1, 2, 2)
+    assert after_rounds(one, 1) == after_rounds(two, 1)
+    assert after_rounds(two, 1) != after_rounds(two, 2)
+
+
+@pytest.mark.parametrize(
+    ("blessed", "kept"),
+    [((True, True), 2), ((True, False), 1), ((False,), 1), ((), None)],
+    ids=["both", "second refused", "first refused", "nothing failed"],
+)
+def test_what_stands_after_two_rounds_is_what_was_blessed_last(blessed: tuple[bool, ...], kept: int | None) -> None:
+    """A refused round counts in training time, but its version does not stand in place of a blessed one."""
+    rounds = [
+        {"round": n, "blessed": yes, "training_seconds": 60.0, "beam": {"of": n}, "greedy": {"of": n}}
+        for n, yes in enumerate(blessed, 1)
+    ]
+    stands = after_rounds({"rounds": rounds}, 2)
+    wanted = kept and {
+        "kept_round": kept,
+        "training_seconds": 60.0 * len(blessed),
+        "beam": {"of": kept},
+        "greedy": {"of": kept},
+    }
+    assert stands == wanted
 
 
 def test_what_was_trained_is_not_trained_again(bench: Bench) -> None:

@@ -109,14 +109,20 @@ def test_replay_keeps_what_passed() -> None:
     assert {p.chosen for p in replay if p.case_id.startswith("badcase1/")} == {CLEAN}
 
 
-def test_replay_punishes_ending_too_early_as_well() -> None:
-    """Else every pair says "end sooner"; the early end is one that the model itself would have made."""
-    failed = [result(case(f"badcase1/f{i}"), LOOPING, LOOPS) for i in range(9)]
+@pytest.mark.parametrize(
+    ("unended", "ended", "early"),
+    [(12, 0, 0.0), (6, 6, 0.0), (3, 9, 1 / 6), (3, 57, 0.3)],
+    ids=["none ends", "half end", "a quarter does not", "nearly all end"],
+)
+def test_replay_punishes_ending_early_where_most_answers_end(unended: int, ended: int, early: float) -> None:
+    """A model that never ends must learn to; one that does would learn terseness, if every pair said "end sooner"."""
+    failed = [result(case(f"badcase1/f{i}"), LOOPING, LOOPS, finish_reason="length") for i in range(unended)]
+    passed = [result(case(f"badcase1/p{i}"), CLEAN) for i in range(ended)]
     own = {o.id: CLEAN for o in (*ORDINARY, *EVERYDAY)}
-    replay = [p for p in build_pairs(failed, [], {}, {}, {}, ordinary=own) if p.origin == "replay"]
-    early = [p for p in replay if p.rejected_finished]
-    assert len(early) == round(len(replay) / 3)
-    assert {p.rejected for p in early} == {"The sea is wide."}
+    replay = [p for p in build_pairs(failed, passed, {}, {}, {}, ordinary=own) if p.origin == "replay"]
+    found = [p for p in replay if p.rejected_finished]
+    assert len(found) == round(len(replay) * early)
+    assert {p.rejected for p in found} <= {"The sea is wide."}
     assert all(p.rejected.startswith(p.chosen) for p in replay if not p.rejected_finished)
 
 
@@ -285,20 +291,22 @@ def test_a_rejected_answer_without_a_loop_is_bounded() -> None:
     assert not made.rejected_finished
 
 
-def test_what_was_cut_off_is_not_replayed() -> None:
-    """An answer that never ended is none to imitate, though it passed."""
+def test_what_was_cut_off_is_rejected_and_not_replayed() -> None:
+    """An answer that never ended is none to imitate, though it passed: the standard answer is."""
     failed = [result(case(f"badcase1/f{i}"), LOOPING, LOOPS) for i in range(9)]
-    passed = [result(case(f"badcase1/p{i}"), CLEAN, finish_reason="length") for i in range(9)]
-    assert all(
-        p.case_id.startswith("(bundled)/") for p in build_pairs(failed, passed, {}, {}, {}) if p.origin == "replay"
-    )
+    passed = [result(case(f"badcase1/p{i}"), CLEAN, finish_reason="length") for i in range(12)]
+    pairs = build_pairs(failed, passed, {}, {}, {})
+    assert all(p.case_id.startswith("(bundled)/") for p in pairs if p.origin == "replay")
+    rejected = [p for p in pairs if p.rejected == CLEAN]
+    assert len(rejected) == 8
+    assert {(p.chosen, p.rejected_finished) for p in rejected} == {(case().standard_answer, False)}
 
 
 def test_replay_keeps_answers_that_repeat_themselves_by_right() -> None:
     """Bundled tables and refrains, and passing answers that repeat most, are among the replayed ones."""
     failed = [result(case(f"badcase1/f{i}"), LOOPING, LOOPS) for i in range(40)]
     passed = [result(case(f"badcase1/p{i}"), CLEAN, values={"rep4": i / 100}) for i in range(60)]
-    replay = [p for p in build_pairs(failed, passed, {}, {}, {}) if p.origin == "replay"]
+    replay = [p for p in build_pairs(failed, passed, {}, {}, {}, replay=0.3) if p.origin == "replay"]
     assert len(replay) == 51
     assert replay[0].case_id == "badcase1/p59"
     assert sum(p.case_id.startswith("(bundled)/") for p in replay) == 9

@@ -28,7 +28,7 @@ from harness.files import write_text
 from harness.settings import read_settings
 from harness.store import Store
 from tests.benchmarks.fix.arms import ARMS, Bench, Lines, Size, choose_cases, run_arm
-from tests.benchmarks.fix.measure import LIMITS, summarise
+from tests.benchmarks.fix.measure import LIMITS, after_rounds, summarise
 
 ROOT = Path(__file__).resolve().parents[3]
 PLACE = ROOT / "reports" / "bench" / "fix"
@@ -50,18 +50,21 @@ def main() -> int:
     seeds = [1] if options.quick else [int(s) for s in options.seeds.split(",")]
     if unknown := sorted(set(arms) - set(ARMS)):
         parser.error(f"--arms: no arm {', '.join(unknown)}; there are {', '.join(ARMS)}")
-    if not options.show:
-        run(arms, seeds, size)
-    report()
+    if options.show or not run(arms, seeds, size):
+        report()
     return 0
 
 
-def run(arms: list[str], seeds: list[int], size: Size) -> None:
-    """Whatever of arms x seeds is not there yet, seed by seed, so that a stop leaves whole comparisons."""
-    missing = [(a, s) for s in seeds for a in arms if not _result(a, s, size).is_file()]
+def run(arms: list[str], seeds: list[int], size: Size) -> bool:
+    """Whatever of arms x seeds is not there yet, seed by seed, so that a stop leaves whole comparisons.
+
+    Returns:
+        Whether anything was run, and so reported.
+    """
+    missing = [(a, s) for s in seeds for a in arms if not _is_there(a, s, size)]
     if not missing:
         say("every result is there")
-        return
+        return False
     settings = read_settings(make_project())
     with Store(settings.database) as store:
         bench = Bench(settings, store, Lines(say))
@@ -73,6 +76,7 @@ def run(arms: list[str], seeds: list[int], size: Size) -> None:
             facts = {"wall_seconds": round(time.monotonic() - began, 1), **about()}
             write_text(_result(arm, seed, size), json.dumps(found | facts, indent=2, ensure_ascii=False) + "\n")
             report()
+    return True
 
 
 def make_project() -> Path:
@@ -92,12 +96,12 @@ def make_project() -> Path:
 def report() -> None:
     """Print the table and write reports/bench/fix.json out of every result that is there."""
     results = [json.loads(p.read_text("utf-8")) for p in sorted((PLACE / "results").glob("*.json"))]
-    groups: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
+    by_size: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
     for result in results:
-        groups[result["size"]][result["arm"]].append(result)
-    summary = {size: {arm: summarise(found) for arm, found in by_arm.items()} for size, by_arm in groups.items()}
-    for size, by_arm in groups.items():
-        show(size, by_arm, summary[size])
+        by_size[result["size"]][result["arm"]].append(result)
+    summary = {size: _columns(by_arm) for size, by_arm in by_size.items()}
+    for size, by_arm in by_size.items():
+        show(size, [r for found in by_arm.values() for r in found], summary[size])
     facts = {
         "command": "python -m tests.benchmarks.fix " + " ".join(sys.argv[1:]), **about(),
         "units": {"training_minutes": "minutes", "length_ratio": "1", "shares": "0..1", "spread": "sample standard "
@@ -109,18 +113,28 @@ def report() -> None:
     say(f"figures: {PLACE.with_suffix('.json').relative_to(ROOT)}")
 
 
-def show(size: str, by_arm: dict[str, list[Any]], summary: dict[str, Any]) -> None:
-    arms = [a for a in ARMS if a in by_arm]
-    counts = {f"{r['cases']} cases, {r['failing']} of them failing to train on" for a in arms for r in by_arm[a]}
-    say(f"\n{size}: {'; '.join(sorted(counts))}")
-    say(f"{'':<56}{'want':>12}" + "".join(f"{f'{a} ({len(by_arm[a])})':>18}" for a in arms))
-    minutes = "".join(f"{_cell(summary[a]['training_minutes'], '.1f'):>18}" for a in arms)
-    say(f"{'training, minutes':<56}{'':>12}{minutes}")
+def show(size: str, results: list[Any], columns: dict[str, Any]) -> None:
+    counts = sorted({f"{r['cases']} cases, {r['failing']} of them failing to train on" for r in results})
+    say(f"\n{size}: {'; '.join(counts)}. Columns: arm, rounds (seeds)")
+    say(f"{'':<56}{'want':>10}" + "".join(f"{name + ' (' + str(c['seeds']) + ')':>17}" for name, c in columns.items()))
+    minutes = "".join(f"{_cell(c['training_minutes'], '.1f'):>17}" for c in columns.values())
+    say(f"{'training, minutes':<56}{'':>10}{minutes}")
     for decoding in ("beam", "greedy"):
         for name, (what, low, high) in LIMITS.items():
-            cells = "".join(f"{_cell(summary[a][decoding][name], '.3f'):>18}" for a in arms)
+            cells = "".join(f"{_cell(c[decoding][name], '.3f'):>17}" for c in columns.values())
             wanted = f"{low:g}..{high:g}" if low and high != 1 else f">= {low:g}" if high == 1 else f"<= {high:g}"
-            say(f"{decoding + ': ' + what:<56}{wanted:>12}{cells}")
+            say(f"{decoding + ': ' + what:<56}{wanted:>10}{cells}")
+
+
+def _columns(by_arm: dict[str, list[Any]]) -> dict[str, Any]:
+    """By arm and number of rounds: the summary over its seeds. A seed that was not given so many rounds has no say."""
+    made: dict[str, Any] = {}
+    for arm in (a for a in ARMS if a in by_arm):
+        for count in range(1, max(r["most_rounds"] for r in by_arm[arm]) + 1):
+            stood = [after_rounds(r, count) for r in by_arm[arm] if r["most_rounds"] >= count]
+            found = [s for s in stood if s is not None]
+            made[f"{arm}, {count}"] = summarise(found) | {"seeds": len(found)}
+    return made
 
 
 def _cell(value: dict[str, Any], form: str) -> str:
@@ -142,6 +156,12 @@ def about() -> dict[str, Any]:
 
 def say(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}" if text[:1] not in ("\n", "") else text, flush=True)
+
+
+def _is_there(arm: str, seed: int, size: Size) -> bool:
+    """Whether that arm and seed were run, with as many rounds as are wanted now."""
+    path = _result(arm, seed, size)
+    return path.is_file() and json.loads(path.read_text("utf-8"))["most_rounds"] >= min(ARMS[arm].rounds, size.rounds)
 
 
 def _result(arm: str, seed: int, size: Size) -> Path:

@@ -79,16 +79,11 @@ class Size:
     """Updates of every training; None: as the recipe says."""
 
     @property
-    def cases(self) -> str:
-        """A name for the cases and the steps: what versions are called by, whatever the rounds."""
+    def key(self) -> str:
+        """A name for the cases and the steps, whatever the rounds: more of them go on from what is there."""
         parts = [f"n{self.limit}" if self.limit else "all"]
         parts += [f"f{self.failing}"] if self.failing else []
         return "-".join([*parts, *([f"t{self.steps}"] if self.steps else [])])
-
-    @property
-    def key(self) -> str:
-        """A name for all of it."""
-        return self.cases if self.rounds == 2 else f"{self.cases}-r{self.rounds}"
 
 
 class Lines:
@@ -175,14 +170,15 @@ def choose_cases(bench: Bench, size: Size) -> tuple[Case, ...]:
 def run_arm(bench: Bench, arm: Arm, seed: int, size: Size, cases: Sequence[Case]) -> dict[str, Any]:
     """Fix, measure, tell. Goes on where an earlier call was stopped."""
     before = bench.answer(cases, PARENT)
-    key = f"{size.cases}-{len(cases)}"
+    key = f"{size.key}-{len(cases)}"
     parent, run = PARENT, bench.suite_run(cases, PARENT, key)
     recipe = named_recipe(arm.recipe, seed=seed, max_steps=size.steps)
     trained_on: set[str] = set()
     rounds: list[dict[str, Any]] = []
     after = before
-    for number in range(1, min(arm.rounds, size.rounds) + 1):
-        name = f"{arm.name}-s{seed}-{size.cases}.{number}"
+    most = min(arm.rounds, size.rounds)
+    for number in range(1, most + 1):
+        name = f"{arm.name}-s{seed}-{size.key}.{number}"
         made = _round(bench, arm, recipe, seed, parent, run, name, cases)
         if made is None:
             break
@@ -193,13 +189,9 @@ def run_arm(bench: Bench, arm: Arm, seed: int, size: Size, cases: Sequence[Case]
         if not facts["blessed"]:
             break
         parent, run = name, bench.suite_run(cases, name, f"{key}-{name}")
-    # A round that was not blessed is no version: what stands is the last one that was, or the first attempt.
-    kept = next((r for r in reversed(rounds) if r["blessed"]), rounds[0] if rounds else None)
     return {
-        "arm": arm.name, "what": arm.text, "seed": seed, "size": size.key, "cases": len(cases),
+        "arm": arm.name, "what": arm.text, "seed": seed, "size": size.key, "cases": len(cases), "most_rounds": most,
         "failing": len([r for r in before["beam"] if _to_train_on(r)]), "rounds": rounds,
-        "training_seconds": sum(r["training_seconds"] for r in rounds), "kept_round": kept and kept["round"],
-        **({d: kept[d] for d in before} if kept else {}),
     }  # fmt: skip
 
 

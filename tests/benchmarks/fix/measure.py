@@ -19,7 +19,7 @@ from typing import Any
 from harness.promotion import effects
 from harness.results import CaseResult, Status
 
-__all__ = ["LIMITS", "measure", "summarise"]
+__all__ = ["LIMITS", "after_rounds", "measure", "summarise"]
 
 LIMITS: Mapping[str, tuple[str, float, float]] = {
     "trained_on.pass": ("trained-on repeaters that pass on repetition", 0.95, 1.0),
@@ -71,8 +71,22 @@ def measure(
     }  # fmt: skip
 
 
+def after_rounds(result: Mapping[str, Any], count: int) -> dict[str, Any] | None:
+    """What an arm stood at after ``count`` rounds: figures by decoding, training so far; None if it made no version.
+
+    A round that was not blessed is no version: what stands is the last one that was, or else the first attempt. An
+    arm that ended before, because all was cured or a round was refused, stands where it ended.
+    """
+    made = result["rounds"][:count]
+    if not made:
+        return None
+    kept = next((r for r in reversed(made) if r["blessed"]), made[0])
+    seconds = sum(r["training_seconds"] for r in made)
+    return {"kept_round": kept["round"], "training_seconds": seconds, "beam": kept["beam"], "greedy": kept["greedy"]}
+
+
 def summarise(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Mean, spread (sample standard deviation) and number over seeds, by figure and decoding."""
+    """Mean, spread (sample standard deviation) and number over seeds, of what :func:`after_rounds` tells of each."""
     found: dict[str, Any] = {"training_minutes": _mean([r["training_seconds"] / 60 for r in results])}
     for decoding in ("beam", "greedy"):
         rows = [r[decoding] for r in results if decoding in r]
