@@ -399,3 +399,17 @@ def test_a_chat_answers_compares_and_ends(project: Make, monkeypatch: pytest.Mon
     assert "Fine." in said
     assert "has no parent" in said
     assert "/quit: leave" in said
+
+
+def test_a_chat_compares_in_a_merged_project_too(root: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    """One engine holds the version and its parent as LoRAs, though the suite would evaluate them as merged models."""
+    settings = root / "pyproject.toml"
+    settings.write_text(settings.read_text("utf-8").replace("trainer =", "merge = true\ntrainer ="), "utf-8")
+    (root / "script.json").write_text('{"Hi": "Hello."}', "utf-8")
+    trained(root, "v4.1")
+    trained(root, "v4.2", "v4.1")
+    monkeypatch.setattr("sys.stdin", io.StringIO("Hi\n/base\n"))
+    assert main(["chat", "--adapter", "v4.2"]) == 0
+    said = capsys.readouterr().out
+    assert "/base is off" not in said
+    assert "v4.1" in said
