@@ -38,19 +38,19 @@ _COPIES = (4, 2, 8)
 """Copies of the loop that the rejected answers keep, in turn: variety, so that no single length is learnt."""
 _LEAST_PAIRS = 3
 """Of a case, where it has as many different rejected answers."""
-_LEAST_REPLAY = 16
-"""Replay pairs, whatever their share: three cases in sixty updates would else be all that the model knows."""
+_LEAST_REPLAY = 32
+"""Replay pairs, whatever their share: three cases in forty updates would else be all that the model knows."""
 _MOST_CHARACTERS = 1_200
 """Of a rejected answer from its loop on; of one without a loop at all, twice that."""
 _MOST_LOOPED = 160
 """Characters of a looped copy's period."""
 _UNENDED = 4
 """One pair of a passing answer that never ended to so many of failing ones, at most ..."""
-_LEAST_UNENDED = 8
+_LEAST_UNENDED = 4
 """... but these at least, if there are any: a second round has few failing ones."""
-_MOST_EARLY = 1 / 3
+_MOST_EARLY = 1 / 2
 """Share of replay pairs whose rejected answer is an early end, where every answer ends by itself ..."""
-_MANY_UNENDED = 0.5
+_MANY_UNENDED = 0.75
 """... and the share of answers that never end from which there is none."""
 _SAME = 90.0
 """rapidfuzz ratio from which two answers count as one."""
