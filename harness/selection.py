@@ -32,7 +32,9 @@ __all__ = ["LEAST_HELD", "MOST", "CheckpointFigures", "Selection", "choose", "ju
 LEAST_HELD = 8
 """Fewer failing cases that were not trained on tell nothing."""
 SAME_CUTOFFS = 0.05
+"""Difference in the share of cut-off answers that is none."""
 SAME_REPETITION = 0.02
+"""The same for the mean clamped excess."""
 MOST: Mapping[str, int] = {"failing": 48, "passing": 24, "guards": 128}
 
 

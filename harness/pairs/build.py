@@ -166,7 +166,7 @@ def _unended(passing: Sequence[CaseResult], most: int) -> list[Pair]:
         for r in passing
         if r.case.role == "fix" and r.verdict.status is Status.PASS and r.case.standard_answer
         for a in r.attempts[:1]
-        if a.finish_reason == "length"
+        if a.finish_reason == "length" and a.answer.strip() not in ("", r.case.standard_answer.strip())
     ]
     return spread(found, most)
 
@@ -174,8 +174,8 @@ def _unended(passing: Sequence[CaseResult], most: int) -> list[Pair]:
 def _early_share(results: Sequence[CaseResult]) -> float:
     """The share of replay that is to stand against its early end, by how many answers still never end.
 
-    A model of which half the answers never end must learn to end; where nearly all end by themselves, their length is
-    what is left to lose.
+    A model whose answers mostly never end must learn to end; where they do end by themselves, their length is what is
+    left to lose.
     """
     firsts = [a for r in results if r.case.role == "fix" for a in r.attempts[:1]]
     unended = sum(not _ended(a) for a in firsts) / len(firsts) if firsts else 0.0
@@ -214,7 +214,7 @@ def _replay(
     kept += spread(everyday, room - len(kept))
     kept += [o for o in by_right if o not in kept][: room - len(kept)]
     pairs = []
-    early_ones = spread(range(len(kept)), round(len(kept) * early))
+    early_ones = set(spread(range(len(kept)), round(len(kept) * early)))
     for number, (case_id, messages, answer) in enumerate(kept):
         ended = early_end(answer) if number in early_ones else None
         rejected = ended or loop_copy(answer, _COPIES[number % len(_COPIES)])

@@ -302,6 +302,14 @@ def test_what_was_cut_off_is_rejected_and_not_replayed() -> None:
     assert {(p.chosen, p.rejected_finished) for p in rejected} == {(case().standard_answer, False)}
 
 
+@pytest.mark.parametrize("answer", ["\n \n", "The sea."], ids=["empty", "the standard answer"])
+def test_a_cut_off_answer_that_teaches_nothing_is_left_out(answer: str) -> None:
+    """Else the pair would be refused, and the fix with it."""
+    failed = [result(case("badcase1/f"), LOOPING, LOOPS)]
+    passed = [result(case("badcase1/p", standard_answer="The sea."), answer, finish_reason="length")]
+    assert "badcase1/p" not in {p.case_id for p in build_pairs(failed, passed, {}, {}, {})}
+
+
 def test_replay_keeps_answers_that_repeat_themselves_by_right() -> None:
     """Bundled tables and refrains, and passing answers that repeat most, are among the replayed ones."""
     failed = [result(case(f"badcase1/f{i}"), LOOPING, LOOPS) for i in range(40)]
