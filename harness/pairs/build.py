@@ -21,6 +21,7 @@ from typing import TypeVar
 from rapidfuzz import fuzz
 
 from harness.cases.model import Case
+from harness.figures import figures
 from harness.metrics.base import Loop
 from harness.pairs.model import Pair
 from harness.pairs.ordinary import EVERYDAY, ORDINARY
@@ -124,7 +125,7 @@ def build_pairs(
     replay: float = 0.4,
     protected: Iterable[Case] = (),
 ) -> tuple[Pair, ...]:
-    """All pairs of a fix: of the failing cases, and replay of the passing ones.
+    """All pairs of a fix: of the failing cases, of passing ones that never ended, and replay of what is good.
 
     Only cases of role ``fix`` are used, whatever is passed in; holdout and guard cases are never trained on.
 
@@ -177,8 +178,7 @@ def _early_share(results: Sequence[CaseResult]) -> float:
     A model whose answers mostly never end must learn to end; where they do end by themselves, their length is what is
     left to lose.
     """
-    firsts = [a for r in results if r.case.role == "fix" for a in r.attempts[:1]]
-    unended = sum(not _ended(a) for a in firsts) / len(firsts) if firsts else 0.0
+    unended = figures([r for r in results if r.case.role == "fix"]).cutoffs.value
     return _MOST_EARLY * max(0.0, 1 - unended / _MANY_UNENDED)
 
 

@@ -408,6 +408,7 @@ def test_a_chat_compares_in_a_merged_project_too(root: Path, monkeypatch: pytest
     (root / "script.json").write_text('{"Hi": "Hello."}', "utf-8")
     trained(root, "v4.1")
     trained(root, "v4.2", "v4.1")
+    capsys.readouterr()
     monkeypatch.setattr("sys.stdin", io.StringIO("Hi\n/base\n"))
     assert main(["chat", "--adapter", "v4.2"]) == 0
     said = capsys.readouterr().out

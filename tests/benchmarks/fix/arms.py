@@ -175,7 +175,6 @@ def run_arm(bench: Bench, arm: Arm, seed: int, size: Size, cases: Sequence[Case]
     recipe = named_recipe(arm.recipe, seed=seed, max_steps=size.steps)
     trained_on: set[str] = set()
     rounds: list[dict[str, Any]] = []
-    after = before
     most = min(arm.rounds, size.rounds)
     for number in range(1, most + 1):
         name = f"{arm.name}-s{seed}-{size.key}.{number}"
