@@ -9,7 +9,7 @@ help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 16
 
 setup: ## both environments and the embedded model; does nothing when they are there
-	@$(PYTHON) -P harness/environments.py
+	@$(PYTHON) -P harness/setup/environments.py
 	@$(BIN)/harness setup --model
 
 demo: setup ## the main job on real bad cases: evaluate, fix, run again, compare
@@ -21,14 +21,15 @@ test: setup lint ## the whole test suite
 test-slow: setup ## what takes minutes: eight training processes, DeepSpeed ZeRO-2 and ZeRO-3
 	@$(BIN)/python -m pytest tests -m slow
 
-lint: ## ruff and mypy
+lint: ## ruff, mypy and the import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache --quiet
 
 lock: ## pin the requirements anew
-	@cd harness/requirements && for name in harness-cpu harness-cuda trainer-cpu trainer-cuda; do \
-	  ../../$(BIN)/uv pip compile --quiet --upgrade --python-platform x86_64-manylinux_2_28 --python-version 3.11 \
+	@cd harness/setup/requirements && for name in harness-cpu harness-cuda trainer-cpu trainer-cuda; do \
+	  ../../../$(BIN)/uv pip compile --quiet --upgrade --python-platform x86_64-manylinux_2_28 --python-version 3.11 \
 	    $$name.in --override overrides.txt --no-emit-index-url --no-annotate \
 	    $${PIP_FIND_LINKS:+$$(case $$name in *-cpu) echo --find-links $$PIP_FIND_LINKS;; esac} \
 	    --custom-compile-command "make lock" --output-file $$name.txt; done

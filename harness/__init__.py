@@ -1,9 +1,41 @@
-"""An evaluation-first regression harness for fine-tuned language models."""
+"""An evaluation-first regression harness for fine-tuned language models.
+
+The packages, in the order of the data; each imports only what stands above it:
+
+    cases       case files to frozen cases
+    project     settings and the adapters manifest
+    models      base models, adapters, prompts as token ids
+    metrics     texts to scores
+    engines     requests to answers; a beam search stops early on what the metrics prove
+    judging     scores to verdicts and results
+    store       the run database
+    runs        an evaluation from its cases to its recorded results
+    suite       figures, comparison and gate of a whole suite
+    reports     terminal, HTML, XLSX, Markdown and JSON
+    pairs       failing cases to preference pairs
+    fix         pairs to a trained, tested and blessed adapter (``trainers`` runs the training)
+    plugin      the pytest plugin
+    cli         the command line
+
+Below all of them: ``safe`` (files and escaping), ``setup`` (environments) and ``errors``.
+"""
 
 from __future__ import annotations
 
-from harness.badcase import BadCase
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from harness.plugin.badcase import BadCase
 
 __all__ = ["BadCase", "__version__"]
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    # Imported on first use: pytest loads this package in every project, also in those without bad cases.
+    if name == "BadCase":
+        from harness.plugin.badcase import BadCase
+
+        return BadCase
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

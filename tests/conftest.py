@@ -17,6 +17,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 @pytest.fixture(scope="session")
 def embedded_model() -> Path:
     """Folder of the real embedded model, converted on first need."""
-    from harness.embedded import embedded_model as convert
+    from harness.models.embedded import embedded_model as convert
 
     return convert("smollm2-135m-instruct")

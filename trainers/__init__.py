@@ -32,7 +32,7 @@ def open_trainer(name: str, root: Path) -> Trainer:
         SettingsError: an unknown name, or one that makes no trainer. ``module:attribute`` is called with ``root``.
     """
     if name == "llamafactory":
-        from trainers.llamafactory import LlamaFactory
+        from trainers.llamafactory_trainer import LlamaFactory
 
         return LlamaFactory(root)
     if name == "scripted":

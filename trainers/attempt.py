@@ -17,9 +17,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from harness.adapters.folder import FILES
 from harness.errors import TrainerError
-from harness.files import digest_file
+from harness.models.adapters.folder import FILES
+from harness.safe.files import digest_file
 from trainers.examples import DataFacts
 from trainers.recipe import Recipe
 

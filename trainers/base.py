@@ -15,7 +15,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 from trainers.examples import Example, PairLike, Renderer, stage_examples
 from trainers.launch import Launch
-from trainers.probe import Probe, probes
+from trainers.prompt_parity import Probe, probes
 from trainers.recipe import Recipe
 
 __all__ = [

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from harness.cases.model import Message
 from harness.errors import DataError
-from harness.files import replace_with
+from harness.safe.files import replace_with
 from trainers.recipe import Recipe
 
 __all__ = [
@@ -43,7 +43,7 @@ _MOST_VALIDATION = 2000
 
 
 class Renderer(Protocol):
-    """Text to ids for one model; :class:`harness.models.PromptRenderer` is one."""
+    """Text to ids for one model; :class:`harness.models.prompts.PromptRenderer` is one."""
 
     def prompt_ids(self, messages: Sequence[Message]) -> tuple[int, ...]:
         """Ids of the conversation up to and with the header of the answer."""

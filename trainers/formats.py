@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from harness.cases.model import Message
 from harness.errors import DataError
-from trainers.rows import read_rows
+from trainers.read_files import read_rows
 
 __all__ = ["Record", "Source", "read_records"]
 

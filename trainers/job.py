@@ -1,7 +1,7 @@
 """A request on disk: everything that the trainer's processes need, on this machine or on many.
 
-The job is written once, whole, before a process starts. What is printed by a dry run, what several nodes are started
-with by hand and what :class:`~trainers.llamafactory.LlamaFactory` starts itself are the same files and the same words.
+The job is written once, whole, before a process starts. A dry run prints it, several nodes are started with it by
+hand, and :class:`~trainers.llamafactory_trainer.LlamaFactory` starts it itself: the same files and the same words.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from harness.adapters.folder import check
-from harness.adapters.lineage import Lineage, check_lineage, fingerprint, parts_of
-from harness.adapters.merge import merge
-from harness.adapters.tensors import read_header
-from harness.embedded import cache_folder
 from harness.errors import SettingsError, TrainerError
-from harness.files import locked, write_text
+from harness.models.adapters.folder import check
+from harness.models.adapters.lineage import Lineage, check_lineage, fingerprint, parts_of
+from harness.models.adapters.merge import merge
+from harness.models.adapters.tensors import read_header
+from harness.models.embedded import cache_folder
+from harness.safe.files import locked, write_text
 from trainers.arguments import arguments, cannot_carry, to_yaml
 from trainers.attempt import check_disk, new_attempt
 from trainers.base import TrainRequest

@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 
 from harness.errors import TrainerError, UsageError
-from harness.files import write_text
+from harness.safe.files import write_text
 from trainers.job import ENTRY
 
 __all__ = ["write_modelfile"]

@@ -1,7 +1,7 @@
 """A trainer that trains nothing: a tiny valid adapter at once, or a fault on request. Ships for users' own tests.
 
 It obeys the seam to the letter (reads every example, reports every phase, leaves a folder that
-:func:`harness.adapters.folder.check` accepts), so that a loop tested with it meets the real one's behaviour.
+:func:`harness.models.adapters.folder.check` accepts), so that a loop tested with it meets the real one's behaviour.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.adapters.folder import CONFIG, WEIGHTS, check
-from harness.adapters.tensors import read_header, write_tensors
 from harness.errors import TrainerError
-from harness.files import write_text
+from harness.models.adapters.folder import CONFIG, WEIGHTS, check
+from harness.models.adapters.tensors import read_header, write_tensors
+from harness.safe.files import write_text
 from trainers.base import Checkpoint, OnProgress, TrainProgress, TrainRequest, TrainResult
 from trainers.examples import write_examples
 

@@ -13,13 +13,13 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
+from harness.cases.decoding import Decoding
 from harness.cases.identity import id_problem
 from harness.cases.model import Message, Role, Thresholds
 from harness.cases.problems import Problems, kind, nearest, quote
 from harness.cases.strictjson import Refused
-from harness.decoding import Decoding
 from harness.errors import SettingsError
-from harness.text import shorten
+from harness.safe.escape import shorten
 
 __all__ = ["Fields"]
 

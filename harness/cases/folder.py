@@ -18,12 +18,12 @@ import re
 import unicodedata
 from pathlib import Path
 
+from harness.cases.decoding import Decoding
 from harness.cases.fields import Fields
 from harness.cases.formats import SUFFIXES, read_records, read_toml
 from harness.cases.model import Case, Thresholds
 from harness.cases.problems import Problems, show
 from harness.cases.record import Defaults, Record, read_case
-from harness.decoding import Decoding
 
 __all__ = ["SETTINGS_FILE", "read_file", "read_folder", "read_suite"]
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
-from harness.decoding import Decoding
+from harness.cases.decoding import Decoding
 from harness.errors import SettingsError
 
 __all__ = ["Case", "Message", "Role", "Thresholds"]

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from harness.errors import CaseFileError
-from harness.text import for_terminal
+from harness.safe.escape import for_terminal
 
 __all__ = ["MOST_SHOWN", "Problems", "kind", "nearest", "quote", "show"]
 

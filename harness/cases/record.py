@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from harness.cases.decoding import Decoding
 from harness.cases.fields import Fields
 from harness.cases.identity import derive_name
 from harness.cases.model import Case, Message, Role, Thresholds
 from harness.cases.problems import Problems, kind
 from harness.cases.strictjson import Refused
-from harness.decoding import Decoding
 
 __all__ = ["FIELDS", "MOST_RECORDS", "TOO_MANY", "Defaults", "Record", "read_case"]
 

@@ -12,13 +12,13 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from harness.cases.decoding import Decoding
 from harness.cases.identity import derive_name
 from harness.cases.model import Case, Message, Thresholds
 from harness.cases.problems import Problems, show
 from harness.cases.record import Defaults, Record, read_case
 from harness.cases.strictjson import parse
-from harness.decoding import Decoding
-from harness.files import write_text
+from harness.safe.files import write_text
 
 __all__ = ["write_cases"]
 

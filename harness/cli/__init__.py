@@ -15,7 +15,7 @@ from types import ModuleType
 
 from harness import __version__
 from harness.errors import HarnessError
-from harness.text import for_terminal
+from harness.safe.escape import for_terminal
 
 __all__ = ["main"]
 

@@ -9,15 +9,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from harness.adapters.export import export, push
-from harness.adapters.folder import check, publish
-from harness.adapters.lineage import check_lineage, read_lineage
 from harness.cli.project import add_json, project_settings, say, say_json, table
 from harness.errors import AdapterError, HarnessError, UsageError
-from harness.manifest import Adapter, Manifest, check_name, read_manifest, register, set_status
-from harness.models import locate_model
-from harness.settings import Settings
-from trainers.llamafactory import trainer_python
+from harness.models.adapters.export import export, push
+from harness.models.adapters.folder import check, publish
+from harness.models.adapters.lineage import check_lineage, read_lineage
+from harness.models.folder import locate_model
+from harness.project.manifest import Adapter, Manifest, check_name, read_manifest, register, set_status
+from harness.project.settings import Settings
+from trainers.llamafactory_trainer import trainer_python
 from trainers.modelfile import write_modelfile
 
 __all__ = ["add_parser", "run"]

@@ -8,12 +8,11 @@ from typing import Any
 from harness.cases import read_suite
 from harness.cli.project import add_json, project_settings, say, say_json, table, warn
 from harness.errors import UsageError
-from harness.evaluation import Evaluation
-from harness.manifest import Manifest
-from harness.progress import ProgressLine
-from harness.results import Status
+from harness.judging.results import Status
+from harness.runs.evaluation import Evaluation
+from harness.runs.progress import ProgressLine
 
-__all__ = ["add_parser", "lineage", "run"]
+__all__ = ["add_parser", "run"]
 
 
 def add_parser(subparsers: Any) -> None:
@@ -39,17 +38,12 @@ def run(args: argparse.Namespace) -> int:
     if case is None:
         raise UsageError(f"no case {args.case!r}; pytest badcases --collect-only lists them")
     line = ProgressLine(warn, settings.engine, every=15)
-    evaluation = Evaluation(settings, on_progress=line)
-    try:
-        names = lineage(evaluation.manifest, args.adapter or settings.adapter)
-        evaluation.plan([(case, name) for name in names])
-        evaluation.start({"kind": "bisect", "command": ["harness", "bisect", args.case]})
-        evaluation.finish()
-        if evaluation.broken is not None:
-            raise evaluation.broken
-        found = {evaluation.results[i].adapter: evaluation.results[i].verdict for i in sorted(evaluation.results)}
-    finally:
-        evaluation.close()
+    with Evaluation(settings, on_progress=line) as evaluation:
+        names = evaluation.manifest.ancestors(args.adapter or settings.adapter)
+        results = evaluation.run(
+            [(case, name) for name in names], {"kind": "bisect", "command": ["harness", "bisect", args.case]}
+        )
+    found = {result.adapter: result.verdict for result in results}
     first = next((name for name in names if found[name].status is Status.FAIL), None)
     if args.json:
         say_json({"case": case.id, "first_failing": first, "verdicts": {n: v.status for n, v in found.items()}})
@@ -60,11 +54,3 @@ def run(args: argparse.Namespace) -> int:
     if any(v.status is Status.ERROR for v in found.values()):
         return 3
     return 1 if first else 0
-
-
-def lineage(manifest: Manifest, name: str) -> tuple[str, ...]:
-    """The version and everything that it grew from, oldest first."""
-    found = [manifest.adapter(name)]
-    while found[-1].parent is not None:
-        found.append(manifest.adapter(found[-1].parent))
-    return tuple(a.name for a in reversed(found))

@@ -9,14 +9,14 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from harness.chat import Chat, Voice
+from harness.cases.decoding import Decoding
 from harness.cli.project import project_settings, say
-from harness.decoding import Decoding
 from harness.engines import open_engine
-from harness.manifest import read_manifest
+from harness.models.target import Target, resolve_target
+from harness.project.manifest import read_manifest
+from harness.runs.chat import Chat, Voice
+from harness.safe.escape import for_terminal
 from harness.store import Store
-from harness.targets import Target, resolve_target
-from harness.text import for_terminal
 
 __all__ = ["add_parser", "run"]
 

@@ -7,12 +7,12 @@ import sys
 from typing import Any
 
 from harness.cli.project import add_json, project_settings, say, say_json
-from harness.compare import Comparison, compare
 from harness.errors import StoreError
-from harness.manifest import read_manifest
+from harness.project.manifest import read_manifest
 from harness.reports.console import comparison_table, summary
 from harness.reports.model import AdapterResults, changes
 from harness.store import Store
+from harness.suite.compare import Comparison, compare
 
 __all__ = ["add_parser", "run"]
 

@@ -14,12 +14,12 @@ from typing import Any
 
 from harness.cases import read_suite
 from harness.cli.project import add_json, say, say_json
-from harness.embedded import EMBEDDED, cache_folder
 from harness.engines import available
-from harness.environments import ENVIRONMENTS, has_gpu, state
 from harness.errors import HarnessError
-from harness.manifest import read_manifest
-from harness.settings import Settings, find_root, read_settings
+from harness.models.embedded import EMBEDDED, cache_folder
+from harness.project.manifest import read_manifest
+from harness.project.settings import Settings, find_root, read_settings
+from harness.setup.environments import ENVIRONMENTS, has_gpu, state
 
 __all__ = ["Finding", "add_parser", "examine", "run"]
 

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from harness.cli.project import add_json, project_settings, say, say_json, table
-from harness.fix import Fix, FixPlan, FixResult, plan_fix
+from harness.fix.checkpoints import Selection
+from harness.fix.fix import Fix, FixPlan, FixResult, plan_fix
+from harness.fix.promotion import Effect
 from harness.pairs import Pair
-from harness.progress import training_line
-from harness.promotion import Effect
 from harness.reports.console import comparison_table, summary
-from harness.runner import RunnerProgress
-from harness.selection import Selection
+from harness.runs.progress import training_line
+from harness.runs.runner import RunnerProgress
+from harness.safe.escape import for_terminal, shorten
 from harness.store import Store
-from harness.text import for_terminal, shorten
 from trainers import TrainProgress
 from trainers.recipe import named_recipe
 
@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
             done.append(result)
             if not result.promotion.blessed or not _failing(result) or not better:
                 break
-            adapter, run_id = result.adapter.name, result.outcome.run.id
+            adapter, run_id = result.adapter.name, result.conclusion.run.id
     if args.json and done:
         say_json(_facts(done[-1]) | {"rounds": [_facts(r) for r in done]})
     return 0 if done and done[-1].promotion.blessed and not _failing(done[-1]) else 1
@@ -159,17 +159,17 @@ def _facts(result: FixResult) -> dict[str, Any]:
     return {
         "adapter": result.adapter.name, "parent": result.adapter.parent, "status": result.adapter.status,
         "stage": result.adapter.method, "reasons": result.promotion.reasons, "pairs": len(result.pairs),
-        "run": result.outcome.run.id, "selection": result.selection, "effects": result.effects,
+        "run": result.conclusion.run.id, "selection": result.selection, "effects": result.effects,
         "roles": {r: result.comparison.by_role(r) for r in ("fix", "holdout", "guard")},
-        "reports": [str(p) for p in result.outcome.reports],
+        "reports": [str(p) for p in result.conclusion.reports],
     }  # fmt: skip
 
 
 def _report(result: FixResult) -> None:
     color = sys.stdout.isatty()
-    report = result.outcome.report
+    report = result.conclusion.report
     say(summary(report.adapters, report.gate, color=color))
-    say(comparison_table(result.outcome.changes, color=color))
+    say(comparison_table(result.conclusion.changes, color=color))
     say(_effects_text(result.effects))
     say(_selection_text(result.selection))
     name = result.adapter.name
@@ -179,8 +179,8 @@ def _report(result: FixResult) -> None:
         say(f"{name} stays a candidate: {'; '.join(result.promotion.reasons)}")
     if still := _failing(result):
         say(f"{still} of the trained-on cases still fail; another round: harness fix --failed --adapter {name}")
-    page = next((p for p in result.outcome.reports if p.suffix == ".html"), None)
-    say(f"run {result.outcome.run.id}, report: {page}")
+    page = next((p for p in result.conclusion.reports if p.suffix == ".html"), None)
+    say(f"run {result.conclusion.run.id}, report: {page}")
 
 
 class Terminal:

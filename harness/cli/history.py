@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 from harness.cli.project import add_json, project_settings, say, say_json, table
-from harness.results import Status
+from harness.judging.results import Status
 from harness.store import Run, Store
 
 __all__ = ["add_parser", "run"]

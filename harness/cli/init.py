@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.cli.project import say
-from harness.files import write_text
-from harness.manifest import MANIFEST_NAME
+from harness.project.manifest import MANIFEST_NAME
+from harness.safe.files import write_text
 
 __all__ = ["add_parser", "run"]
 

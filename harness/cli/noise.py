@@ -11,14 +11,14 @@ from harness.cli.project import add_json, project_settings, say, say_json, table
 from harness.engines import open_engine
 from harness.engines.base import Completion, Request
 from harness.errors import UsageError
-from harness.manifest import read_manifest
+from harness.judging.results import Verdict
+from harness.judging.verdict import judge
 from harness.metrics import score
-from harness.metrics.base import Scores
-from harness.noise import NoiseReport, measure_noise
-from harness.results import Verdict
+from harness.metrics.types import Scores
+from harness.models.target import resolve_target
+from harness.project.manifest import read_manifest
 from harness.store import Store
-from harness.targets import resolve_target
-from harness.verdict import judge
+from harness.suite.noise import NoiseReport, measure_noise
 
 __all__ = ["add_parser", "run"]
 

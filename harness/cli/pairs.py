@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.cli.fix import Terminal, pairs_text
 from harness.cli.project import add_json, project_settings, say, say_json
-from harness.fix import Fix, plan_fix
+from harness.fix.fix import Fix, plan_fix
 from harness.pairs import export_pairs
 from harness.store import Store
 from trainers.recipe import named_recipe

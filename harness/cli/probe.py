@@ -7,10 +7,10 @@ from typing import Any
 
 from harness.cli.project import add_json, project_settings, say, say_json, table, warn
 from harness.errors import UsageError
-from harness.evaluation import Evaluation
-from harness.probe import probe
-from harness.progress import ProgressLine
-from harness.results import Status
+from harness.judging.results import Status
+from harness.runs.decodings import probe
+from harness.runs.evaluation import Evaluation
+from harness.runs.progress import ProgressLine
 from harness.store import Store
 
 __all__ = ["add_parser", "run"]
@@ -38,11 +38,8 @@ def run(args: argparse.Namespace) -> int:
             say("nothing to probe: no case fails")
             return 0
         line = ProgressLine(warn, settings.engine, every=15)
-        evaluation = Evaluation(settings, store=store, on_progress=line)
-        try:
+        with Evaluation(settings, store=store, on_progress=line) as evaluation:
             rows = probe(failures, evaluation)
-        finally:
-            evaluation.close()
     if args.json:
         say_json({"run": found.id, "adapter": adapter, "failing": len(failures), "variants": rows})
         return 0

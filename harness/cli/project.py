@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.settings import Settings, find_root, read_settings
+from harness.project.settings import Settings, find_root, read_settings
+from harness.safe.escape import for_terminal
 from harness.store.records import to_data
-from harness.text import for_terminal
 
 __all__ = ["add_json", "project_settings", "say", "say_json", "table", "warn"]
 

@@ -7,8 +7,8 @@ import webbrowser
 from typing import Any
 
 from harness.cli.project import add_json, project_settings, say, say_json
-from harness.evaluation import conclude_run
-from harness.manifest import read_manifest
+from harness.project.manifest import read_manifest
+from harness.reports.conclusion import conclude_run
 from harness.store import Store
 
 __all__ = ["add_parser", "run"]

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
-from harness.results import Status
-from harness.text import for_terminal
+from harness.judging.results import Status
+from harness.safe.escape import for_terminal
 
 __all__ = ["add_parser", "run"]
 
@@ -34,8 +34,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UsageError: the file cannot be read, or holds no line: nothing scored is nothing passed.
     """
+    from harness.judging.lines import as_json, as_text, score_lines
     from harness.metrics.kernels import prepare
-    from harness.scoring import as_json, as_text, score_lines
 
     count: Counter[Status] = Counter()
     with ExitStack() as stack:

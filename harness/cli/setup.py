@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.cli.project import say
-from harness.embedded import EMBEDDED, embedded_model
-from harness.environments import ENVIRONMENTS, set_up
 from harness.errors import TrainerMissing
-from harness.settings import find_root
+from harness.models.embedded import EMBEDDED, embedded_model
+from harness.project.settings import find_root
+from harness.setup.environments import ENVIRONMENTS, set_up
 
 __all__ = ["add_parser", "run"]
 

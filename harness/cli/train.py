@@ -14,10 +14,7 @@ from typing import Any
 
 from harness.cli.project import add_json, project_settings, say, say_json
 from harness.errors import SettingsError
-from harness.progress import duration, training_line
-from harness.settings import Settings
-from harness.store import Store
-from harness.training import (
+from harness.fix.training import (
     TrainPlan,
     collect_training,
     finished_attempt,
@@ -26,13 +23,16 @@ from harness.training import (
     prepared_request,
     train,
 )
+from harness.project.settings import Settings
+from harness.runs.progress import duration, training_line
+from harness.store import Store
 from trainers import TrainProgress
 from trainers.base import OnProgress
 from trainers.job import check_request, prepare, write_job
 from trainers.launch import Launch, parse_devices, visible_gpus
-from trainers.llamafactory import trainer_python
-from trainers.packages import missing_packages
-from trainers.plan import node_commands, prepare_command, slurm_script
+from trainers.llamafactory_trainer import trainer_python
+from trainers.multinode import node_commands, prepare_command, slurm_script
+from trainers.optional_packages import missing_packages
 from trainers.recipe import Recipe, named_recipe, recipe_names
 
 __all__ = ["add_parser", "run"]

@@ -1,8 +1,8 @@
 """Everything that generates text, behind one seam, and the one place that knows engines by name.
 
 Invariant: naming an engine, and asking for its identity, imports none of it: a run whose answers are all stored never
-pays for torch. A real engine runs in a child process (:mod:`harness.engines.host`); the scripted one and a user's own
-run in this one.
+pays for torch. A real engine runs in a child process (:mod:`harness.engines.process`); the scripted engine and a
+user's own engine run in this process.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _HELP = {
 
 def available() -> dict[str, str | None]:
     """Real engines by name, each with the distribution that provides it here, or None."""
-    from harness.engines.vllm import distribution
+    from harness.engines.vllm_engine import distribution
 
     return {
         "vllm": distribution(),
@@ -47,12 +47,12 @@ def engine_info(name: str, **settings: Any) -> EngineInfo:
     """
     kind = _kind(name)
     if kind == "vllm":
-        from harness.engines.vllm import vllm_info
+        from harness.engines.vllm_engine import vllm_info
 
         _need(kind)
         return vllm_info(**settings)
     if kind == "transformers":
-        from harness.engines.transformers import transformers_info
+        from harness.engines.transformers_engine import transformers_info
 
         _need(kind)
         return transformers_info(**settings)
@@ -88,7 +88,7 @@ def open_engine(
     if _kind(name) in _HELP:
         if not (model_path / "config.json").is_file():
             raise EngineMissing(f"no model at {model_path} (it has no config.json); check the manifest's path")
-        from harness.engines.host import HostedEngine
+        from harness.engines.process import HostedEngine
 
         return HostedEngine(name, model_path, info=info, settings=settings, on_progress=on_progress, log_path=log_path)
     return load_engine(name, model_path, on_progress=on_progress, **settings)
@@ -98,11 +98,11 @@ def load_engine(name: str, model_path: Path, *, on_progress: OnProgress | None =
     """Start the engine in this very process; what :func:`open_engine` does inside the child."""
     kind = _kind(name)
     if kind == "vllm":
-        from harness.engines.vllm import VllmEngine
+        from harness.engines.vllm_engine import VllmEngine
 
         return _made(VllmEngine, name, model_path, on_progress=on_progress, **settings)
     if kind == "transformers":
-        from harness.engines.transformers import TransformersEngine
+        from harness.engines.transformers_engine import TransformersEngine
 
         return _made(TransformersEngine, name, model_path, on_progress=on_progress, **settings)
     if kind == "scripted":

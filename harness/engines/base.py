@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
-from harness.decoding import Decoding
+from harness.cases.decoding import Decoding
+from harness.models.weights import AdapterWeights
 
 __all__ = [
-    "AdapterWeights",
     "Completion",
     "Engine",
     "EngineInfo",
@@ -29,18 +28,6 @@ __all__ = [
 ]
 
 FinishReason = Literal["stop", "length", "loop"]
-
-
-@dataclass(frozen=True, slots=True)
-class AdapterWeights:
-    """A LoRA to put on the engine's model for one request."""
-
-    name: str
-    """Version name, unique per content: vLLM caches KV blocks by name and path."""
-    path: Path
-    """Folder with adapter_config.json and adapter_model.safetensors."""
-    digest: str
-    """sha256 of the weights and their configuration."""
 
 
 @dataclass(frozen=True, slots=True)

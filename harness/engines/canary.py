@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean
 
-from harness.decoding import Decoding
-from harness.engines.base import AdapterWeights, Completion, Engine, Failure, Request
+from harness.cases.decoding import Decoding
+from harness.engines.base import Completion, Engine, Failure, Request
 from harness.errors import AdapterError, EngineError
+from harness.models.weights import AdapterWeights
 
 __all__ = ["CanaryReport", "prove_adapter"]
 

@@ -10,7 +10,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from harness.engines.base import AdapterWeights, Request
+from harness.engines.base import Request
+from harness.models.weights import AdapterWeights
 
 __all__ = ["adapter_problem", "context_length", "end_ids", "length_problem"]
 

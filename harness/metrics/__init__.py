@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.cases.model import Case
-from harness.metrics.base import Loop, Metric, Scores
-from harness.metrics.literature import compression_ratio, sequence_repetition
+from harness.metrics.custom import custom_scores, register_metric
 from harness.metrics.patterns import check_patterns
-from harness.metrics.registry import custom_scores, register_metric
+from harness.metrics.published import compression_ratio, sequence_repetition
 from harness.metrics.repetition import measure, repetition
 from harness.metrics.similarity import similarity
+from harness.metrics.types import Loop, Metric, Scores
 
 __all__ = ["Loop", "Metric", "Scores", "measure", "register_metric", "repetition", "score", "similarity"]
 

@@ -30,9 +30,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from harness.metrics import kernels, templates
-from harness.metrics.base import Loop, LoopKind, Scores
 from harness.metrics.ngrams import SHARES
 from harness.metrics.tandem import KEEP
+from harness.metrics.types import Loop, LoopKind, Scores
 from harness.metrics.units import NUMBER, WORD
 
 __all__ = ["ASSUMED", "EXCESSES", "LICENCE", "NOTHING", "excesses", "measure", "repetition"]

@@ -5,7 +5,7 @@ a third of the text: a run of length L >= 3p holds at least 2p places in a row w
 every 2p-th place finds it. That is n/2p looks a period, n log n in all; the multiples of a period that is already known
 are stepped over (Fine and Wilf: a run that shares p or more places with a run whose period divides p lies inside it).
 The few longest runs are kept; shorter ones cost nothing once these are known. Checked against brute force in
-tests/unit/test_metrics_repetition.py. Plain Python on integer arrays, see harness/metrics/units.py.
+tests/unit/metrics/test_repetition.py. Plain Python on integer arrays, see harness/metrics/units.py.
 
 Long periods are looked at by prints, hashes of the last ``PRINT`` places, so that chance hits are few. A look that hits
 is widened in strides first, which turns down nearly all that are no runs, then place by place. Text

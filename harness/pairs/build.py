@@ -21,12 +21,12 @@ from typing import TypeVar
 from rapidfuzz import fuzz
 
 from harness.cases.model import Case
-from harness.figures import figures
-from harness.metrics.base import Loop
+from harness.judging.results import Attempt, CaseResult, Status
+from harness.metrics.types import Loop
 from harness.pairs.model import Pair
-from harness.pairs.ordinary import EVERYDAY, ORDINARY
 from harness.pairs.prompts import same_prompt, varied
-from harness.results import Attempt, CaseResult, Status
+from harness.pairs.replay_prompts import EVERYDAY, ORDINARY
+from harness.suite.figures import figures
 
 __all__ = ["build_pairs", "early_end", "loop_copy", "pairs_of_case", "spread", "trim_loop"]
 

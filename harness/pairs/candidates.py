@@ -3,7 +3,7 @@
 Preference training works best on what the model itself would say: chosen answers in its own words, rejected ones that
 it really gives. Every candidate is scored like any answer; only those that pass with room to spare, ended by themselves
 and are like enough to the standard answer (in script, length and wording) become chosen answers, the most like it
-first, and looping ones become further rejected answers. The bundled prompts of :mod:`harness.pairs.ordinary` are
+first, and looping ones become further rejected answers. The bundled prompts of :mod:`harness.pairs.replay_prompts` are
 answered in the same start of the engine, for replay. Samples are stored like any generation, so a repeated or resumed
 fix draws none twice.
 """
@@ -21,17 +21,17 @@ from dataclasses import dataclass, field
 
 from rapidfuzz import fuzz
 
+from harness.cases.decoding import Decoding
 from harness.cases.model import Case
-from harness.decoding import Decoding
 from harness.engines.base import Completion, Engine, Failure, Request
 from harness.errors import EngineError
+from harness.judging.results import Attempt, CaseResult, Status
+from harness.judging.verdict import judge
 from harness.metrics import measure, score
-from harness.pairs.ordinary import BUNDLED, EVERYDAY, ORDINARY
-from harness.results import Attempt, CaseResult, Status
+from harness.models.target import Target
+from harness.pairs.replay_prompts import BUNDLED, EVERYDAY, ORDINARY
 from harness.store import Store
 from harness.store.records import to_data
-from harness.targets import Target
-from harness.verdict import judge
 
 __all__ = ["Candidates", "Sampling", "draw_candidates", "refuses"]
 

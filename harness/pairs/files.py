@@ -13,9 +13,9 @@ from typing import Any, get_args
 
 from harness.cases.model import Case, Message
 from harness.errors import DataError
-from harness.files import write_text
 from harness.metrics import repetition
 from harness.pairs.model import Origin, Pair
+from harness.safe.files import write_text
 
 __all__ = ["DATASET", "export_pairs", "import_pairs", "read_hand_made"]
 

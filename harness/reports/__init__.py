@@ -10,12 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness.errors import HarnessError, ReportError
-from harness.files import write_text
-from harness.reports.html import to_html
-from harness.reports.json import to_json
-from harness.reports.markdown import to_markdown
+from harness.reports.html_report import to_html
+from harness.reports.json_report import to_json
+from harness.reports.markdown_report import to_markdown
 from harness.reports.model import Report
-from harness.reports.xlsx import write_xlsx
+from harness.reports.xlsx_report import write_xlsx
+from harness.safe.files import write_text
 
 __all__ = ["Report", "write_all"]
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.metrics.base import Loop, LoopKind
+from harness.metrics.types import Loop, LoopKind
 
 __all__ = ["Part", "PartKind", "count_units", "describe_loop", "split_answer"]
 

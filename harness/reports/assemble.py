@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.engines.base import EngineInfo
-from harness.gate import GateOutcome, GateVerdict
-from harness.manifest import Adapter
+from harness.judging.results import CaseResult
+from harness.project.manifest import Adapter
 from harness.reports.model import AdapterResults, Check, GateFacts, Report, RunFacts, TrainingFacts
-from harness.results import CaseResult
 from harness.store import Run
+from harness.suite.gate import GateOutcome, GateVerdict
 
 __all__ = ["assemble_report"]
 

@@ -1,9 +1,9 @@
 """What the terminal shows: why a case failed, how the suite did, what a new adapter changed.
 
 Pure functions from results to strings; whoever owns the terminal prints them. Model text only ever travels as
-``rich.text.Text`` made of :func:`harness.text.for_terminal`, so neither escapes nor markup in it are obeyed, and rich
-is told nothing about the environment (no ``COLUMNS``, no ``NO_COLOR``): width and colour are arguments. Given up:
-colour alone as a signal. Loops carry brackets too, for logs, for printers and for colour-blind eyes.
+``rich.text.Text`` made of :func:`harness.safe.escape.for_terminal`, so neither escapes nor markup in it are obeyed,
+and rich is told nothing about the environment (no ``COLUMNS``, no ``NO_COLOR``): width and colour are arguments.
+Given up: colour alone as a signal. Loops carry brackets too, for logs, for printers and for colour-blind eyes.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from harness.judging.results import Attempt, CaseResult, Reason, Status
 from harness.reports.answer import describe_loop, split_answer
 from harness.reports.model import ROLES, AdapterResults, Change, ChangeKind, GateFacts, as_score, as_share, figures
-from harness.results import Attempt, CaseResult, Reason, Status
-from harness.text import for_terminal, shorten
+from harness.safe.escape import for_terminal, shorten
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

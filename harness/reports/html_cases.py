@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from harness.judging.results import Attempt, CaseResult, Reason, Status
 from harness.reports.answer import describe_loop, split_answer
 from harness.reports.markup import Html, el
-from harness.results import Attempt, CaseResult, Reason, Status
-from harness.text import shorten
+from harness.safe.escape import shorten
 
 __all__ = ["STATUS_CLASS", "CaseView", "card", "status_chip"]
 

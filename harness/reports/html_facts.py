@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from harness.judging.results import CaseResult
 from harness.reports.chart import loss_chart
 from harness.reports.markup import Html, el, table
 from harness.reports.model import ROLES, AdapterResults, Report, TrainingFacts, as_score, as_share, figures
-from harness.results import CaseResult
 
 __all__ = ["breakdown", "facts", "legend"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
-from harness.text import for_html
+from harness.safe.escape import for_html
 
 __all__ = ["Child", "Html", "el", "join", "raw", "table"]
 

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from harness import figures as suite_figures
 from harness.cases.model import Role
 from harness.engines.base import EngineInfo
-from harness.results import CaseResult, Status
-from harness.significance import Interval
+from harness.judging.results import CaseResult, Status
+from harness.suite import figures as suite_figures
+from harness.suite.significance import Interval
 
 __all__ = [
     "CHANGE_ORDER",
@@ -185,7 +185,7 @@ class Change:
 
 
 def figures(results: Iterable[CaseResult]) -> Figures:
-    """The figures of a set of results of one adapter, as :mod:`harness.figures` has them for the gate."""
+    """The figures of a set of results of one adapter, as :mod:`harness.suite.figures` has them for the gate."""
     results = tuple(results)
     count = {status: sum(r.verdict.status is status for r in results) for status in Status}
     found = suite_figures.figures(results)

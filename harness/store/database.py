@@ -21,8 +21,8 @@ from typing import Any, Literal, Self
 
 from harness.engines.base import Completion
 from harness.errors import StoreError
-from harness.files import digest_file
-from harness.results import CaseResult
+from harness.judging.results import CaseResult
+from harness.safe.files import digest_file
 from harness.store.records import dump, load, to_data
 from harness.store.schema import SCHEMA, VERSION
 

@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from harness.decoding import Decoding
+from harness.cases.decoding import Decoding
 from harness.engines import open_engine
-from harness.engines.base import AdapterWeights, Completion, Engine, Failure, Request
+from harness.engines.base import Completion, Engine, Failure, Request
 from harness.engines.canary import prove_adapter
 from harness.errors import AdapterError
 from harness.metrics.repetition import measure
+from harness.models.weights import AdapterWeights
 
 pytestmark = pytest.mark.e2e
 

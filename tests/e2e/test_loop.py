@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.manifest import read_manifest
+from harness.project.manifest import read_manifest
 from harness.store import Store
 
 pytestmark = pytest.mark.e2e

@@ -19,20 +19,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.adapters.folder import check
-from harness.adapters.lineage import check_lineage, read_lineage
-from harness.adapters.lora import Lora
-from harness.adapters.merge import merge
-from harness.adapters.stack import can_stack, stack
 from harness.cases.model import Message
 from harness.errors import AdapterError, TrainerError
-from harness.models import PromptRenderer
-from tests.trainings import pairs, tiny_model
+from harness.models.adapters.folder import check
+from harness.models.adapters.lineage import check_lineage, read_lineage
+from harness.models.adapters.lora import Lora
+from harness.models.adapters.merge import merge
+from harness.models.adapters.stack import can_stack, stack
+from harness.models.prompts import PromptRenderer
+from tests.support.trainings import pairs, tiny_model
 from trainers import TrainProgress, TrainRequest, TrainResult, open_trainer
 from trainers.attempt import last_checkpoint, trainer_state
 from trainers.formats import Record
 from trainers.launch import Launch
-from trainers.probe import probes
+from trainers.prompt_parity import probes
 from trainers.recipe import Recipe
 from trainers.rendering import render_records
 

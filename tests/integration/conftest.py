@@ -11,9 +11,7 @@ import pytest
 # Imported here once: a pytester run takes back what it imported, and torch cannot be imported twice in one process.
 import transformers.models.auto.tokenization_auto  # noqa: F401
 
-import harness.evaluation
-import harness.plugin_session  # noqa: F401
-from tests.projects import make_project
+from tests.support.projects import make_project
 
 Make = Callable[..., Path]
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from harness.settings import read_settings
+from harness.project.settings import read_settings
 from harness.store import Store
 from tests.benchmarks.fix.arms import ARMS, Bench, Lines, Size, choose_cases, run_arm
 from tests.benchmarks.fix.measure import after_rounds, measure, summarise
-from tests.builders import case, looped, result
-from tests.projects import CLEAN, LOOP, make_project, record
+from tests.support.builders import case, looped, result
+from tests.support.projects import CLEAN, LOOP, make_project, record
 from trainers.base import OnProgress, TrainRequest, TrainResult
 from trainers.scripted import ScriptedTrainer
 

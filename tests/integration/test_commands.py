@@ -12,7 +12,7 @@ import pytest
 from harness.cli import COMMANDS, main
 from harness.store import Store
 from tests.integration.conftest import Make
-from tests.projects import CLEAN
+from tests.support.projects import CLEAN
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from harness.cli import main
-from harness.manifest import read_manifest
+from harness.project.manifest import read_manifest
 from harness.store import Store
 from tests.integration.conftest import Make
-from tests.projects import CLEAN, LOOP, record
+from tests.support.projects import CLEAN, LOOP, record
 from trainers.base import OnProgress, TrainRequest, TrainResult
 from trainers.scripted import ScriptedTrainer
 

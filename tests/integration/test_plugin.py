@@ -8,7 +8,7 @@ import pytest
 
 from harness.store import Store
 from tests.integration.conftest import Make
-from tests.projects import CLEAN, LOOP, record
+from tests.support.projects import CLEAN, LOOP, record
 
 
 def test_a_repeater_fails_and_the_rest_passes(pytester: pytest.Pytester, project: Make) -> None:

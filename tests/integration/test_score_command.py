@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from harness.cases.model import Case, Message, Thresholds
 from harness.cli import main
-from harness.metrics.base import Scores
+from harness.judging.lines import as_json, score_lines
+from harness.judging.verdict import judge
 from harness.metrics.repetition import excesses, measure
-from harness.scoring import as_json, score_lines
-from harness.verdict import judge
+from harness.metrics.types import Scores
 
 LOOP = "Sure. " + "I love the sea. " * 30
 GOOD = "The tide comes in twice a day."
@@ -146,7 +146,7 @@ TEXT = st.builds(
 @given(TEXT, st.none() | TEXT)
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_the_fast_way_to_a_pass_agrees_with_the_whole_judgement(text: str, reference: str | None) -> None:
-    """What ``harness score`` says of a line is what :func:`harness.verdict.judge` says of its scores."""
+    """What ``harness score`` says of a line is what :func:`harness.judging.verdict.judge` says of its scores."""
     (line,) = score_lines([json.dumps({"text": text, "reference": reference}).encode()])
     case = Case(
         "1",

@@ -19,16 +19,16 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from harness.adapters.folder import FILES, check
-from harness.adapters.tensors import TensorFile, write_tensors
 from harness.cli import main
-from harness.manifest import read_manifest
-from harness.settings import read_settings
+from harness.models.adapters.folder import FILES, check
+from harness.models.adapters.tensors import TensorFile, write_tensors
+from harness.models.target import resolve_target
+from harness.project.manifest import read_manifest
+from harness.project.settings import read_settings
 from harness.store import Store
-from harness.targets import resolve_target
-from tests.hub import Hub
 from tests.integration.conftest import Make
-from tests.trainings import fake_python, tiny_model
+from tests.support.hub import Hub
+from tests.support.trainings import fake_python, tiny_model
 
 PAIRS = [
     {"instruction": f"Say {i}", "input": "", "chosen": f"It is {i}.", "rejected": f"{i} {i} {i} {i}"} for i in range(6)

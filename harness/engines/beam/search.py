@@ -1,6 +1,6 @@
 """One beam search, step by step, over rows that somebody else computes.
 
-Two declared semantics (:class:`harness.decoding.Decoding`): ``hf`` is transformers' ``generate(num_beams=...)``
+Two declared semantics (:class:`harness.cases.decoding.Decoding`): ``hf`` is transformers' ``generate(num_beams=...)``
 (length = generated tokens with the end token, an end counts only when ranked in the top ``width``, sums in float32),
 ``vllm`` is vLLM's ``LLM.beam_search`` (length = prompt and generated tokens without the end token, every end in a row's
 top ``2 * width`` counts, Python doubles, always to ``max_tokens``).
@@ -30,7 +30,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from harness.decoding import EarlyStopping, Semantics
+from harness.cases.decoding import EarlyStopping, Semantics
 from harness.engines.beam.rows import Row
 
 __all__ = ["BeamRules", "BeamSearch", "Finished", "Hypothesis"]

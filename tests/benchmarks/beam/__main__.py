@@ -35,8 +35,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from harness.files import write_text
 from harness.metrics.repetition import measure as measure_repetition
+from harness.safe.files import write_text
 from tests.benchmarks.beam.memory import driver_memory
 from tests.benchmarks.beam.suite import suite_verdicts
 
@@ -220,7 +220,7 @@ def main() -> int:
     parser.add_argument("--loop-units", type=float, default=161.0, help="run that proves a FAIL, for the early FAIL")
     args = parser.parse_args()
     if args.model is None:
-        from harness.embedded import embedded_model
+        from harness.models.embedded import embedded_model
 
         args.model = embedded_model("smollm2-135m-instruct")
     began = time.time()

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.beam_outputs import Entry, Output, Words
+from tests.support.beam_outputs import Entry, Output, Words
 
 __all__ = ["driver_memory"]
 
@@ -77,9 +77,9 @@ class _Streams:
 
 def main() -> int:
     """Measure in this process; arguments: prompts, tokens."""
-    from harness.decoding import Decoding
+    from harness.cases.decoding import Decoding
     from harness.engines.base import Request
-    from harness.engines.vllm_runs import BeamRun
+    from harness.engines.vllm_generations import BeamRun
 
     prompts, tokens = map(int, sys.argv[1:])
     streams = _Streams()

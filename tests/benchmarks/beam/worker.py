@@ -25,9 +25,9 @@ Parts = dict[str, Callable[[Prompts, Any], dict[str, Any]]]
 
 def ours(model: Path, longest: int, loop_units: float) -> Parts:
     """Our engine: the floor, the search with the early FAIL off and on, and vLLM's own search at block size 32."""
-    from harness.decoding import Decoding
+    from harness.cases.decoding import Decoding
     from harness.engines.base import Completion, Request
-    from harness.engines.vllm import VllmEngine
+    from harness.engines.vllm_engine import VllmEngine
 
     engine = VllmEngine(model, max_model_len=longest)
     llm = engine._llm
@@ -54,9 +54,10 @@ def ours(model: Path, longest: int, loop_units: float) -> Parts:
 
 def loras(model: Path, longest: int, loop_units: float) -> Parts:
     """The floor and our search once more, every second prompt on one of two random LoRAs, the others on the other."""
-    from harness.decoding import Decoding
-    from harness.engines.base import AdapterWeights, Completion, Request
-    from harness.engines.vllm import VllmEngine
+    from harness.cases.decoding import Decoding
+    from harness.engines.base import Completion, Request
+    from harness.engines.vllm_engine import VllmEngine
+    from harness.models.weights import AdapterWeights
 
     place = Path(tempfile.mkdtemp(prefix="bench-beam-lora-"))
     atexit.register(shutil.rmtree, place, ignore_errors=True)

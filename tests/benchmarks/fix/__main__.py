@@ -24,8 +24,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from harness.files import write_text
-from harness.settings import read_settings
+from harness.project.settings import read_settings
+from harness.safe.files import write_text
 from harness.store import Store
 from tests.benchmarks.fix.arms import ARMS, Bench, Lines, Size, choose_cases, run_arm
 from tests.benchmarks.fix.measure import LIMITS, after_rounds, summarise

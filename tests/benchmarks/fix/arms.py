@@ -16,19 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from harness.cases import read_suite
+from harness.cases.decoding import Decoding
 from harness.cases.model import Case
-from harness.decoding import Decoding
 from harness.engines import open_engine
-from harness.evaluation import Evaluation
-from harness.files import write_text
-from harness.fix import Fix, FixPlan, plan_fix
-from harness.manifest import read_manifest
+from harness.fix.fix import Fix, FixPlan, plan_fix
+from harness.judging.results import CaseResult, Status
 from harness.pairs import Pair, export_pairs, loop_copy
 from harness.pairs.build import spread
 from harness.pairs.candidates import Sampling
-from harness.results import CaseResult, Status
-from harness.runner import OpenEngine, RunnerProgress
-from harness.settings import Settings
+from harness.project.manifest import read_manifest
+from harness.project.settings import Settings
+from harness.runs.evaluation import Evaluation
+from harness.runs.runner import OpenEngine, RunnerProgress
+from harness.safe.files import write_text
 from harness.store import Run, Store
 from tests.benchmarks.fix.measure import measure
 from trainers import TrainProgress
@@ -139,18 +139,11 @@ class Bench:
         return self._evaluate(cases, adapter, {"bench": key})[1]
 
     def _evaluate(self, cases: Sequence[Case], adapter: str, facts: dict[str, Any]) -> tuple[list[CaseResult], Run]:
-        evaluation = Evaluation(self.settings, store=self.store, engine=self.engine, on_progress=self.display.running)
-        try:
-            evaluation.plan([(c, adapter) for c in cases])
-            evaluation.start(facts)
-            evaluation.finish()
-            if evaluation.broken is not None:
-                raise evaluation.broken
-            outcome = evaluation.conclude() if "kind" not in facts else None
-        finally:
-            evaluation.close()
-        results = [evaluation.results[i] for i in sorted(evaluation.results)]
-        return results, outcome.run if outcome else self.store.runs(kind="bench", limit=1)[0]
+        with Evaluation(
+            self.settings, store=self.store, engine=self.engine, on_progress=self.display.running
+        ) as evaluation:
+            results = evaluation.run([(c, adapter) for c in cases], facts)
+            return list(results), evaluation.end()
 
 
 def choose_cases(bench: Bench, size: Size) -> tuple[Case, ...]:

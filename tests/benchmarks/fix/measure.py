@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, median, stdev
 from typing import Any
 
-from harness.promotion import effects
-from harness.results import CaseResult, Status
+from harness.fix.promotion import effects
+from harness.judging.results import CaseResult, Status
 
 __all__ = ["LIMITS", "after_rounds", "measure", "summarise"]
 

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from harness.files import write_text
+from harness.safe.files import write_text
 from tests.benchmarks.scores.accuracy import accuracy
 from tests.benchmarks.scores.noise import noise
 from tests.benchmarks.scores.speed import speed

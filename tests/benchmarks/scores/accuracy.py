@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.results import Status
-from harness.scoring import ScoredLine, score_lines
-from harness.significance import wilson
+from harness.judging.lines import ScoredLine, score_lines
+from harness.judging.results import Status
+from harness.suite.significance import wilson
 from tests.benchmarks.scores.handmade_legitimate import handmade_legitimate
 from tests.benchmarks.scores.handmade_loops import handmade_loops
 from tests.benchmarks.scores.handmade_reported import handmade_reported

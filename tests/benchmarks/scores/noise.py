@@ -8,16 +8,17 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
+from harness.cases.decoding import Decoding
 from harness.cases.model import Case
-from harness.decoding import Decoding
-from harness.gate import GateOutcome, Limits, judge_suite
+from harness.judging.results import Attempt, CaseResult
+from harness.judging.verdict import combine, judge
 from harness.metrics import score
-from harness.results import Attempt, CaseResult
-from harness.significance import wilson
-from harness.verdict import combine, judge
+from harness.project.settings import Limits
+from harness.suite.gate import GateOutcome, judge_suite
+from harness.suite.significance import wilson
 from tests.benchmarks.scores.loops import looping
 from tests.benchmarks.scores.ordinary import answer
-from tests.builders import case
+from tests.support.builders import case
 
 __all__ = ["noise"]
 

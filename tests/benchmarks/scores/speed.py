@@ -19,8 +19,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from harness.judging.lines import as_json, score_lines
 from harness.metrics import measure, repetition, score
-from harness.scoring import as_json, score_lines
 from tests.benchmarks.scores.loops import looping
 from tests.benchmarks.scores.material import sentences, snippets
 
@@ -94,7 +94,7 @@ def speed() -> dict[str, Any]:
 
 
 def _whole(material: list[str]) -> float:
-    from tests.builders import case
+    from tests.support.builders import case
 
     of = case(standard_answer=material[0])
     return sum(best(partial(score, t, of, tokens=range(1000)), 5) for t in material) / len(material) * 1e6

@@ -27,7 +27,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from harness.files import write_text
+from harness.safe.files import write_text
 
 ROOT = Path(__file__).resolve().parents[3]
 BIN = Path(sys.executable).parent
@@ -66,13 +66,13 @@ def main() -> int:
 
 def overhead(place: Path, quick: bool) -> dict[str, Any]:
     """The harness against LLaMA-Factory's own command, on the same dataset."""
-    from harness.embedded import embedded_model
-    from harness.models import PromptRenderer
+    from harness.models.embedded import embedded_model
+    from harness.models.prompts import PromptRenderer
     from trainers import TrainRequest, open_trainer
     from trainers.formats import Record
     from trainers.job import launch_variables
-    from trainers.llamafactory import trainer_python
-    from trainers.probe import probes
+    from trainers.llamafactory_trainer import trainer_python
+    from trainers.prompt_parity import probes
     from trainers.recipe import named_recipe
     from trainers.rendering import render_records
 
@@ -191,8 +191,8 @@ def stages(place: Path, quick: bool) -> dict[str, Any]:
 
 def _verdicts(root: Path, adapter: str) -> dict[str, str]:
     """What the last run says of each case; an answer that never came ends the benchmark."""
-    from harness.results import Status
-    from harness.settings import read_settings
+    from harness.judging.results import Status
+    from harness.project.settings import read_settings
     from harness.store import Store
 
     with Store.existing(read_settings(root).database) as store:
@@ -230,7 +230,7 @@ def _processor() -> str:
 
 def _theirs() -> dict[str, str]:
     """Versions in the trainer's environment."""
-    from trainers.llamafactory import trainer_python
+    from trainers.llamafactory_trainer import trainer_python
 
     code = (
         "from importlib.metadata import version; import json;"

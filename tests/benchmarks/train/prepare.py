@@ -6,9 +6,9 @@ import json
 import sys
 from pathlib import Path
 
-from harness.embedded import embedded_model
-from harness.files import write_text
-from harness.models import PromptRenderer
+from harness.models.embedded import embedded_model
+from harness.models.prompts import PromptRenderer
+from harness.safe.files import write_text
 from trainers.examples import write_examples
 from trainers.formats import Source
 from trainers.recipe import named_recipe

@@ -1,7 +1,0 @@
-"""Adapter folders: what is in them, whether it may be loaded, and how several become one."""
-
-from __future__ import annotations
-
-from harness.adapters.folder import AdapterFacts, check, publish
-
-__all__ = ["AdapterFacts", "check", "publish"]

@@ -1,0 +1,127 @@
+"""The child's side of :mod:`harness.engines.process`: commands from stdin, answers over one pipe, chatter into the log.
+
+Invariant: nothing but JSON lines goes into the pipe, and the process ends as soon as stdin does, whatever the engine is
+doing: a thread of its own waits for that and exits at once, since native code may hold the main thread for minutes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from harness.engines import load_engine, messages
+from harness.engines.base import Engine, Progress
+from harness.errors import HarnessError
+
+__all__ = ["main"]
+
+_PR_SET_PDEATHSIG = 1
+_SECONDS_BETWEEN_PROGRESS = 0.2
+
+
+class _Cancelled(BaseException):
+    """Leaves an engine's step loop; not an error, so nothing that handles errors may catch it."""
+
+
+class _Child:
+    def __init__(self, answers: int) -> None:
+        self._answers = os.fdopen(answers, "wb")
+        self._commands: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._call = 0
+        self._cancelled = 0
+        self._told = 0.0
+
+    def run(self) -> int:
+        first = json.loads(sys.stdin.buffer.readline())
+        if first["parent"] is not None:
+            _die_with(first["parent"])
+        threading.Thread(target=self._read, daemon=True).start()
+        try:
+            engine = load_engine(
+                first["engine"], Path(first["model_path"]), on_progress=self._progress, **first["settings"]
+            )
+            self._send({"ready": True})
+            while True:
+                command = self._commands.get()
+                self._call = command["call"]
+                self._generate(engine, command["generate"])
+                self._send({"done": self._call})
+        except HarnessError as error:
+            self._send({"error": {"class": type(error).__name__, "text": str(error)}})
+        except Exception as error:  # noqa: BLE001 - the parent must hear of it, whatever it is; the log has the rest
+            traceback.print_exc()
+            self._send(
+                {"error": {"class": "EngineError", "text": f"the engine broke: {type(error).__name__}: {error}"}}
+            )
+        return 1
+
+    def _generate(self, engine: Engine, requests: list[dict[str, Any]]) -> None:
+        outcomes = engine.generate([messages.read_request(r) for r in requests])
+        try:
+            for outcome in outcomes:
+                self._send({"outcome": messages.write_outcome(outcome)})
+                self._leave_if_cancelled()
+        except _Cancelled:
+            pass
+        finally:
+            close = getattr(outcomes, "close", None)
+            if close is not None:
+                close()
+
+    def _leave_if_cancelled(self) -> None:
+        if self._cancelled == self._call:
+            raise _Cancelled
+
+    def _progress(self, progress: Progress) -> None:
+        # Engines report after every step, so this is also where a long step loop can be left.
+        if self._call:
+            self._leave_if_cancelled()
+        now = time.monotonic()
+        if now - self._told >= _SECONDS_BETWEEN_PROGRESS:
+            self._told = now
+            self._send({"progress": messages.write_value(progress)})
+
+    def _send(self, message: dict[str, Any]) -> None:
+        self._answers.write(json.dumps(message, separators=(",", ":")).encode() + b"\n")
+        self._answers.flush()
+
+    def _read(self) -> None:
+        for line in sys.stdin.buffer:
+            command = json.loads(line)
+            if "cancel" in command:
+                self._cancelled = command["cancel"]
+            else:
+                self._commands.put(command)
+        os._exit(0)
+
+
+def _die_with(parent: int) -> None:
+    """Ask the kernel to end this process when ``parent`` ends (Linux); stdin's end does the same, a moment later."""
+    if not sys.platform.startswith("linux"):
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(0)
+
+
+def main() -> int:
+    """Serve the engine that the first line of stdin names; the argument is the descriptor for answers."""
+    return _Child(int(sys.argv[1])).run()
+
+
+if __name__ == "__main__":
+    # Nothing may run after this: threads that native libraries leave behind can hang an orderly exit.
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

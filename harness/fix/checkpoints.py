@@ -1,0 +1,134 @@
+"""Which checkpoint of a training becomes the version: the best one on cases, not the last one on the clock.
+
+More steps cure more and forget more, and the loss tells neither. So the checkpoints that a training kept answer cases,
+all of them in one start of the engine, under the suite's own decoding, judged like any answer:
+
+    failing    cases of role ``fix`` that fail on the parent: those that no pair was made from, where there are at least
+               ``LEAST_HELD`` of them (from a hundred failing cases on, a tenth is held back), else all of them
+    passing    cases of role ``fix`` that pass on the parent
+    guards     all that pass on the parent
+
+at most ``MOST`` of each, evenly spread. Holdout cases have no say: a figure that something was chosen by is no test.
+The rule, in this order: a version that may be blessed (no guard broken, no more answers cut off, something fixed)
+before one that may not; fewer guards broken; more cases passing; fewer answers cut off; less repetition; and among
+equals the one of fewest steps, which has moved least away from its parent: every further step costs sound answers some
+of their length. An answer or two more that are cut off are no reason to go on, so shares that differ by less than
+``SAME_CUTOFFS`` from the least one count as equal, and so does repetition. Answers are stored, so that the chosen
+checkpoint's are not generated again when the suite runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.judging.results import CaseResult, Status
+from harness.pairs.build import spread
+from harness.runs.evaluation import Evaluation
+from harness.suite.figures import figures
+
+__all__ = ["LEAST_HELD", "MOST", "CheckpointFigures", "Selection", "choose", "judge_checkpoints", "looked_at"]
+
+LEAST_HELD = 8
+"""Fewer failing cases that were not trained on tell nothing."""
+SAME_CUTOFFS = 0.05
+"""Difference in the share of cut-off answers that is none."""
+SAME_REPETITION = 0.02
+"""The same for the mean clamped excess."""
+MOST: Mapping[str, int] = {"failing": 48, "passing": 24, "guards": 128}
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointFigures:
+    """How one checkpoint did on the cases that were looked at."""
+
+    step: int
+    fixed: int
+    """Failing cases that pass."""
+    broken: int
+    """Passing cases, guards apart, that do not."""
+    guards_broken: int
+    cutoff_rate: float
+    repetition: float
+    """Mean clamped excess, 0..1."""
+    errors: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The choice, and what it rests on."""
+
+    step: int
+    steps: int
+    """Of the whole training."""
+    failing: int = 0
+    """Failing cases that were looked at ..."""
+    held_back: bool = False
+    """... and whether the training had not seen them."""
+    passing: int = 0
+    guards: int = 0
+    checkpoints: tuple[CheckpointFigures, ...] = ()
+    """Oldest first; none where there was nothing to choose from."""
+    note: str = ""
+
+
+def looked_at(results: Sequence[CaseResult], trained_on: set[str]) -> tuple[tuple[CaseResult, ...], bool]:
+    """The parent's results that checkpoints are compared on, and whether their failing cases were held back."""
+    failing = [r for r in results if r.case.role == "fix" and r.verdict.status is Status.FAIL]
+    held = [r for r in failing if r.case.id not in trained_on]
+    kept = len(held) >= LEAST_HELD
+    passed = [r for r in results if r.verdict.status is Status.PASS]
+    return (
+        *spread(held if kept else failing, MOST["failing"]),
+        *spread([r for r in passed if r.case.role == "fix"], MOST["passing"]),
+        *spread([r for r in passed if r.case.role == "guard"], MOST["guards"]),
+    ), kept
+
+
+def judge_checkpoints(
+    evaluation: Evaluation, before: Sequence[CaseResult], steps: Mapping[str, int]
+) -> tuple[CheckpointFigures, ...]:
+    """Let every checkpoint answer the cases of ``before``.
+
+    Args:
+        evaluation: a fresh one whose manifest knows the checkpoints; the caller closes it.
+        before: the parent's results.
+        steps: adapter names of the checkpoints, oldest first, with their steps.
+
+    Raises:
+        HarnessError: the engine broke, or an adapter has no effect.
+    """
+    pairs = [(r.case, name) for name in steps for r in before]
+    after = evaluation.run(pairs, {"kind": "selection", "command": ["harness", "fix"]})
+    return tuple(_figures(step, before, [r for r in after if r.adapter == name]) for name, step in steps.items())
+
+
+def choose(checkpoints: Sequence[CheckpointFigures], cutoff_before: float) -> int:
+    """The step of the best checkpoint, by the rule at the top of this module.
+
+    Args:
+        checkpoints: at least one.
+        cutoff_before: the parent's share of cut-off answers on the same cases.
+    """
+    cutoffs = min(c.cutoff_rate for c in checkpoints)
+    repetition = min(c.repetition for c in checkpoints)
+
+    def rank(c: CheckpointFigures) -> tuple[float, ...]:
+        refused = bool(c.guards_broken or c.errors or c.cutoff_rate > cutoff_before or not c.fixed)
+        more = int((c.cutoff_rate - cutoffs) / SAME_CUTOFFS), int((c.repetition - repetition) / SAME_REPETITION)
+        return (refused, c.guards_broken, c.broken - c.fixed, *more, c.step)
+
+    return min(checkpoints, key=rank).step
+
+
+def _figures(step: int, before: Sequence[CaseResult], after: Sequence[CaseResult]) -> CheckpointFigures:
+    passes = {r.case.id: r.verdict.status is Status.PASS for r in after}
+    was = {r.case.id: r.verdict.status is Status.PASS for r in before}
+    guards = {r.case.id for r in before if r.case.role == "guard"}
+    lost = [i for i, passed in was.items() if passed and not passes.get(i)]
+    found = figures(after)
+    return CheckpointFigures(
+        step, sum(not passed and bool(passes.get(i)) for i, passed in was.items()),
+        sum(i not in guards for i in lost), sum(i in guards for i in lost), found.cutoffs.value,
+        found.repetition.value, sum(r.verdict.status is Status.ERROR for r in after),
+    )  # fmt: skip

@@ -1,0 +1,357 @@
+"""The fix: what failed in a run becomes pairs, the pairs a new adapter, and the suite runs again.
+
+    failures -> candidates -> pairs -> training -> best checkpoint -> published, registered -> rerun -> comparison
+        -> blessed or candidate
+
+Every step leaves its result where a later call finds it (samples and answers in the store, pairs, checkpoints and the
+choice among them in the training's folder, the state in the table ``trainings``), so that ``--resume`` goes on after a
+kill instead of beginning again. Nothing is registered before the weights are published and checked, and registration
+is one atomic step: an interrupted fix leaves no half-registered version. The display is the caller's; this module
+knows no terminal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness.engines import open_engine
+from harness.engines.base import Engine
+from harness.errors import AdapterError, HarnessError
+from harness.fix.checkpoints import Selection, choose, judge_checkpoints, looked_at
+from harness.fix.plan import FixPlan, fitted, plan_fix
+from harness.fix.promotion import Effect, Promotion, decide, effects
+from harness.judging.results import CaseResult, Status
+from harness.models.target import resolve_target
+from harness.pairs import Pair, build_pairs, check_pairs, export_pairs, import_pairs, read_hand_made
+from harness.pairs.candidates import Candidates, draw_candidates
+from harness.pairs.files import DATASET
+from harness.project.manifest import Adapter, Manifest, read_manifest, register, set_status
+from harness.project.settings import Settings
+from harness.reports.conclusion import Conclusion, conclude_run
+from harness.runs.evaluation import Evaluation
+from harness.runs.runner import OpenEngine, RunnerProgress
+from harness.safe.files import write_text
+from harness.store import Store, Training
+from harness.store.records import dump, load
+from harness.suite.compare import Comparison
+from harness.suite.figures import figures
+from trainers import Trainer, TrainProgress, TrainRequest, TrainResult, open_trainer
+from trainers.base import Checkpoint
+
+__all__ = ["Display", "Fix", "FixPlan", "FixResult", "plan_fix"]
+
+_TRAINED = "trained.json"
+_SELECTED = "selected.json"
+
+
+class Display(Protocol):
+    """What a fix tells while it runs."""
+
+    def step(self, text: str) -> None:
+        """A new step begins."""
+
+    def sampling(self, done: int, total: int) -> None:
+        """Candidates are drawn."""
+
+    def training(self, progress: TrainProgress) -> None:
+        """The trainer is at work."""
+
+    def running(self, progress: RunnerProgress) -> None:
+        """Cases are run: for the checkpoints, or the suite again."""
+
+
+@dataclass(frozen=True, slots=True)
+class FixResult:
+    """What a fix came to."""
+
+    adapter: Adapter
+    trained: TrainResult
+    selection: Selection
+    pairs: tuple[Pair, ...]
+    conclusion: Conclusion
+    comparison: Comparison
+    promotion: Promotion
+    effects: tuple[Effect, ...]
+    """Before and after, by role."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Trained:
+    """A finished training, as it lies on the disk for a later call."""
+
+    asked: str
+    """Digest of pairs, stage and recipe."""
+    result: TrainResult
+
+
+class Fix:
+    """One fix under way."""
+
+    def __init__(
+        self,
+        plan: FixPlan,
+        settings: Settings,
+        store: Store,
+        display: Display,
+        *,
+        engine: OpenEngine = open_engine,
+        trainer: Trainer | None = None,
+    ) -> None:
+        self.plan = plan
+        self.folder = settings.reports / "trainings" / plan.folder_name
+        """Pairs, configuration, checkpoints and log of the training."""
+        self._settings = settings
+        self._store = store
+        self._display = display
+        self._open_engine = engine
+        self._trainer = trainer or open_trainer(settings.trainer, settings.root)
+        self._target = resolve_target(plan.parent.name, self._manifest(), settings, store)
+
+    def check(self) -> None:
+        """Make sure that what the training needs is there, before time is spent on its data.
+
+        Raises:
+            TrainerMissing: the trainer's environment is not installed.
+        """
+        self._trainer.check()
+
+    def run(self, edited: Path | None = None, *, resume: bool = False) -> FixResult:
+        """Every step, from pairs to the verdict on the new version; ``resume`` takes up what an earlier call left."""
+        pairs = self.pairs(edited)
+        trained = self.train(pairs, resume=resume)
+        selection = self.select(trained, pairs, resume=resume)
+        adapter = self.plan.registered if resume else None
+        return self.rerun(adapter or self.publish(trained, selection, pairs), trained, selection, pairs)
+
+    def pairs(self, edited: Path | None = None) -> tuple[Pair, ...]:
+        """The pairs to train on: ``edited``, else those that already lie in the training's folder, else made now.
+
+        Raises:
+            DataError: a pair teaches nothing, wrongly, or a protected case.
+        """
+        path = self.folder / DATASET
+        if edited is not None or path.is_file():
+            made = import_pairs(edited or path)
+        else:
+            self._display.step(f"drawing candidates on {self.plan.parent.name}")
+            found = self._candidates()
+            cases = [r.case for r in self.plan.training]
+            made = build_pairs(
+                self.plan.training, self.plan.passing, found.clean, found.branches, found.looping,
+                ordinary=found.ordinary, protected=[r.case for r in self.plan.results],
+            )  # fmt: skip
+            made += read_hand_made(self._settings.badcases, cases)
+        check_pairs(made, [r.case for r in self.plan.results])
+        if edited is not None or not path.is_file():
+            export_pairs(made, self.folder)
+        return made
+
+    def train(self, pairs: Sequence[Pair], *, resume: bool = False) -> TrainResult:
+        """Train a LoRA on the pairs, in the trainer's environment.
+
+        Args:
+            pairs: what to learn from.
+            resume: take the training of an earlier call if it was finished, go on with it if it was not.
+        """
+        recipe = fitted(self.plan.recipe, len(pairs) * (2 if self.plan.stage == "kto" else 1))
+        asked = dump([self.plan.stage, recipe.to_mapping(), pairs])
+        asked = hashlib.sha256(asked.encode()).hexdigest()
+        if resume and (before := self._finished_training(asked)) is not None:
+            return before
+        self._display.step(f"training {self.plan.name} on {len(pairs)} pairs")
+        self._record("started", {"pairs": len(pairs)})
+        # A version that no engine takes as one LoRA is sampled from merged, and trained on as what it consists of.
+        parent = (self._target.weights.path,) if self._target.weights else self._target.parents
+        request = TrainRequest.from_pairs(
+            stage=self.plan.stage, model_path=self._target.base_path or self._target.model_path, parents=parent,
+            recipe=recipe, output=self.folder, resume=resume, pairs=pairs, renderer=self._target.renderer,
+        )  # fmt: skip
+        try:
+            trained = self._trainer.train(request, self._display.training)
+        except KeyboardInterrupt:
+            self._record("interrupted", {"pairs": len(pairs)})
+            raise
+        except Exception as error:
+            self._record("failed", {"pairs": len(pairs), "error": str(error)})
+            raise
+        write_text(self.folder / _TRAINED, dump(_Trained(asked, trained)))
+        self._record("trained", {"pairs": len(pairs), "steps": trained.steps, "seconds": trained.seconds})
+        return trained
+
+    def select(self, trained: TrainResult, pairs: Sequence[Pair], *, resume: bool = False) -> Selection:
+        """Choose the best of the checkpoints; see :mod:`harness.fix.checkpoints` for the rule."""
+        path = self.folder / _SELECTED
+        if resume and path.is_file():
+            return load(Selection, path.read_text("utf-8"))
+        made = self._select(trained, pairs)
+        write_text(path, dump(made))
+        return made
+
+    def _select(self, trained: TrainResult, pairs: Sequence[Pair]) -> Selection:
+        before, held_back = looked_at(self.plan.results, {p.case_id for p in pairs})
+        if len(trained.checkpoints) < 2 or not before:
+            return Selection(trained.steps, trained.steps, note="the training left one checkpoint")
+        self._display.step(f"comparing {len(trained.checkpoints)} checkpoints on {len(before)} cases")
+        adapters = [self._adapter(f"{self.plan.name}-step-{c.step}", c.path) for c in trained.checkpoints]
+        steps = {a.name: c.step for a, c in zip(adapters, trained.checkpoints, strict=True)}
+        with Evaluation(
+            replace(self._settings, baseline=""), store=self._store, engine=self._open_engine,
+            on_progress=self._display.running,
+        ) as evaluation:  # fmt: skip
+            known = {**evaluation.manifest.adapters, **{a.name: a for a in adapters}}
+            manifest = evaluation.manifest = replace(evaluation.manifest, adapters=known)
+            try:
+                found = judge_checkpoints(evaluation, before, steps)
+            except AdapterError as error:
+                # An early checkpoint may be too weak for the canary. The rerun proves the last one.
+                note = f"the last one, since the others were refused: {error}"
+                return Selection(trained.steps, trained.steps, note=note)
+        step = choose(found, figures(before).cutoffs.value)
+        self._forget([name for name, at in steps.items() if at != step], manifest)
+        failing = sum(r.verdict.status is Status.FAIL for r in before)
+        guards = sum(r.case.role == "guard" for r in before)
+        return Selection(
+            step, trained.steps, failing, held_back,
+            len(before) - failing - guards, guards, found,
+        )  # fmt: skip
+
+    def publish(self, trained: TrainResult, selection: Selection, pairs: Sequence[Pair]) -> Adapter:
+        """Copy the chosen checkpoint's weights to their place and register the version as a candidate, in one step."""
+        from harness.models.adapters.folder import publish
+
+        self._display.step(f"registering {self.plan.name}")
+        destination = self._settings.adapters / self.plan.name
+        # A folder that no manifest names is what an interrupted fix left behind.
+        if destination.exists() and self.plan.name not in self._manifest().adapters:
+            shutil.rmtree(destination)
+        publish(_checkpoint(trained, selection.step).path, destination)
+        adapter = replace(
+            self._adapter(self.plan.name, destination), status="candidate",
+            facts={
+                "pairs": len(pairs), "training": self.folder.relative_to(self._settings.root).as_posix(),
+                "checkpoint": f"step {selection.step} of {selection.steps}",
+            },
+        )  # fmt: skip
+        register(self._settings.manifest_path, adapter)
+        self._record("registered", self._training_facts(trained, selection, pairs))
+        return adapter
+
+    def rerun(self, adapter: Adapter, trained: TrainResult, selection: Selection, pairs: Sequence[Pair]) -> FixResult:
+        """Run the whole suite again on the new version, compare, and bless it or say why not."""
+        self._display.step(f"running the suite again on {adapter.name}")
+        settings = replace(self._settings, baseline=self.plan.parent.name)
+        with Evaluation(
+            settings, store=self._store, engine=self._open_engine, on_progress=self._display.running
+        ) as evaluation:
+            after = evaluation.run(
+                [(r.case, adapter.name) for r in self.plan.results],
+                {"command": ["harness", "fix"], "fixes": self.plan.run.id},
+            )
+            run = evaluation.end(training=self._training_facts(trained, selection, pairs))
+            conclusion = conclude_run(run, self._store, evaluation.manifest, settings)
+        comparison = conclusion.comparison
+        assert comparison is not None
+        promotion = decide(comparison, self.plan.results, after)
+        scores = {"before": _figures(self.plan.results), "after": _figures(after)}
+        status = "blessed" if promotion.blessed else "candidate"
+        set_status(self._settings.manifest_path, adapter.name, status, scores)
+        return FixResult(
+            replace(adapter, status=status), trained, selection, tuple(pairs), conclusion, comparison, promotion,
+            effects(self.plan.results, after),
+        )  # fmt: skip
+
+    def _candidates(self) -> Candidates:
+        options: Mapping[str, Any] = self._settings.engine_options
+
+        def engine(longest: int) -> Engine:
+            wanted = {
+                "max_model_len": longest, "max_loras": int(self._target.weights is not None),
+                "max_lora_rank": self._target.rank, **options,
+            }  # fmt: skip
+            return self._open_engine(self._settings.engine, self._target.model_path, **wanted)
+
+        return draw_candidates(
+            self.plan.training, self._target, self._store, self.plan.sampling, engine, self._display.sampling
+        )
+
+    def _adapter(self, name: str, folder: Path) -> Adapter:
+        """The version that ``folder`` would be."""
+        from harness.models.adapters.folder import check
+
+        facts = check(folder)
+        # A parent that was trained further is in the new weights; a new LoRA on top of it needs it beside itself.
+        on_top = bool(self._target.parents) and self.plan.recipe.parent == "new"
+        return Adapter(
+            name, self.plan.parent.model, self.plan.parent.name, folder, facts.digest, self.plan.stage, facts.rank,
+            datetime.now(UTC).isoformat(timespec="seconds"), self.plan.run.id, self.plan.recipe.name,
+            self.plan.parent.name if on_top else None,
+        )  # fmt: skip
+
+    def _forget(self, names: Sequence[str], manifest: Manifest) -> None:
+        """Give back the disk that merged checkpoints take which nobody will ask again."""
+        for name in names:
+            target = resolve_target(name, manifest, self._settings, self._store)
+            if target.weights is None and target.model_path != target.base_path:
+                shutil.rmtree(target.model_path, ignore_errors=True)
+
+    def _finished_training(self, asked: str) -> TrainResult | None:
+        """What an earlier call trained on the same pairs with the same recipe, if all of it is still there."""
+        path = self.folder / _TRAINED
+        try:
+            before = load(_Trained, path.read_text("utf-8"))
+            for checkpoint in before.result.checkpoints:
+                self._adapter("as-it-was", checkpoint.path)
+        except (OSError, HarnessError):
+            return None
+        return before.result if before.asked == asked else None
+
+    def _training_facts(self, trained: TrainResult, selection: Selection, pairs: Sequence[Pair]) -> dict[str, Any]:
+        facts = {
+            "adapter": self.plan.name, "parent": self.plan.parent.name, "recipe": self.plan.recipe.name,
+            "stage": self.plan.stage, "pairs": len(pairs), "steps": trained.steps,
+            "seconds": round(trained.seconds, 1), "losses": trained.losses,
+            "checkpoint": f"step {selection.step} of {selection.steps}",
+        }  # fmt: skip
+        if selection.checkpoints:
+            facts["checkpoints"] = "; ".join(
+                f"step {c.step}: {c.fixed} of {selection.failing} fixed, {c.broken + c.guards_broken} broken, "
+                f"{c.cutoff_rate:.0%} cut off"
+                for c in selection.checkpoints
+            )
+        return facts
+
+    def _record(self, status: str, facts: Mapping[str, Any]) -> None:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        before = [t for t in self._store.trainings(self.plan.name) if t.id == self.plan.folder_name]
+        started = before[0].started if before else now
+        full = {"parent": self.plan.parent.name, "recipe": self.plan.recipe.name, **facts}
+        finished = None if status == "started" else now
+        self._store.save_training(
+            Training(self.plan.folder_name, started, finished, status, self.plan.run.id, self.plan.name, full)
+        )
+
+    def _manifest(self) -> Manifest:
+        return read_manifest(self._settings.manifest_path)
+
+
+def _checkpoint(trained: TrainResult, step: int) -> Checkpoint:
+    """The checkpoint of that step; a training that names none has its weights alone."""
+    return next((c for c in trained.checkpoints if c.step == step), Checkpoint(trained.steps, trained.adapter))
+
+
+def _figures(results: Sequence[CaseResult]) -> dict[str, float | int]:
+    """What the manifest keeps of a side of the comparison."""
+    found = figures(results)
+    return {
+        "repetition": round(found.repetition.value, 4),
+        "failing": sum(r.verdict.status is Status.FAIL for r in results),
+        "cutoff_rate": round(found.cutoffs.value, 4),
+        "similarity": round(found.similarity.value, 4),
+        "cases": len(results),
+    }

@@ -1,0 +1,102 @@
+"""Whether a new adapter may take its parent's place.
+
+``harness fix`` blesses nothing on the strength of the cases that it trained on alone: a cure that breaks a guard, cuts
+more answers off or changes nothing is a candidate, kept and named as such, and a person may still bless it by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from harness.judging.results import CaseResult, Status
+from harness.suite.compare import ROLES, Comparison, pair_up
+from harness.suite.figures import figures
+
+__all__ = ["Effect", "Promotion", "decide", "effects"]
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """The decision, and every reason against."""
+
+    blessed: bool
+    reasons: tuple[str, ...]
+    """Why not; empty when blessed."""
+
+
+def decide(comparison: Comparison, before: Sequence[CaseResult], after: Sequence[CaseResult]) -> Promotion:
+    """Weigh an adapter against its parent on the same cases.
+
+    Args:
+        comparison: parent to adapter.
+        before: the parent's results.
+        after: the adapter's results; must be complete.
+    """
+    against: list[str] = []
+    errors = sum(r.verdict.status is Status.ERROR for r in after)
+    if errors:
+        against.append(f"{errors} cases could not be judged")
+    if {r.case.id for r in before} - {r.case.id for r in after}:
+        against.append("not every case was run again")
+    broken = comparison.by_role("guard").broken
+    if broken:
+        against.append(f"{len(broken)} guard cases broke: {', '.join(broken[:5])}")
+    old, new = figures(before).cutoffs.value, figures(after).cutoffs.value
+    if new > old:
+        against.append(f"more answers are cut off: {new:.0%} of them, {old:.0%} before")
+    if not comparison.fixed:
+        against.append("no case was fixed")
+    return Promotion(not against, tuple(against))
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a version did to the cases of one role, judged on both sides; each pair is before, after."""
+
+    role: str
+    """``fix``, ``holdout``, ``guard`` or ``all``."""
+    cases: int
+    repeaters: tuple[int, int]
+    cutoffs: tuple[int, int]
+    """Cases with an answer that did not end by itself."""
+    repetition: tuple[float, float]
+    """Mean clamped excess, 0..1."""
+    similarity: tuple[float, float] | None
+    """Mean to the standard answer; None where no case has one."""
+    length_ratio: float | None
+    """Median length (units) of the answers after, by that before, of cases that loop on neither side; None where all
+    do. Paired, since a cured case has no sound length before."""
+
+
+def effects(before: Sequence[CaseResult], after: Sequence[CaseResult]) -> tuple[Effect, ...]:
+    """Before and after by role, and overall; roles without cases are left out."""
+    pairs = [(p.before, p.after) for p in pair_up(before, after)]
+    groups = {"all": pairs} | {role: [p for p in pairs if p[1].case.role == role] for role in ROLES}
+    return tuple(_effect(role, groups[role]) for role in (*ROLES, "all") if groups[role])
+
+
+def _effect(role: str, pairs: Sequence[tuple[CaseResult, CaseResult]]) -> Effect:
+    old, new = [p[0] for p in pairs], [p[1] for p in pairs]
+    sound = [p for p in pairs if not any(r.verdict.repeater for r in p)]
+    was, now = (_lengths([p[side] for p in sound]) for side in (0, 1))
+    sides = [figures(side) for side in (old, new)]
+    return Effect(
+        role, len(pairs), (_repeaters(old), _repeaters(new)), (_cutoffs(old), _cutoffs(new)),
+        (sides[0].repetition.value, sides[1].repetition.value),
+        (sides[0].similarity.value, sides[1].similarity.value) if sides[1].similarity.n else None,
+        median(now) / median(was) if was and now and median(was) else None,
+    )  # fmt: skip
+
+
+def _repeaters(results: Sequence[CaseResult]) -> int:
+    return sum(r.verdict.repeater for r in results)
+
+
+def _cutoffs(results: Sequence[CaseResult]) -> int:
+    return sum(any(a.finish_reason not in ("stop", None) for a in r.attempts) for r in results)
+
+
+def _lengths(results: Sequence[CaseResult]) -> list[float]:
+    return [a.scores.values["units"] for r in results for a in r.attempts[:1] if a.scores is not None]

@@ -1,0 +1,286 @@
+"""``harness train``: data files in, a registered adapter out, on base, on a parent, or instead of it.
+
+    plan -> records checked -> token ids -> trainer -> weights checked -> published, registered
+
+The fix loop trains on what failed; this trains on what somebody has. Both meet at the same seam, so both get the
+same prompts, checks and lineage. A name is claimed before anything starts: two trainings never become one version.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import get_args
+
+from filelock import FileLock, Timeout
+
+from harness.errors import DataError, SettingsError, TrainerError, UsageError
+from harness.models.adapters.lineage import check_lineage
+from harness.models.folder import locate_model
+from harness.models.prompts import PromptRenderer
+from harness.project.manifest import Adapter, Manifest, check_name, next_version, read_manifest, register
+from harness.project.settings import Settings
+from harness.store import Store, Training
+from trainers import Stage, TrainRequest, TrainResult, open_trainer
+from trainers.base import OnProgress
+from trainers.export_sharegpt import keep_readable
+from trainers.formats import Source
+from trainers.job import ENTRY
+from trainers.launch import Launch
+from trainers.llamafactory_trainer import collect, trainer_python
+from trainers.prompt_parity import probes
+from trainers.recipe import Recipe
+from trainers.rendering import render_records
+
+__all__ = [
+    "TrainPlan",
+    "collect_training",
+    "finished_attempt",
+    "kept_recipe",
+    "plan_training",
+    "prepared_request",
+    "train",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainPlan:
+    """One training that was asked for, checked as far as can be without reading the data."""
+
+    stage: Stage
+    parent: Adapter
+    name: str
+    data: tuple[Path, ...]
+    recipe: Recipe
+    launch: Launch
+    model_path: Path
+    chain: tuple[Adapter, ...]
+    """Adapters that are applied to the model first, oldest first."""
+    output: Path
+    resume: bool = False
+
+    @property
+    def on_top_of(self) -> str | None:
+        """The version that the new weights need below them."""
+        if not self.chain or self.recipe.tuning == "full":
+            return None
+        return self.parent.name if self.recipe.parent == "new" else self.parent.on_top_of
+
+    @property
+    def reference(self) -> str | None:
+        """The version that a preference stage measures against, which is the parent; None for losses without one."""
+        measures = self.stage == "kto" or (self.stage == "dpo" and self.recipe.pref_loss == "sigmoid")
+        return self.parent.name if measures else None
+
+
+def plan_training(
+    settings: Settings,
+    stage: str,
+    data: Sequence[Path],
+    recipe: Recipe,
+    *,
+    adapter_from: str | None = None,
+    name: str | None = None,
+    launch: Launch | None = None,
+    resume: bool = False,
+) -> TrainPlan:
+    """Check the words of a training: stage, names, files, recipe.
+
+    Raises:
+        UsageError: an unknown stage, a name that is taken, files that are not there, a recipe that does not fit the
+            stage or the devices; all of it in one message.
+        ManifestError: an unknown parent, or its model is not there.
+    """
+    if stage not in get_args(Stage):
+        raise UsageError(f"stage {stage!r}: use {', '.join(get_args(Stage))}")
+    manifest = read_manifest(settings.manifest_path)
+    parent = manifest.adapter(adapter_from or settings.adapter)
+    launch = launch or Launch.on_gpus(recipe.gpus, deepspeed=recipe.deepspeed)
+    missing = [str(p) for p in data if not p.is_file()]
+    problems = [f"--data: no such file: {', '.join(missing)}"] if missing else []
+    # Without data it is about a training that ran elsewhere, on devices of its own.
+    cuda = bool(launch.devices) or not data
+    problems += recipe.problems_for(stage, parents=len(manifest.chain(parent.name)), cuda=cuda)
+    new = name or next_version(manifest, parent.name)
+    try:
+        _free_name(manifest, new)
+    except UsageError as error:
+        problems.append(str(error))
+    if problems:
+        raise UsageError("; ".join(problems))
+    return TrainPlan(
+        stage,  # type: ignore[arg-type] # one of Stage's, checked above
+        parent, new, tuple(p.resolve() for p in data), recipe, launch,
+        locate_model(manifest.model_of(parent.name), settings.root), manifest.chain(parent.name),
+        settings.reports / "trainings" / f"{new}-{stage}", resume,
+    )  # fmt: skip
+
+
+def prepared_request(plan: TrainPlan, settings: Settings, store: Store) -> tuple[TrainRequest, Source]:
+    """The request for the trainer, and the source that knows afterwards what was noticed in the data."""
+    renderer = PromptRenderer(plan.model_path, store)
+
+    def parquet(path: Path) -> Path:
+        return _from_parquet(path, trainer_python(settings.root), plan.output)
+
+    source = Source(plan.data, plan.stage, parquet)
+    records = keep_readable(source, plan.output, plan.stage)
+    request = TrainRequest(
+        plan.stage, plan.model_path, render_records(records, renderer, plan.stage), plan.recipe, plan.output,
+        tuple(a.path for a in plan.chain if a.path is not None), plan.resume, plan.launch, probes(renderer),
+    )  # fmt: skip
+    return request, source
+
+
+def train(
+    plan: TrainPlan, settings: Settings, store: Store, on_progress: OnProgress
+) -> tuple[Adapter | None, TrainResult]:
+    """Train, publish and register; the adapter is None for a fully tuned model, which is no adapter.
+
+    Raises:
+        DataError: records that nobody should train on.
+        TrainerError: the training did not end well; nothing was registered.
+    """
+    request, source = prepared_request(plan, settings, store)
+    trainer = open_trainer(settings.trainer, settings.root)
+    trainer.check()
+    with _claimed(plan.output, plan.name):
+        _record(store, plan, "started")
+        try:
+            result = trainer.train(request, on_progress)
+        except KeyboardInterrupt:
+            _record(store, plan, "interrupted")
+            raise
+        except Exception as error:
+            _record(store, plan, "failed", error=str(error))
+            raise
+        adapter = _published(plan, settings, result.adapter)
+    notes = "; ".join((*source.notes(), *result.notes))
+    _record(store, plan, "registered", steps=result.steps, seconds=round(result.seconds, 1), notes=notes)
+    return adapter, result
+
+
+def collect_training(plan: TrainPlan, settings: Settings, store: Store, folder: Path) -> Adapter | None:
+    """Check, publish and register what several nodes trained in the attempt's ``folder``.
+
+    Raises:
+        TrainerError: it is not finished, or left no usable weights.
+        AdapterError: it was trained on another parent than the plan's.
+    """
+    with _claimed(plan.output, plan.name):
+        weights, _, checkpoints = collect(folder)
+        if plan.recipe.tuning == "lora":
+            below = plan.chain if plan.recipe.parent == "new" else plan.chain[:-1]
+            check_lineage(plan.model_path, [*(a.path for a in below if a.path is not None), weights])
+        adapter = _published(plan, settings, weights)
+    _record(store, plan, "registered", steps=checkpoints[-1].step)
+    return adapter
+
+
+def _published(plan: TrainPlan, settings: Settings, weights: Path) -> Adapter | None:
+    from harness.models.adapters.folder import publish
+
+    if plan.recipe.tuning == "full":
+        return None
+    destination = settings.adapters / plan.name
+    # A folder that no manifest names is what an interrupted training left behind.
+    if destination.exists() and plan.name not in read_manifest(settings.manifest_path).adapters:
+        shutil.rmtree(destination)
+    facts = publish(weights, destination)
+    more = {"training": _relative(plan.output, settings.root)}
+    if plan.reference is not None:
+        more["reference"] = plan.reference
+    adapter = Adapter(
+        plan.name, plan.parent.model, plan.parent.name, destination, facts.digest, plan.stage, facts.rank,
+        datetime.now(UTC).isoformat(timespec="seconds"), "", plan.recipe.name, plan.on_top_of, "candidate",
+        more,
+    )  # fmt: skip
+    register(settings.manifest_path, adapter)
+    return adapter
+
+
+@contextmanager
+def _claimed(output: Path, name: str) -> Iterator[None]:
+    """Hold the name, whatever the stage, for as long as the training takes."""
+    output.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(output.parent / f".{name}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UsageError(
+            f"--as {name}: another training of that name is under way; wait, or take another name"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _free_name(manifest: Manifest, name: str) -> str:
+    check_name("adapter", name)
+    if name in manifest.adapters:
+        raise UsageError(
+            f"--as {name!r}: that version exists already; a version is never overwritten, take another name"
+        )
+    return name
+
+
+def _from_parquet(path: Path, python: Path, folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"{path.stem}.jsonl"
+    run = subprocess.run(
+        [str(python), str(ENTRY), "jsonl", str(path), str(target)], capture_output=True, text=True, check=False
+    )
+    if run.returncode:
+        lines = run.stderr.strip().splitlines() or ["it said nothing"]
+        raise DataError(f"{path}: cannot be read as Parquet: {lines[-1]}")
+    return target
+
+
+def _record(store: Store, plan: TrainPlan, status: str, **facts: object) -> None:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    key = f"{plan.name}-{plan.stage}"
+    before = [t for t in store.trainings(plan.name) if t.id == key]
+    started = before[0].started if before and status != "started" else now
+    full = {"parent": plan.parent.name, "recipe": plan.recipe.name, "stage": plan.stage, **facts}
+    store.save_training(Training(key, started, None if status == "started" else now, status, "", plan.name, full))
+
+
+def _relative(path: Path, root: Path) -> str:
+    try:
+        return path.relative_to(root).as_posix()
+    except ValueError:
+        return str(path)
+
+
+def kept_recipe(attempt: Path) -> Recipe:
+    """The recipe that an attempt was planned with; devices are no longer part of it.
+
+    Raises:
+        TrainerError: it is not there, or damaged.
+    """
+    path = attempt / "recipe.json"
+    try:
+        return Recipe.from_mapping({**json.loads(path.read_text("utf-8")), "gpus": ""})
+    except (OSError, ValueError, TypeError, SettingsError) as error:
+        raise TrainerError(f"{path}: is no recipe ({error}); plan the training anew") from error
+
+
+def finished_attempt(folder: Path) -> Path:
+    """The attempt's folder that somebody means by ``folder``: itself, or the newest one in it.
+
+    Raises:
+        TrainerError: there is none.
+    """
+    if (folder / "job.json").is_file():
+        return folder.resolve()
+    found = sorted(folder.glob("attempt-*/job.json"), key=lambda p: p.stat().st_mtime)
+    if not found:
+        raise TrainerError(f"{folder}: holds no training; name the folder that the dry run or the launch printed")
+    return found[-1].parent.resolve()

@@ -1,0 +1,93 @@
+"""What the harness knows after judging: one attempt per generated answer, one result per case and adapter.
+
+Derived data: the store keeps generations raw, everything here can be computed again with other thresholds. Four
+verdicts, never two: ``PASS`` is the only green one; ``ERROR`` means that the harness could not tell, which is neither
+the model's failure nor a success.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from harness.cases.model import Case
+from harness.engines.base import FinishReason
+from harness.metrics.types import Scores
+
+__all__ = ["Attempt", "CaseResult", "Reason", "Status", "Verdict"]
+
+
+class Status(StrEnum):
+    """The four verdicts."""
+
+    PASS = "PASS"  # noqa: S105 - a verdict, not a password
+    FAIL = "FAIL"
+    ERROR = "ERROR"
+    SKIP = "SKIP"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One rule that an answer broke (or, for ERROR and SKIP, why there is no judgement)."""
+
+    rule: str
+    """Name of the rule, stable: ``loop``, ``rep8``, ``similarity``, ``cutoff``, ``must_include``, ``engine`` ..."""
+    text: str
+    """For people, one line."""
+    value: float | None = None
+    limit: float | None = None
+    repetition: bool = False
+    """Whether this rule is about repetition: what makes a case a repeater."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """PASS, FAIL, ERROR or SKIP, and why."""
+
+    status: Status
+    reasons: tuple[Reason, ...] = ()
+
+    @property
+    def repeater(self) -> bool:
+        """Whether the answer fails on repetition."""
+        return self.status is Status.FAIL and any(r.repetition for r in self.reasons)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One generated answer with its scores and its own verdict."""
+
+    sample: int
+    answer: str
+    finish_reason: FinishReason | None
+    """None when the engine failed."""
+    scores: Scores | None
+    """None when the engine failed or a metric did."""
+    verdict: Verdict
+    generation: str = ""
+    """Key of the raw generation in the store; empty when there is none."""
+    tokens: int = 0
+    seconds: float = 0.0
+    cached: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """One case on one adapter: its attempts and the verdict over all of them."""
+
+    case: Case
+    adapter: str
+    attempts: tuple[Attempt, ...]
+    verdict: Verdict
+
+    @property
+    def worst(self) -> Attempt | None:
+        """The attempt to show: the first that did not pass, else the first."""
+        failed = [a for a in self.attempts if a.verdict.status is not Status.PASS]
+        return next(iter(failed or self.attempts), None)
+
+    @property
+    def repetition(self) -> float | None:
+        """Mean over attempts of the clamped repetition excess, 0..1; None where nothing could be scored."""
+        values = [a.scores.values["repetition"] for a in self.attempts if a.scores is not None]
+        return sum(values) / len(values) if values else None

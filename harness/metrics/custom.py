@@ -1,0 +1,82 @@
+"""Where a user's own metrics are known: the entry-point group ``harness.metrics`` and :func:`register_metric`.
+
+A metric is one function of answer and case that returns named numbers. Its names are prefixed with its own name
+("politeness" returning {"score": 0.9} is stored as ``politeness.score``; the name alone serves for a metric that
+returns one number under its own name), so that no metric can overwrite a built-in score. What it returns must be
+finite: a metric that raises or returns NaN is an error of the harness run, never a failure of the model and never a
+pass.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import math
+from collections.abc import Callable, Mapping
+from functools import cache
+
+from harness.cases.model import Case
+from harness.errors import MetricError
+from harness.metrics.types import Metric
+
+__all__ = ["GROUP", "custom_scores", "forget_metrics", "register_metric", "registered_metrics"]
+
+GROUP = "harness.metrics"
+
+_registered: dict[str, Metric] = {}
+
+
+def register_metric(name: str, metric: Metric | None = None) -> Callable[[Metric], Metric]:
+    """Register a metric: ``register_metric("politeness", f)``, or ``@register_metric("politeness")`` over the function.
+
+    Registering a name again replaces it: a conftest may be imported twice.
+    """
+    if not name.isidentifier():
+        raise MetricError(f"metric {name!r}: the name must be an identifier")
+
+    def register(function: Metric) -> Metric:
+        _registered[name] = function
+        return function
+
+    if metric is not None:
+        register(metric)
+    return register
+
+
+def forget_metrics() -> None:
+    """Forget what was registered by call (not the entry points)."""
+    _registered.clear()
+
+
+@cache
+def _installed() -> Mapping[str, Metric]:
+    found: dict[str, Metric] = {}
+    for entry in importlib.metadata.entry_points(group=GROUP):
+        try:
+            found[entry.name] = entry.load()
+        except Exception as error:
+            raise MetricError(f"metric {entry.name!r} ({entry.value}) cannot be loaded: {error}") from error
+    return found
+
+
+def registered_metrics() -> dict[str, Metric]:
+    """All custom metrics by name; one that was registered by call comes before an entry point of the same name."""
+    return {**_installed(), **_registered}
+
+
+def custom_scores(answer: str, case: Case) -> dict[str, float]:
+    """What every custom metric says of the answer.
+
+    Raises:
+        MetricError: a metric raised, or returned something that is not a finite number; names metric and case.
+    """
+    found: dict[str, float] = {}
+    for name, metric in registered_metrics().items():
+        try:
+            values = dict(metric(answer, case))
+        except Exception as error:
+            raise MetricError(f"metric {name!r} on case {case.id}: {type(error).__name__}: {error}") from error
+        for key, value in values.items():
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise MetricError(f"metric {name!r} on case {case.id}: {key} = {value!r} is not a finite number")
+            found[name if key == name else f"{name}.{key}"] = float(value)
+    return found

@@ -1,0 +1,1 @@
+"""Base models and adapters: where they are, what they contain, how a prompt becomes token ids."""

@@ -1,0 +1,202 @@
+"""One adapter folder: two files, looked at closely before anything loads them.
+
+A LoRA is ``adapter_config.json`` and ``adapter_model.safetensors``; what else a trainer leaves (pickled arguments,
+optimiser states, tokenizers, code) is not needed to load it and may run code, so it is refused in a registered folder
+and never copied into one. Checked here: the weights are whole and finite, every layer has its pair of matrices of the
+rank that the configuration names, and not every update is zero (a training that taught nothing). Whether the adapter
+changes the model's answers is the canary's matter (:mod:`harness.engines.canary`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.errors import AdapterError
+from harness.models.adapters.tensors import TensorFile, copy_tensors
+from harness.safe.files import digest_folder
+
+__all__ = ["CONFIG", "FILES", "WEIGHTS", "AdapterFacts", "check", "publish", "read_config"]
+
+CONFIG = "adapter_config.json"
+WEIGHTS = "adapter_model.safetensors"
+FILES = (CONFIG, WEIGHTS)
+_CODE = {".py", ".pyc", ".so", ".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".npz"}
+_COPY = re.compile(r"(?P<module>.+)\.(?P<kind>modules_to_save|original_module)(\.[^.]+)?\.(?P<leaf>[^.]+)")
+"""With a resized vocabulary peft 0.18 writes a module saved whole three times: under its name, under the wrapper's, and
+as it was before the training. It loads the first."""
+_MATRIX = re.compile(r"(?P<module>.+)\.lora_(?P<side>[AB])(\.[^.]+)?\.weight")
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterFacts:
+    """What a folder's two files say."""
+
+    digest: str
+    """sha256 over both files, as 64 hex digits."""
+    rank: int
+    """The largest rank of any layer: what an engine must make room for."""
+    alpha: float
+    targets: tuple[str, ...]
+    """Last parts of the names of the adapted modules, sorted."""
+    base: str
+    """What the trainer called the model; a path or hub id, for people only."""
+    modules: int
+    parameters: int
+    extras: tuple[str, ...] = ()
+    """Modules saved whole beside the LoRA (embeddings after a vocabulary resize)."""
+    dora: bool = False
+
+
+def check(folder: Path) -> AdapterFacts:
+    """Look at an adapter folder and fail closed.
+
+    Raises:
+        AdapterError: missing or damaged files, a format that can run code, links, numbers that are not finite, or
+        weights
+            that change nothing.
+    """
+    _check_files(folder)
+    config = read_config(folder)
+    weights = TensorFile(folder / WEIGHTS)
+    modules: dict[str, set[str]] = {}
+    ranks: set[int] = set()
+    parameters, moved = 0, False
+    extras = set()
+    for name, info in weights.tensors.items():
+        array = weights.array(name)
+        if not np.isfinite(array).all():
+            raise AdapterError(f"{folder / WEIGHTS}: tensor {name!r} has NaN or infinite values; do not use it")
+        copy = _COPY.fullmatch(name)
+        first = f"{copy['module']}.{copy['leaf']}" if copy else ""
+        if copy and first in weights.tensors:
+            if copy["kind"] == "modules_to_save" and not np.array_equal(array, weights.array(first)):
+                raise AdapterError(f"{folder / WEIGHTS}: {name!r} and {first!r} differ: which one was trained?")
+            continue
+        parameters += array.size
+        match = _MATRIX.fullmatch(name)
+        if match is None:
+            extras.add(name.removeprefix("base_model.model."))
+            moved = moved or ".lora_magnitude_vector" not in name
+            continue
+        modules.setdefault(match["module"], set()).add(match["side"])
+        if len(info.shape) != 2:
+            raise AdapterError(f"{folder / WEIGHTS}: tensor {name!r} has shape {info.shape}, not two dimensions")
+        ranks.add(info.shape[0] if match["side"] == "A" else info.shape[1])
+        moved = moved or (match["side"] == "B" and bool(array.any()))
+    _check_modules(folder, config, modules, ranks)
+    if not moved:
+        raise AdapterError(f"{folder / WEIGHTS}: every lora_B is zero: the adapter changes nothing (was it trained?)")
+    return AdapterFacts(
+        digest=digest_folder(folder, FILES),
+        rank=max(ranks),
+        alpha=float(config["lora_alpha"]),
+        targets=tuple(sorted({m.rpartition(".")[2] for m in modules})),
+        base=str(config.get("base_model_name_or_path") or ""),
+        modules=len(modules),
+        parameters=parameters,
+        extras=tuple(sorted(extras)),
+        dora=bool(config.get("use_dora")),
+    )
+
+
+def publish(source: Path, destination: Path, notes: Mapping[str, str] | None = None) -> AdapterFacts:
+    """Copy the two files, and nothing else, into a folder that appears whole or not at all.
+
+    Args:
+        source: a folder that may hold more.
+        destination: must not exist.
+        notes: further metadata of the weights file (:meth:`harness.models.adapters.lineage.Lineage.notes`).
+
+    Raises:
+        AdapterError: ``destination`` exists, or the weights are not fit to be used; nothing is left behind.
+    """
+    if destination.exists() or destination.is_symlink():
+        raise AdapterError(f"{destination} exists already; an adapter version is never overwritten, take another name")
+    for name in FILES:
+        _plain_file(source / name)
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".tmp-{destination.name}-", dir=destination.parent))
+    try:
+        shutil.copyfile(source / CONFIG, temporary / CONFIG)
+        if notes:
+            copy_tensors(source / WEIGHTS, temporary / WEIGHTS, notes=notes)
+        else:
+            shutil.copyfile(source / WEIGHTS, temporary / WEIGHTS)
+        facts = check(temporary)
+        temporary.chmod(0o755)
+        temporary.rename(destination)
+    except OSError as error:
+        raise AdapterError(f"cannot publish {source} as {destination}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return facts
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """adapter_config.json, with the fields that matter checked.
+
+    Raises:
+        AdapterError: unreadable, or not a LoRA that the harness can load.
+    """
+    path = folder / CONFIG
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise AdapterError(f"{path}: cannot be read as JSON: {error}") from error
+    if not isinstance(config, dict):
+        raise AdapterError(f"{path}: is not an object")
+    problems = []
+    if config.get("peft_type") != "LORA":
+        problems.append(f"peft_type = {config.get('peft_type')!r} (only LORA can be loaded)")
+    if type(config.get("r")) is not int or not 1 <= config["r"] <= 4096:
+        problems.append(f"r = {config.get('r')!r} (want a whole number >= 1)")
+    if type(config.get("lora_alpha")) not in (int, float):
+        problems.append(f"lora_alpha = {config.get('lora_alpha')!r} (want a number)")
+    if config.get("bias", "none") != "none":
+        problems.append(f"bias = {config['bias']!r} (biases cannot be served with a LoRA)")
+    if problems:
+        raise AdapterError(f"{path}: " + "; ".join(problems))
+    return config
+
+
+def _check_files(folder: Path) -> None:
+    if not folder.is_dir():
+        raise AdapterError(f"{folder}: no such adapter folder")
+    for name in FILES:
+        _plain_file(folder / name)
+    unsafe = sorted(p.name for p in folder.rglob("*") if p.suffix in _CODE or p.is_symlink())
+    if unsafe:
+        raise AdapterError(
+            f"{folder}: holds {', '.join(unsafe[:3])}: code, pickles and links are never loaded; "
+            f"keep only {' and '.join(FILES)}"
+        )
+
+
+def _plain_file(path: Path) -> None:
+    if path.is_symlink():
+        raise AdapterError(f"{path}: is a link; adapters are plain files")
+    if not path.is_file():
+        hint = ""
+        if path.name == WEIGHTS and path.with_suffix(".bin").exists():
+            hint = " (adapter_model.bin is a pickle and is never loaded; convert it to safetensors)"
+        raise AdapterError(f"{path.parent}: has no {path.name}{hint}")
+
+
+def _check_modules(folder: Path, config: dict[str, Any], modules: dict[str, set[str]], ranks: set[int]) -> None:
+    if not modules:
+        raise AdapterError(f"{folder / WEIGHTS}: has no LoRA matrices")
+    lonely = [m for m, sides in modules.items() if sides != {"A", "B"}]
+    if lonely:
+        raise AdapterError(f"{folder / WEIGHTS}: {lonely[0]} has only one of lora_A and lora_B")
+    allowed = {config["r"], *dict(config.get("rank_pattern") or {}).values()}
+    if not ranks <= allowed:
+        raise AdapterError(f"{folder}: weights have rank {sorted(ranks)}, {CONFIG} says {sorted(allowed)}")

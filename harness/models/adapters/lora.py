@@ -1,0 +1,90 @@
+"""The update that a LoRA makes to one layer: scale x B A, in float32.
+
+Reference: Hu et al. 2021 (arXiv 2106.09685), W' = W + (alpha / r) B A; with rank-stabilised scaling (Kalajdzievski
+2023, arXiv 2312.03732) alpha / sqrt(r). Ranks and alphas may differ by layer (``rank_pattern``, ``alpha_pattern``,
+matched on the end of a module's name as peft does).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.errors import AdapterError
+from harness.models.adapters.folder import WEIGHTS, check, read_config
+from harness.models.adapters.tensors import TensorFile
+
+__all__ = ["Lora"]
+
+_PREFIX = "base_model.model."
+
+
+class Lora:
+    """One adapter folder, opened for arithmetic."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open and check.
+
+        Raises:
+            AdapterError: damaged, or of a kind whose update is not scale x B A (DoRA).
+        """
+        self.folder = folder
+        self.facts = check(folder)
+        self.config = read_config(folder)
+        if self.facts.dora:
+            raise AdapterError(f"{folder}: DoRA's update depends on the weights below it; it cannot be added up")
+        self._file = TensorFile(folder / WEIGHTS)
+        self._names = {module: (a, b) for module, a, b in self._modules()}
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """Names of the adapted modules as the model calls them, sorted."""
+        return tuple(sorted(self._names))
+
+    @property
+    def whole(self) -> tuple[str, ...]:
+        """Names of the tensors that take the place of the model's (``modules_to_save``), sorted; no LoRA, no sum."""
+        return self.facts.extras
+
+    def whole_array(self, tensor: str) -> NDArray[np.float32]:
+        """A tensor of :attr:`whole`."""
+        name = tensor if tensor in self._file.tensors else _PREFIX + tensor
+        return self._file.array(name).astype(np.float32, copy=False)
+
+    def whole_shape(self, tensor: str) -> tuple[int, ...]:
+        """Shape of a tensor of :attr:`whole`."""
+        return self._file.tensors[tensor if tensor in self._file.tensors else _PREFIX + tensor].shape
+
+    def matrices(self, module: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """``A`` (rank x inputs) and ``B`` (outputs x rank), the scale multiplied into ``B``."""
+        first, second = self._names[module]
+        a, b = (self._file.array(n).astype(np.float32, copy=False) for n in (first, second))
+        return a, b * np.float32(self.scale(module, a.shape[0]))
+
+    def shape(self, module: str) -> tuple[int, int]:
+        """Outputs and inputs of the layer that the module must be."""
+        first, second = (self._file.tensors[n].shape for n in self._names[module])
+        return second[0], first[1]
+
+    def scale(self, module: str, rank: int) -> float:
+        """What the product is multiplied by."""
+        alpha = float(_pattern(self.config.get("alpha_pattern"), module, self.config["lora_alpha"]))
+        return alpha / math.sqrt(rank) if self.config.get("use_rslora") else alpha / rank
+
+    def _modules(self) -> Iterator[tuple[str, str, str]]:
+        for name in self._file.tensors:
+            if ".lora_A." in name:
+                yield name.partition(".lora_A.")[0].removeprefix(_PREFIX), name, name.replace(".lora_A.", ".lora_B.")
+
+
+def _pattern(patterns: Any, module: str, default: Any) -> Any:
+    for key, value in dict(patterns or {}).items():
+        if re.fullmatch(rf"(.*\.)?({key})", module):
+            return value
+    return default

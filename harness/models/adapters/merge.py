@@ -1,0 +1,173 @@
+"""Base model and LoRAs as one complete model folder that transformers and vLLM load.
+
+Tensor by tensor: the update is computed and added in float32 and rounded once to the model's own type, so a small
+update is not lost to repeated rounding, and a 70B model needs one layer's memory. Files keep their names and split;
+everything else of the model's folder (configuration, tokenizer, chat template) is copied. Modules that an adapter
+holds whole take the place of the model's: with more rows after a vocabulary resize, and as an output layer of its own
+where it was tied to the embedding; the configuration then says so. Given up: quantised bases, whose tensors cannot be
+added to.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.errors import AdapterError
+from harness.models.adapters.lineage import check_lineage
+from harness.models.adapters.lora import Lora
+from harness.models.adapters.tensors import Replacement, TensorInfo, copy_tensors, read_header
+from harness.safe.files import write_text
+
+__all__ = ["merge"]
+
+_EMBEDDING, _HEAD = "model.embed_tokens.weight", "lm_head.weight"
+_FLOATS = ("F32", "F16", "BF16", "F64")
+_COPIED = {".json", ".jinja", ".model", ".txt"}
+
+
+def merge(model: Path, folders: Sequence[Path], destination: Path) -> Path:
+    """Write the merged model into ``destination``, which must not exist and appears whole or not at all.
+
+    Raises:
+        AdapterError: it exists, the chain does not belong on this model, a layer is not in the model's files, or no
+        space.
+    """
+    if destination.exists():
+        raise AdapterError(f"{destination} exists already; name a new folder")
+    check_lineage(model, folders)
+    loras = [Lora(folder) for folder in folders]
+    shards = sorted(model.glob("*.safetensors"))
+    headers = {path: read_header(path) for path in shards}
+    tensors = {n: i for header in headers.values() for n, i in header.items()}
+    _check_layers(model, loras, tensors)
+    whole = _whole(model, loras, tensors)
+    needed = int(sum(p.stat().st_size for p in shards) * 1.01) + sum(4 * math.prod(r.shape) for r in whole.values())
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    if (free := shutil.disk_usage(destination.parent).free) < needed:
+        raise AdapterError(
+            f"{destination}: needs {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free; "
+            "free space, or export elsewhere"
+        )
+    temporary = Path(tempfile.mkdtemp(prefix=f".tmp-{destination.name}-", dir=destination.parent))
+    try:
+        for path in model.iterdir():
+            if path.is_file() and path.suffix in _COPIED:
+                shutil.copyfile(path, temporary / path.name)
+        for path in shards:
+            here = {n: r for n, r in whole.items() if _place(n, headers, tensors) == path}
+            copy_tensors(path, temporary / path.name, change=_adder(loras), replaced=here)
+        if whole:
+            _tell(temporary, whole, headers, tensors)
+        temporary.chmod(0o755)
+        temporary.rename(destination)
+    except OSError as error:
+        raise AdapterError(f"cannot write {destination}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return destination
+
+
+def _check_layers(model: Path, loras: Sequence[Lora], tensors: dict[str, TensorInfo]) -> None:
+    for lora in loras:
+        for module in lora.modules:
+            info = tensors.get(f"{module}.weight")
+            if info is None:
+                raise AdapterError(
+                    f"{lora.folder}: adapts {module}, which the files of {model} do not have by that name"
+                )
+            if info.dtype not in _FLOATS:
+                raise AdapterError(f"{model}: {module} is quantised ({info.dtype}); merge into the unquantised model")
+
+
+def _whole(model: Path, loras: Sequence[Lora], tensors: Mapping[str, TensorInfo]) -> dict[str, Replacement]:
+    """What takes the place of the model's tensors: of each the newest adapter's."""
+    found: dict[str, Replacement] = {}
+    for lora in loras:
+        for name in lora.whole:
+            shape = lora.whole_shape(name)
+            like = tensors.get(name) or (tensors.get(_EMBEDDING) if name == _HEAD else None)
+            if like is None or like.dtype not in _FLOATS or shape[1:] != like.shape[1:] or shape[0] < like.shape[0]:
+                what = f"{like.dtype} of {like.shape}" if like else "no such tensor"
+                raise AdapterError(f"{lora.folder}: holds {name} of {shape}, {model} has {what}")
+            found[name] = Replacement(like.dtype, shape, partial(_bytes_of, lora, name, like.dtype))
+    if _EMBEDDING in found and _HEAD not in found and _HEAD not in tensors:
+        raise AdapterError(
+            f"{loras[-1].folder}: holds an embedding to which {model} ties its output layer, and not that layer; "
+            f"which one it was trained with is not known: train with additional_targets of both"
+        )
+    if len({r.shape[0] for n, r in found.items() if n in (_EMBEDDING, _HEAD)}) > 1:
+        raise AdapterError(f"{loras[-1].folder}: embedding and output layer have different numbers of rows")
+    return found
+
+
+def _bytes_of(lora: Lora, name: str, dtype: str) -> bytes:
+    return _narrow(lora.whole_array(name), dtype)
+
+
+def _place(name: str, headers: Mapping[Path, Mapping[str, TensorInfo]], tensors: Mapping[str, TensorInfo]) -> Path:
+    """The file that a tensor belongs into; an output layer that had none, beside the embedding."""
+    wanted = name if name in tensors else _EMBEDDING
+    return next(path for path, header in headers.items() if wanted in header)
+
+
+def _tell(
+    folder: Path,
+    whole: Mapping[str, Replacement],
+    headers: Mapping[Path, Mapping[str, TensorInfo]],
+    tensors: Mapping[str, TensorInfo],
+) -> None:
+    """Let configuration and index say what the files hold now."""
+    path = folder / "config.json"
+    config = json.loads(path.read_text("utf-8"))
+    if _HEAD in whole:
+        config["tie_word_embeddings"] = False
+    if _EMBEDDING in whole:
+        config["vocab_size"] = whole[_EMBEDDING].shape[0]
+    write_text(path, json.dumps(config, indent=2) + "\n")
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        content = json.loads(index.read_text("utf-8"))
+        content["weight_map"] |= {n: _place(n, headers, tensors).name for n in whole}
+        write_text(index, json.dumps(content, indent=2) + "\n")
+
+
+def _adder(loras: Sequence[Lora]) -> Any:
+    def change(name: str, info: TensorInfo, data: bytes) -> bytes:
+        module = name.removesuffix(".weight")
+        parts = [lora for lora in loras if module in lora.modules]
+        if not parts:
+            return data
+        weights = _widen(data, info)
+        for lora in parts:
+            a, b = lora.matrices(module)
+            weights += (b @ a).astype(weights.dtype)
+        return _narrow(weights, info.dtype)
+
+    return change
+
+
+def _widen(data: bytes, info: TensorInfo) -> NDArray[Any]:
+    if info.dtype == "BF16":
+        raw = np.frombuffer(data, "<u2").astype(np.uint32) << 16
+        return raw.view(np.float32).reshape(info.shape).copy()
+    kind = {"F32": "<f4", "F16": "<f2", "F64": "<f8"}[info.dtype]
+    array = np.frombuffer(data, kind).reshape(info.shape)
+    return array.astype(np.float64 if info.dtype == "F64" else np.float32)
+
+
+def _narrow(values: NDArray[Any], dtype: str) -> bytes:
+    if dtype == "BF16":
+        # Round to nearest, ties to even, as torch does; the sums are finite, so the carry cannot make a NaN.
+        bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+        return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2").tobytes()
+    return values.astype({"F32": "<f4", "F16": "<f2", "F64": "<f8"}[dtype]).tobytes()

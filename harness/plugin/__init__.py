@@ -1,0 +1,1 @@
+"""The pytest plugin: translates between pytest and :mod:`harness.runs`."""

@@ -1,0 +1,240 @@
+"""What the plugin keeps for one pytest session: settings, the planned cases, the evaluation. Knows no pytest.
+
+Everything is made on first need, so that a session without bad cases reads no settings and opens no database.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from harness.cases import read_suite
+from harness.cases.model import Case
+from harness.errors import HarnessError, ReportError, SettingsError
+from harness.judging.results import CaseResult, Status
+from harness.plugin.badcase import BadCaseError, BadCaseFailed
+from harness.project.settings import Settings, find_root, read_settings
+from harness.reports.conclusion import Conclusion, conclude_run
+from harness.reports.console import comparison_table, failure_text, summary
+from harness.runs.evaluation import Evaluation
+from harness.runs.progress import ProgressLine
+from harness.runs.runner import Job, RunnerProgress
+from harness.safe.escape import for_terminal
+
+__all__ = ["Explanation", "Planned", "Session"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One test: a case on an adapter."""
+
+    case: Case
+    adapter: str
+
+    @property
+    def id(self) -> str:
+        """The test's id in brackets; stable as long as the case and the adapter keep their names."""
+        return f"{self.case.id}@{self.adapter}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Crash:
+    """What pytest's short summary shows of a failure (the shape of its own ``ReprFileLocation``)."""
+
+    message: str
+    path: str = ""
+    lineno: int = 0
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class Explanation:
+    """Why a test did not pass, in the shape that pytest prints: no traceback, which would say nothing here."""
+
+    def __init__(self, problem: BadCaseFailed | BadCaseError, width: int, *, brief: bool) -> None:
+        self._result = problem.result
+        self._width = width
+        self._brief = brief
+        self.reprcrash = _Crash(_brief(problem.result))
+
+    def toterminal(self, writer: Any) -> None:
+        """Write to pytest's terminal writer."""
+        # With --tb=line pytest writes the one line itself, after this.
+        if not self._brief:
+            writer.line(failure_text(self._result, writer.fullwidth, color=writer.hasmarkup))
+
+    def __str__(self) -> str:
+        return failure_text(self._result, self._width, color=False)
+
+
+class Session:
+    """One pytest session's bad cases."""
+
+    def __init__(self, options: argparse.Namespace, start: Path, command: Sequence[Any]) -> None:
+        self._options = options
+        self._start = start
+        self._command = [str(part) for part in command]
+        self._cases: dict[Path, tuple[Planned, ...]] = {}
+        self._settings: Settings | None = None
+        self._evaluation: Evaluation | None = None
+        self._jobs: dict[tuple[str, str], Job] = {}
+        self._conclusion: Conclusion | None = None
+        self._show: Callable[[RunnerProgress], None] = lambda _: None
+        self.problem: HarnessError | None = None
+        """The first thing that is wrong with the call or the case files."""
+        self.running = False
+
+    @staticmethod
+    def asked_for(words: Sequence[str], start: Path) -> bool:
+        """Whether the paths of a call lead into a folder of bad cases, as far as its words tell."""
+        places = [start / word.partition("::")[0] for word in words]
+        return any(found.is_dir() and (found / "test_badcases.py").is_file() for found in places) or any(
+            found.name == "test_badcases.py" for found in places
+        )
+
+    # -- collecting --------------------------------------------------------------------------------------------------
+
+    def cases_for(self, folder: Path) -> tuple[Planned, ...]:
+        """What the tests of the file in ``folder`` are: every case below it, on every adapter asked for."""
+        if folder not in self._cases:
+            try:
+                self._cases[folder] = self._read(folder)
+            except HarnessError as error:
+                self.problem = self.problem or error
+                self._cases[folder] = ()
+        return self._cases[folder]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the gate says so; without an outcome nothing passed."""
+        return self._conclusion is not None and self._conclusion.passed
+
+    def tag_markers(self, config: Any, case: Case) -> list[str]:
+        """Names under which ``-m`` finds the case's tags; registered, since unknown markers are errors."""
+        names = [name for tag in case.tags if (name := re.sub(r"\W+", "_", tag).strip("_")).isidentifier()]
+        for name in names:
+            config.addinivalue_line("markers", f"{name}: tag of a bad case")
+        return names
+
+    def split_shard(self, items: Sequence[tuple[T, Planned | None]]) -> tuple[list[T], list[T]]:
+        """Items of this shard and the others; by the case's id, so every machine agrees without talking."""
+        if self._options.shard is None:
+            return [item for item, _ in items], []
+        part, parts = self._options.shard
+        keep: list[T] = []
+        drop: list[T] = []
+        for item, planned in items:
+            digest = hashlib.sha256(planned.case.id.encode()).digest() if planned else b""
+            mine = planned is None or int.from_bytes(digest[:8], "big") % parts == part - 1
+            (keep if mine else drop).append(item)
+        return keep, drop
+
+    # -- running -----------------------------------------------------------------------------------------------------
+
+    def plan(self, planned: Sequence[Planned]) -> None:
+        """Check adapters and prepare the jobs; nothing is generated yet."""
+        assert self._settings is not None
+        self._evaluation = Evaluation(self._settings, on_progress=lambda p: self._show(p))
+        jobs = self._evaluation.plan([(p.case, p.adapter) for p in planned])
+        self._jobs = {(j.case.id, j.target.name): j for j in jobs}
+
+    def start(self, write: Callable[[str], None], every: float) -> None:
+        """Begin the run, if there is one to begin."""
+        if self._evaluation is None or self._settings is None:
+            return
+        self._show = ProgressLine(write, self._settings.engine, every)
+        self._evaluation.start({"command": ["pytest", *self._command]})
+        self.running = True
+
+    def result(self, planned: Planned) -> CaseResult:
+        """The result of a test's case; waits for it."""
+        assert self._evaluation is not None
+        return self._evaluation.result(self._jobs[planned.case.id, planned.adapter])
+
+    def explain(self, problem: BadCaseFailed | BadCaseError) -> Explanation:
+        """The text of a failed test."""
+        width = shutil.get_terminal_size((100, 24)).columns
+        return Explanation(problem, width, brief=self._options.tbstyle == "line")
+
+    def conclude(self, *, complete: bool) -> bool:
+        """Judge and report; True if the harness itself broke somewhere."""
+        assert self._evaluation is not None
+        try:
+            run = self._evaluation.end(complete=complete)
+            self._conclusion = conclude_run(
+                run, self._evaluation.store, self._evaluation.manifest, self._evaluation.settings
+            )
+        except ReportError as error:
+            self.problem = error
+        results = self._evaluation.results.values()
+        failed = any(r.verdict.status is Status.ERROR for r in results)
+        return failed or self._conclusion is None or self._evaluation.broken is not None
+
+    def summary(self, *, color: bool) -> str:
+        """What the session ends with."""
+        width = shutil.get_terminal_size((100, 24)).columns
+        if self._conclusion is None:
+            return f"reports: {self.problem}" if self.running and self.problem else ""
+        report = self._conclusion.report
+        parts = [summary(report.adapters, report.gate, width, color)]
+        if self._conclusion.changes:
+            parts.append(comparison_table(self._conclusion.changes, width, color))
+        page = next((p for p in self._conclusion.reports if p.suffix == ".html"), None)
+        parts.append(f"run {self._conclusion.run.id}, report: {_relative(page)}" if page else "")
+        return "\n".join(part.rstrip("\n") for part in parts if part)
+
+    def close(self) -> None:
+        """Stop the engine and give back the store; calling it twice is fine."""
+        if self._evaluation is not None:
+            self._evaluation.close()
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    def _read(self, folder: Path) -> tuple[Planned, ...]:
+        settings = self._settings = self._settings or self._read_settings(folder)
+        cases = read_suite(
+            folder, decoding=settings.decoding, thresholds=settings.thresholds, system=settings.system or None
+        )
+        names = tuple(dict.fromkeys(self._options.adapter or ([settings.adapter] if settings.adapter else [])))
+        if not names:
+            raise SettingsError("no adapter to evaluate: give --adapter NAME, or adapter = in [tool.harness]")
+        # Unknown adapters are an error of the call, and also of --collect-only, which opens nothing else.
+        from harness.project.manifest import read_manifest
+
+        manifest = read_manifest(settings.manifest_path)
+        for name in names:
+            manifest.adapter(name)
+        return tuple(Planned(case, name) for name in names for case in cases)
+
+    def _read_settings(self, folder: Path) -> Settings:
+        flags = {
+            name: getattr(self._options, name)
+            for name in (
+                "engine", "baseline", "max_repetition", "max_repeater_rate", "max_cutoff_rate", "max_regressions",
+            )
+        }  # fmt: skip
+        return read_settings(find_root(folder), {**flags, "cache": self._options.harness_cache})
+
+
+def _brief(result: CaseResult) -> str:
+    """One line: the case and the first rule that it broke."""
+    reasons = result.verdict.reasons
+    first = for_terminal(reasons[0].text, keep_newlines=False) if reasons else "no reason was recorded"
+    more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+    return f"{result.verdict.status} {result.case.id} on {result.adapter}: {first}{more}"
+
+
+def _relative(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,1 @@
+"""A project's own files: settings in pyproject.toml and the adapters manifest."""

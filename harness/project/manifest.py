@@ -1,0 +1,324 @@
+"""adapters_manifest.toml: every adapter version, what it is, what it grew from, what it was trained on.
+
+The file is written by people and by the program, so comments and order survive a registration (tomlkit). An adapter's
+lineage decides how it may be loaded: weights are only ever put on the model and parents named here, and the digest
+in the manifest must match the folder (harness/adapters checks the folder itself). Registration is one locked, atomic
+replace: a reader sees the manifest without the new version or with all of it.
+Given up: editing or deleting entries by command; a version is history.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from harness.errors import ManifestError
+from harness.safe.files import locked, write_text
+
+__all__ = [
+    "MANIFEST_NAME",
+    "Adapter",
+    "Manifest",
+    "Model",
+    "check_name",
+    "next_version",
+    "read_manifest",
+    "register",
+    "set_status",
+]
+
+MANIFEST_NAME = "adapters_manifest.toml"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_MODEL_KEYS = {"path", "template", "note", "revision"}
+_ADAPTER_KEYS = {
+    "model", "parent", "on_top_of", "path", "sha256", "method", "rank", "created", "run", "pairs", "recipe", "before",
+    "after", "status", "note", "training", "checkpoint", "reference",
+}  # fmt: skip
+_STATUSES = ("candidate", "blessed")
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A base model."""
+
+    name: str
+    path: str
+    """``embedded:<name>``, a folder (relative to the manifest), or a hub id."""
+    template: str = ""
+    """LLaMA-Factory's name of the chat template; only for people who train by hand."""
+    revision: str = ""
+    """Hub revision, where path is a hub id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """One adapter version."""
+
+    name: str
+    model: str
+    parent: str | None = None
+    path: Path | None = None
+    """Folder of the weights; None: the model as shipped."""
+    sha256: str = ""
+    """Digest over adapter_config.json and adapter_model.safetensors."""
+    method: str = ""
+    """``dpo``, ``sft``, ``kto``; empty for none."""
+    rank: int = 0
+    created: str = ""
+    run: str = ""
+    """Run whose failures it was trained on."""
+    recipe: str = ""
+    on_top_of: str | None = None
+    """Version whose weights must be applied too: a new LoRA on a merged parent. None: these weights are complete."""
+    status: str = ""
+    """``blessed`` once a comparison proved it no worse; ``candidate`` until then."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """Everything else that the entry says (pairs, before, after, note ...)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The whole file, checked."""
+
+    path: Path
+    models: Mapping[str, Model]
+    adapters: Mapping[str, Adapter]
+
+    def adapter(self, name: str) -> Adapter:
+        """The version of that name.
+
+        Raises:
+            ManifestError: there is none; lists those that exist.
+        """
+        if name not in self.adapters:
+            raise ManifestError(
+                f"adapter {name!r} is not in {self.path.name}; known: {', '.join(self.adapters) or 'none'}"
+                + _nearest(name, self.adapters)
+            )
+        return self.adapters[name]
+
+    def model_of(self, name: str) -> Model:
+        """The base model of an adapter."""
+        return self.models[self.adapter(name).model]
+
+    def chain(self, name: str) -> tuple[Adapter, ...]:
+        """The adapters whose weights together are this version, oldest first; empty for the model as shipped."""
+        found: list[Adapter] = []
+        current: str | None = name
+        while current is not None:
+            adapter = self.adapter(current)
+            found.append(adapter)
+            current = adapter.on_top_of
+        return tuple(a for a in reversed(found) if a.path is not None)
+
+    def ancestors(self, name: str) -> tuple[str, ...]:
+        """Names of the version and of everything that it grew from, oldest first."""
+        found = [self.adapter(name)]
+        while found[-1].parent is not None:
+            found.append(self.adapter(found[-1].parent))
+        return tuple(a.name for a in reversed(found))
+
+    def children(self, name: str) -> tuple[Adapter, ...]:
+        """Versions that grew directly from this one."""
+        return tuple(a for a in self.adapters.values() if a.parent == name)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read and check the manifest.
+
+    Raises:
+        ManifestError: missing, not TOML, or wrong entries; all problems in one message.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as error:
+        raise ManifestError(f"no {MANIFEST_NAME} in {path.parent}; make one with: harness init") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ManifestError(f"{path}: not readable as TOML: {error}") from error
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be read: {error.strerror or error}") from error
+    return _check(path, data)
+
+
+def register(path: Path, adapter: Adapter) -> None:
+    """Add a version to the manifest, in one step; comments and order of the rest are kept.
+
+    Raises:
+        ManifestError: the name exists already, or the entry would not read back.
+        StoreError: the manifest is locked or not writable.
+    """
+    import tomlkit
+
+    check_name("adapter", adapter.name)
+    with locked(path):
+        manifest = read_manifest(path)
+        if adapter.name in manifest.adapters:
+            raise ManifestError(f"adapter {adapter.name!r} is already in {path.name}; a version is never overwritten")
+        document = tomlkit.parse(path.read_text(encoding="utf-8-sig"))
+        entry = tomlkit.table()
+        for key, value in _entry(adapter, path.parent).items():
+            entry.add(key, value)
+        adapters = document.setdefault("adapters", tomlkit.table(is_super_table=True))
+        adapters.add(adapter.name, entry)
+        text = tomlkit.dumps(document)
+        _check(path, tomllib.loads(text))
+        write_text(path, text)
+
+
+def set_status(path: Path, name: str, status: str, facts: Mapping[str, Any] | None = None) -> None:
+    """Mark a version ``blessed`` or ``candidate`` and note facts (scores before and after) beside it."""
+    import tomlkit
+
+    with locked(path):
+        read_manifest(path).adapter(name)
+        document = tomlkit.parse(path.read_text(encoding="utf-8-sig"))
+        entry = document["adapters"][name]
+        for key, value in {"status": status, **(facts or {})}.items():
+            entry[key] = value
+        text = tomlkit.dumps(document)
+        _check(path, tomllib.loads(text))
+        write_text(path, text)
+
+
+def next_version(manifest: Manifest, name: str) -> str:
+    """The next free version after ``name``: v4.0 -> v4.1; a name without a number gets ``.1``."""
+    match = re.fullmatch(r"(.*?)(\d+)", name)
+    stem, number = (match[1], int(match[2])) if match and "." in name else (f"{name}.", 0)
+    while (candidate := f"{stem}{number + 1}") in manifest.adapters:
+        number += 1
+    return candidate
+
+
+def check_name(kind: str, name: str) -> str:
+    """``name`` if it may be the name of a version (and so of a folder).
+
+    Raises:
+        ManifestError: other characters than letters, digits, dot, underscore and hyphen, or over 64 of them.
+    """
+    if not _NAME.fullmatch(name):
+        raise ManifestError(f"{kind} name {name!r}: use 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit")
+    return name
+
+
+def _nearest(name: str, known: Mapping[str, object]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _check(path: Path, data: dict[str, Any]) -> Manifest:
+    problems: list[str] = []
+    for key in data.keys() - {"models", "adapters"}:
+        problems.append(f"unknown table [{key}]; known: models, adapters")
+    models = {n: m for n, e in _tables(data, "models", problems) if (m := _model(n, e, problems))}
+    adapters = {n: a for n, e in _tables(data, "adapters", problems) if (a := _adapter(path, n, e, problems))}
+    for adapter in adapters.values():
+        where = f'[adapters."{adapter.name}"]'
+        if adapter.model not in models:
+            problems.append(f"{where} model = {adapter.model!r} is not under [models]; known: {', '.join(models)}")
+        if adapter.parent is not None:
+            parent = adapters.get(adapter.parent)
+            if parent is None:
+                problems.append(f"{where} parent = {adapter.parent!r} is not under [adapters]")
+            elif parent.model != adapter.model:
+                problems.append(f"{where} is on {adapter.model!r} but its parent is on {parent.model!r}")
+        if adapter.on_top_of is not None and adapter.on_top_of != adapter.parent:
+            problems.append(f"{where} on_top_of = {adapter.on_top_of!r} must be its parent")
+        seen, current = {adapter.name}, adapter.parent
+        while current in adapters and current is not None:
+            if current in seen:
+                problems.append(f"{where} grew from itself through {current!r}")
+                break
+            seen.add(current)
+            current = adapters[current].parent
+    if problems:
+        raise ManifestError(f"{path}: " + "; ".join(problems))
+    return Manifest(path, models, adapters)
+
+
+def _tables(data: dict[str, Any], key: str, problems: list[str]) -> list[tuple[str, dict[str, Any]]]:
+    group = data.get(key, {})
+    if not isinstance(group, dict):
+        problems.append(f"{key} must be a table of tables")
+        return []
+    for name, entry in group.items():
+        if not isinstance(entry, dict):
+            problems.append(f'[{key}."{name}"] must be a table')
+        elif not _NAME.fullmatch(name):
+            problems.append(f'[{key}."{name}"] name: use 1 to 64 of A-Z a-z 0-9 . _ -')
+    return [(n, e) for n, e in group.items() if isinstance(e, dict) and _NAME.fullmatch(n)]
+
+
+def _text(entry: dict[str, Any], key: str, where: str, problems: list[str], *, need: bool = False) -> str:
+    value = entry.get(key, "")
+    if isinstance(value, datetime):
+        value = value.isoformat()
+    if not isinstance(value, str) or "\0" in value:
+        problems.append(f"{where} {key} must be text")
+        return ""
+    if need and not value.strip():
+        problems.append(f"{where} {key} is missing")
+    return value
+
+
+def _unknown(entry: dict[str, Any], known: set[str], where: str, problems: list[str]) -> None:
+    for key in sorted(entry.keys() - known):
+        quotes = "; a name with a dot needs quotes" if isinstance(entry[key], dict) and key.isdecimal() else ""
+        problems.append(f"{where} unknown key {key!r}{_nearest(key, dict.fromkeys(known))}{quotes}")
+
+
+def _model(name: str, entry: dict[str, Any], problems: list[str]) -> Model | None:
+    where = f'[models."{name}"]'
+    _unknown(entry, _MODEL_KEYS, where, problems)
+    path = _text(entry, "path", where, problems, need=True)
+    template = _text(entry, "template", where, problems)
+    return Model(name, path, template, _text(entry, "revision", where, problems))
+
+
+def _adapter(manifest: Path, name: str, entry: dict[str, Any], problems: list[str]) -> Adapter | None:
+    where = f'[adapters."{name}"]'
+    _unknown(entry, _ADAPTER_KEYS, where, problems)
+    model = _text(entry, "model", where, problems, need=True)
+    parent = _text(entry, "parent", where, problems) or None
+    path_text = _text(entry, "path", where, problems)
+    sha256 = _text(entry, "sha256", where, problems)
+    if path_text and not re.fullmatch(r"[0-9a-f]{64}", sha256):
+        problems.append(f"{where} has a path, so it needs sha256 (64 hex digits; harness adapters verify prints it)")
+    rank = entry.get("rank", 0)
+    if type(rank) is not int or rank < 0:
+        problems.append(f"{where} rank must be a whole number")
+        rank = 0
+    status = _text(entry, "status", where, problems)
+    if status and status not in _STATUSES:
+        problems.append(f"{where} status = {status!r}; use {' or '.join(_STATUSES)}")
+    path = None
+    if path_text:
+        # A person may keep adapters anywhere on their disk; what lies inside is checked when it is loaded.
+        path = (manifest.parent / Path(path_text).expanduser()).resolve()
+    on_top_of = _text(entry, "on_top_of", where, problems) or None
+    plain = {"model", "parent", "on_top_of", "path", "sha256", "method", "rank", "created", "run", "recipe", "status"}
+    return Adapter(
+        name, model, parent, path, sha256, _text(entry, "method", where, problems), rank,
+        _text(entry, "created", where, problems), _text(entry, "run", where, problems),
+        _text(entry, "recipe", where, problems), on_top_of, status, {k: v for k, v in entry.items() if k not in plain},
+    )  # fmt: skip
+
+
+def _entry(adapter: Adapter, root: Path) -> dict[str, Any]:
+    path = ""
+    if adapter.path is not None:
+        inside = adapter.path.is_relative_to(root)
+        path = adapter.path.relative_to(root).as_posix() if inside else str(adapter.path)
+    created = adapter.created or datetime.now(UTC).isoformat(timespec="seconds")
+    entry: dict[str, Any] = {
+        "model": adapter.model, "parent": adapter.parent or "", "on_top_of": adapter.on_top_of or "",
+        "path": path, "sha256": adapter.sha256,
+        "method": adapter.method, "rank": adapter.rank, "created": created, "run": adapter.run,
+        "recipe": adapter.recipe, "status": adapter.status, **adapter.facts,
+    }  # fmt: skip
+    return {key: value for key, value in entry.items() if value not in ("", 0, None)}

@@ -1,0 +1,73 @@
+"""What a recorded run comes to: the gate's verdict, the comparison, and the reports.
+
+Everything is derived from the store, so ``harness gate`` and ``harness report`` draw the same conclusion from an old
+run as pytest drew when the run ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.project.manifest import Manifest
+from harness.project.settings import Settings
+from harness.reports import Report, write_all
+from harness.reports.assemble import assemble_report
+from harness.reports.model import Change, changes
+from harness.store import Run, Store
+from harness.suite.compare import Comparison, compare
+from harness.suite.gate import GateVerdict, judge_suite
+
+__all__ = ["Conclusion", "conclude_run"]
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What a run came to."""
+
+    run: Run
+    gates: Mapping[str, GateVerdict]
+    """By adapter."""
+    report: Report
+    comparison: Comparison | None
+    """Of the baseline, or else the first adapter, with the last one."""
+    changes: tuple[Change, ...] = ()
+    """The same, case by case."""
+    reports: tuple[Path, ...] = ()
+    """Files that were written."""
+
+    @property
+    def passed(self) -> bool:
+        return bool(self.gates) and all(g.passed for g in self.gates.values())
+
+
+def conclude_run(run: Run, store: Store, manifest: Manifest, settings: Settings) -> Conclusion:
+    """Judge a recorded run against the gate, compare, and write its reports; the run itself is not changed.
+
+    Raises:
+        ReportError: a report could not be written; everything is in the store all the same.
+    """
+    recorded = store.results(run.id)
+    results = {name: tuple(r for r in recorded if r.adapter == name) for name in run.adapters}
+    baseline = settings.baseline
+    before = results.get(baseline) or (
+        store.latest_results(baseline, {r.case.id for r in recorded}) if baseline else ()
+    )
+    gates = {
+        name: judge_suite(
+            found, settings.limits, before if before and name != baseline else None,
+            bool(run.facts.get("complete")), baseline_wanted=bool(baseline) and name != baseline,
+        )
+        for name, found in results.items()
+    }  # fmt: skip
+    earlier = () if baseline in results or not before else (baseline,)
+    shown = {**dict.fromkeys(earlier, tuple(before)), **results}
+    names = list(shown)
+    first = baseline if baseline in shown else names[0]
+    last = next((n for n in reversed(names) if n != first), None)
+    report = assemble_report(run, shown, gates[names[-1]], manifest.adapters, earlier=earlier)
+    return Conclusion(
+        run, gates, report, compare(shown[first], shown[last]) if last else None,
+        changes(shown[first], shown[last]) if last else (), write_all(report, settings.reports / "runs" / run.id),
+    )  # fmt: skip

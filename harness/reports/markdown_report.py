@@ -1,0 +1,137 @@
+"""The short report for a CI job's summary or a comment on a pull request: verdict first, then what changed.
+
+Made to be read in half a minute, so it names cases and reasons and leaves answers to the HTML report. Ids and reasons
+may come from anywhere and are written through :func:`harness.safe.escape.for_markdown` only.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from harness.judging.results import CaseResult, Status
+from harness.reports.model import (
+    CHANGE_ORDER,
+    ROLES,
+    Change,
+    ChangeKind,
+    Report,
+    as_score,
+    as_share,
+    changes,
+    figures,
+    headline,
+    shortfall,
+)
+from harness.safe.escape import for_markdown, shorten
+
+__all__ = ["to_markdown"]
+
+_MOST_CASES = 20
+"""Cases named per group; the rest are counted."""
+
+
+def to_markdown(report: Report) -> str:
+    """The summary as GitHub-flavoured Markdown."""
+    return "\n".join(
+        [*_verdict(report), "", *_figures(report), *_changes(report), *_failures(report), *_footer(report)]
+    )
+
+
+def _verdict(report: Report) -> Iterator[str]:
+    if report.gate is not None:
+        word = {True: "✅ Gate passed", False: "❌ Gate failed", None: "❔ Gate could not judge"}[report.gate.passed]
+    else:
+        status = figures(report.after.results).status if report.after is not None else Status.SKIP
+        word = {Status.PASS: "✅ Passed", Status.FAIL: "❌ Failed", Status.ERROR: "⚠️ Errors"}.get(
+            status, "❔ Nothing judged"
+        )
+    yield f"## {word}"
+    yield ""
+    yield for_markdown(headline(report))
+    if missing := shortfall(report):
+        yield ""
+        yield f"**{missing}.**"
+    if report.gate is not None:
+        yield ""
+        yield for_markdown(shorten(report.gate.text, 300))
+        for check in report.gate.checks:
+            if not check.passed:
+                yield f"- {for_markdown(check.name)}: {for_markdown(shorten(check.text, 200))}"
+
+
+def _figures(report: Report) -> Iterator[str]:
+    if not report.adapters:
+        return
+    yield "| adapter | repetition score | repeater rate | cut-off rate | pass | fail | error | skip |"
+    yield "|---|--:|--:|--:|--:|--:|--:|--:|"
+    for adapter in report.adapters:
+        found = figures(adapter.results)
+        counts = f"{found.passed} | {found.failed} | {found.errors} | {found.skipped}"
+        rates = f"{as_score(found.repetition)} | {as_share(found.repeater_rate)} | {as_share(found.cutoff_rate)}"
+        yield f"| {for_markdown(adapter.name)} | {rates} | {counts} |"
+
+
+def _changes(report: Report) -> Iterator[str]:
+    if report.before is None or report.after is None:
+        return
+    found = changes(report.before.results, report.after.results)
+    columns: tuple[ChangeKind, ...] = ("fixed", "still failing", "broken", "still passing", "not told")
+    yield ""
+    yield f"| role | {' | '.join(columns)} |"
+    yield "|---|--:|--:|--:|--:|--:|"
+    for role in ROLES:
+        count = Counter(c.kind for c in found if c.result.case.role == role)
+        if count:
+            yield f"| {role} | {' | '.join(str(count[k]) for k in columns)} |"
+    for kind in CHANGE_ORDER:
+        mine = [c for c in found if c.kind == kind]
+        if mine and kind != "still passing":
+            yield from _group(kind.capitalize(), [_changed(c) for c in mine], folded=kind in ("fixed", "still failing"))
+
+
+def _changed(change: Change) -> str:
+    role = "" if change.result.case.role == "fix" else f" ({change.result.case.role})"
+    return f"{for_markdown(shorten(change.result.case.id, 120))}{role}{_reason(change.result)}"
+
+
+def _failures(report: Report) -> Iterator[str]:
+    if report.before is not None or report.after is None:
+        return
+    for status in (Status.FAIL, Status.ERROR, Status.SKIP):
+        mine = [r for r in report.after.results if r.verdict.status is status]
+        lines = [f"{for_markdown(shorten(r.case.id, 120))}{_reason(r)}" for r in mine]
+        if lines:
+            yield from _group(str(status), lines, folded=status is Status.SKIP)
+
+
+def _reason(result: CaseResult) -> str:
+    if result.verdict.status is Status.PASS or not result.verdict.reasons:
+        return ""
+    return f": {for_markdown(shorten(result.verdict.reasons[0].text, 160))}"
+
+
+def _group(title: str, lines: Sequence[str], *, folded: bool) -> Iterator[str]:
+    shown: Iterable[str] = [f"- {line}" for line in lines[:_MOST_CASES]]
+    rest = len(lines) - _MOST_CASES
+    yield ""
+    if folded:
+        yield f"<details><summary><b>{title}</b> ({len(lines)})</summary>"
+    else:
+        yield f"**{title}** ({len(lines)})"
+    yield ""
+    yield from shown
+    if rest > 0:
+        yield f"- and {rest:,} more in the report"
+    if folded:
+        yield ""
+        yield "</details>"
+
+
+def _footer(report: Report) -> Iterator[str]:
+    run = report.run
+    engine = f", engine {for_markdown(f'{run.engine.name} {run.engine.version}')}" if run.engine is not None else ""
+    model = f", model {for_markdown(run.model)}" if run.model else ""
+    yield ""
+    yield f"Run {for_markdown(run.id)}{model}{engine}. Answers side by side: report.html."
+    yield ""

@@ -1,0 +1,1 @@
+"""Runs: cases and adapters in, recorded results out. pytest and every command use these."""

@@ -1,0 +1,166 @@
+"""One evaluation as its users see it: cases and adapters in, results out, the run recorded.
+
+What pytest and ``harness fix`` share, so that neither has logic of its own. Results are pulled:
+:meth:`Evaluation.result` lets the runner work until that one is known, so that a caller may stop early and nothing is
+generated for what nobody asks any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Any, Self
+
+from harness.cases.model import Case
+from harness.engines import engine_info, open_engine
+from harness.errors import HarnessError
+from harness.judging.results import CaseResult
+from harness.models.target import Target, resolve_target
+from harness.project.manifest import Manifest, read_manifest
+from harness.project.settings import Settings
+from harness.runs.runner import Job, OpenEngine, Runner, RunnerProgress
+from harness.store import Run, Store
+
+__all__ = ["Evaluation"]
+
+
+class Evaluation:
+    """Cases on adapters, judged once. Close it whatever happens: that records how the run ended."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        store: Store | None = None,
+        engine: OpenEngine = open_engine,
+        on_progress: Callable[[RunnerProgress], None] = lambda _: None,
+    ) -> None:
+        """Read the manifest and open the store.
+
+        Raises:
+            ManifestError, StoreError: as they say.
+        """
+        self.settings = settings
+        self.manifest: Manifest = read_manifest(settings.manifest_path)
+        self.store = store or Store(settings.database)
+        self.results: dict[int, CaseResult] = {}
+        """By position; grows while the run goes on."""
+        self.broken: HarnessError | None = None
+        """Why the run stopped before its end, if it did."""
+        self._owns_store = store is None
+        self._runner = Runner(settings, self.store, engine, on_progress=on_progress)
+        self._targets: dict[str, Target] = {}
+        self._jobs: list[Job] = []
+        self._positions: dict[tuple[str, str], int] = {}
+        self._work: Generator[CaseResult, None, Run] | None = None
+
+    def plan(self, pairs: Sequence[tuple[Case, str]]) -> tuple[Job, ...]:
+        """Say which cases run on which adapters; resolves and checks every adapter at once.
+
+        Raises:
+            ManifestError: an unknown adapter or baseline.
+            SettingsError: an unknown engine.
+            AdapterError: an adapter's files are not what the manifest says.
+        """
+        engine_info(self.settings.engine, **self.settings.engine_options)
+        if self.settings.baseline:
+            self.manifest.adapter(self.settings.baseline)
+        for name in dict.fromkeys(name for _, name in pairs):
+            self._targets[name] = resolve_target(name, self.manifest, self.settings, self.store)
+        self._jobs = [Job(i, case, self._targets[name]) for i, (case, name) in enumerate(pairs)]
+        self._positions = {(job.case.id, job.target.name): job.position for job in self._jobs}
+        return tuple(self._jobs)
+
+    def start(self, facts: Mapping[str, Any] | None = None) -> None:
+        """Begin the run; answers are made when results are asked for."""
+        about = {"limits": self.settings.limits, "baseline": self.settings.baseline, **(facts or {})}
+        self._work = self._runner.execute(self._jobs, about)
+
+    def result(self, job: Job) -> CaseResult:
+        """The result of ``job``; generates until it is known.
+
+        Raises:
+            HarnessError: the run broke before that and recorded nothing for this job.
+        """
+        while job.position not in self.results and self._advance():
+            pass
+        if job.position not in self.results:
+            raise self.broken or HarnessError(f"{job.case.id}: the run ended without a result for it; run it again")
+        return self.results[job.position]
+
+    def finish(self) -> None:
+        """Work until every result is known."""
+        while self._advance():
+            pass
+
+    def run(self, pairs: Sequence[tuple[Case, str]], facts: Mapping[str, Any] | None = None) -> tuple[CaseResult, ...]:
+        """Plan, start and finish in one call.
+
+        Args:
+            pairs: cases with the adapters that they run on.
+            facts: what the run's record says about itself.
+
+        Returns:
+            One result per pair, in the same order.
+
+        Raises:
+            HarnessError: as :meth:`plan` does, or the run stopped before its end.
+        """
+        self.plan(pairs)
+        self.start(facts)
+        self.finish()
+        if self.broken is not None:
+            raise self.broken
+        return tuple(self.result(job) for job in self._jobs)
+
+    def stop(self) -> None:
+        """Stop generating; what is not known stays unknown, and the run is recorded as interrupted if it was."""
+        if self._work is not None:
+            work, self._work = self._work, None
+            work.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop, and give back the store; calling it twice is fine."""
+        self.stop()
+        if self._owns_store:
+            self.store.close()
+
+    def end(self, *, complete: bool = True, training: Mapping[str, Any] | None = None) -> Run:
+        """Record how the run ended.
+
+        Args:
+            complete: False when some planned results were not asked for (``-x``, Ctrl-C); such a run passes no gate.
+            training: facts about the training that this evaluation follows, for the report.
+
+        Raises:
+            HarnessError: the evaluation was not started.
+        """
+        if len(self.results) == len(self._jobs):
+            # Nothing is left to generate, but only an exhausted run knows that it is finished.
+            self.finish()
+        self.stop()
+        run = self._runner.run
+        if run is None:
+            raise HarnessError("the evaluation was not started, so there is no run to end")
+        complete = complete and run.status == "finished" and len(self.results) == len(self._jobs)
+        facts = {"complete": complete} if training is None else {"complete": complete, "training": dict(training)}
+        return self.store.finish_run(run.id, run.status, facts)
+
+    def _advance(self) -> bool:
+        if self._work is None:
+            return False
+        try:
+            result = next(self._work)
+        except StopIteration:
+            self._work = None
+            return False
+        except HarnessError as error:
+            self.broken, self._work = error, None
+            return False
+        self.results[self._positions[result.case.id, result.adapter]] = result
+        return True

@@ -1,0 +1,77 @@
+"""One line that says how far a run is: on a terminal it is rewritten, in a log it is repeated now and then.
+
+Given up: a bar per case. What people ask while they wait is how much is left and whether it still moves.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from harness.runs.runner import RunnerProgress
+
+if TYPE_CHECKING:
+    from trainers.base import TrainProgress
+
+__all__ = ["ProgressLine", "duration", "progress_line", "training_line"]
+
+_STATES = {"starting": "starting the engine", "proving": "proving that the adapter acts", "generating": "generating"}
+
+
+def progress_line(progress: RunnerProgress, engine: str) -> str:
+    """``generating with vllm: 12/48 answers (6 stored), 1,204 tokens, 01:10, about 02:30 left``."""
+    state = _STATES.get(progress.state, progress.state)
+    parts = [f"{state} ({engine}): {progress.done}/{progress.total} answers"]
+    if progress.stored:
+        parts[0] += f" ({progress.stored} stored)"
+    if progress.tokens:
+        parts.append(f"{progress.tokens:,} tokens")
+    parts.append(duration(progress.seconds))
+    made, left = progress.done - progress.stored, progress.total - progress.done
+    if progress.state == "generating" and made and left:
+        parts.append(f"about {duration(progress.seconds / made * left)} left")
+    return ", ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """``mm:ss``, or ``h:mm:ss`` from an hour on."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
+
+
+def training_line(progress: TrainProgress) -> str:
+    """``training, step 3/48, loss 1.234, margin +0.52, accuracy 100 %, 812 tokens/s, 02:10 left``."""
+    parts: list[str] = [progress.phase]
+    if progress.total_steps:
+        parts.append(f"step {progress.step}/{progress.total_steps}")
+    if progress.loss is not None:
+        parts.append(f"loss {progress.loss:.3f}")
+    if progress.margin is not None:
+        parts.append(f"margin {progress.margin:+.2f}")
+    if progress.accuracy is not None:
+        parts.append(f"accuracy {progress.accuracy:.0%}")
+    if progress.tokens_per_second is not None:
+        parts.append(f"{progress.tokens_per_second:,.0f} tokens/s")
+    if progress.remaining is not None and progress.phase == "training":
+        parts.append(f"{duration(progress.remaining)} left")
+    return ", ".join(parts)
+
+
+class ProgressLine:
+    """Passes on a line at most every ``every`` seconds, and at once when the state changes."""
+
+    def __init__(self, write: Callable[[str], None], engine: str, every: float) -> None:
+        self._write = write
+        self._engine = engine
+        self._every = every
+        self._last = float("-inf")
+        self._state = ""
+
+    def __call__(self, progress: RunnerProgress) -> None:
+        now = time.monotonic()
+        if progress.state == self._state and now - self._last < self._every:
+            return
+        self._last, self._state = now, progress.state
+        self._write(progress_line(progress, self._engine))

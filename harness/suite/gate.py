@@ -1,0 +1,236 @@
+"""The suite's verdict: the one number that a pipeline acts on.
+
+Four outcomes, one of them green. ``passed``: every limit was judged and held. ``failed``: one did not. ``insufficient
+data``: too few cases to tell. ``not judgeable``: nothing to judge by (no case, an interrupted run, a case in ERROR, a
+baseline that is not there, a score that is no number). Every comparison is a positive finite test, so NaN never passes.
+
+Against a baseline three questions are asked, each at a third of ``alpha``, so that the same adapter run twice with
+sampling fails by chance in at most ``alpha`` of runs: did single cases surely break (deterministic decoding: passed
+before, fails now; sampling: an exact test on its samples, Bonferroni over the cases), did more cases break than were
+fixed (McNemar, exact), did repetition rise (paired sign-flip, and the bootstrap interval above 0). A test that could
+not fail on so few cases is "insufficient data".
+
+Without any limit and baseline the limit is: no case fails. Pure: results in, verdict out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from harness.judging.results import CaseResult, Status
+from harness.project.settings import Limits
+from harness.suite.compare import Pair, pair_up
+from harness.suite.figures import Figures, grouped_figures, judged
+from harness.suite.significance import Interval, bootstrap, mcnemar, sign_flip
+
+__all__ = ["GateCheck", "GateOutcome", "GateVerdict", "judge_suite"]
+
+
+class GateOutcome(StrEnum):
+    """Only PASSED is green."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    INSUFFICIENT = "insufficient data"
+    NOT_JUDGEABLE = "not judgeable"
+
+
+@dataclass(frozen=True, slots=True)
+class GateCheck:
+    """One limit and how it came out."""
+
+    name: str
+    outcome: GateOutcome
+    text: str
+    """For people, one line."""
+    value: float | None = None
+    limit: float | None = None
+
+    @property
+    def passed(self) -> bool | None:
+        """None: there was not enough to tell, which is not a pass."""
+        return {GateOutcome.PASSED: True, GateOutcome.FAILED: False}.get(self.outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class GateVerdict:
+    """The gate's outcome, every limit that was judged, and the figures they rest on."""
+
+    outcome: GateOutcome
+    checks: tuple[GateCheck, ...]
+    figures: tuple[Figures, ...]
+    """Overall first, then per folder, tag and role."""
+
+    @property
+    def passed(self) -> bool:
+        return self.outcome is GateOutcome.PASSED
+
+    @property
+    def text(self) -> str:
+        """One line: the outcome and what decided it."""
+        deciding = [c.text for c in self.checks if c.outcome is self.outcome]
+        return f"{self.outcome}: {'; '.join(deciding)}" if deciding else str(self.outcome)
+
+
+def judge_suite(
+    results: Sequence[CaseResult],
+    limits: Limits,
+    baseline: Sequence[CaseResult] | None,
+    complete: bool,
+    *,
+    baseline_wanted: bool = False,
+) -> GateVerdict:
+    """Judge one adapter's results.
+
+    Args:
+        results: one per case.
+        limits: what they are judged against.
+        baseline: results of the adapter to compare with, on the same cases; None for no comparison.
+        complete: whether the run came to its end with every planned case.
+        baseline_wanted: that a comparison was asked for: without results to compare with, nothing is judged.
+    """
+    whole = grouped_figures(results)
+    checks = _conditions(results, complete)
+    checks += _absolute(whole[0], limits)
+    wanted = baseline_wanted or baseline is not None
+    if wanted:
+        checks += _relative(results, baseline or (), limits)
+    if not wanted and all(x is None for x in (limits.max_repetition, limits.max_repeater_rate, limits.max_cutoff_rate)):
+        failed = sum(r.verdict.status is Status.FAIL for r in results)
+        checks.append(
+            _check("failures", failed == 0, f"{failed} cases fail (no other limit is set: want 0)", failed, 0)
+        )
+    for outcome in (GateOutcome.NOT_JUDGEABLE, GateOutcome.FAILED, GateOutcome.INSUFFICIENT):
+        if any(c.outcome is outcome for c in checks):
+            return GateVerdict(outcome, tuple(checks), whole)
+    green = bool(checks) and all(c.outcome is GateOutcome.PASSED for c in checks)
+    return GateVerdict(GateOutcome.PASSED if green else GateOutcome.NOT_JUDGEABLE, tuple(checks), whole)
+
+
+def _check(name: str, good: bool, text: str, value: float | None = None, limit: float | None = None) -> GateCheck:
+    return GateCheck(name, GateOutcome.PASSED if good else GateOutcome.FAILED, text, value, limit)
+
+
+def _unjudged(name: str, text: str) -> GateCheck:
+    return GateCheck(name, GateOutcome.NOT_JUDGEABLE, text)
+
+
+def _conditions(results: Sequence[CaseResult], complete: bool) -> list[GateCheck]:
+    """What must be so for anything to be judged; nothing where all is well."""
+    found = []
+    if not complete:
+        found.append(_unjudged("complete", "the run did not come to its end"))
+    if not judged(results):
+        found.append(_unjudged("cases", "no case was judged"))
+    errors = [r.case.id for r in results if r.verdict.status is Status.ERROR]
+    if errors:
+        found.append(_unjudged("errors", f"{len(errors)} cases could not be judged ({_some(errors)})"))
+    twice = [i for i, n in Counter(r.case.id for r in results).items() if n > 1]
+    if twice:
+        found.append(_unjudged("cases", f"results for one case more than once ({_some(twice)})"))
+    unscored = [r.case.id for r in judged(results) if not _finite(r)]
+    if unscored:
+        found.append(
+            _unjudged("scores", f"{len(unscored)} cases have no repetition score that is a number ({_some(unscored)})")
+        )
+    return found
+
+
+def _finite(result: CaseResult) -> bool:
+    score = result.repetition
+    return score is not None and math.isfinite(score)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+
+
+def _absolute(all_cases: Figures, limits: Limits) -> list[GateCheck]:
+    found = []
+    for name, what, interval, limit in (
+        ("repetition", "repetition score", all_cases.repetition, limits.max_repetition),
+        ("repeater_rate", "repeater rate", all_cases.repeaters, limits.max_repeater_rate),
+        ("cutoff_rate", "cut-off rate", all_cases.cutoffs, limits.max_cutoff_rate),
+    ):
+        if limit is not None:
+            found.append(_limit(name, what, interval, limit, limits))
+    return found
+
+
+def _limit(name: str, what: str, interval: Interval, limit: float, limits: Limits) -> GateCheck:
+    text = f"{what} {interval.value:.4f} ({interval.low:.4f}..{interval.high:.4f}, n={interval.n}), want <= {limit:g}"
+    numbers = (interval.value, interval.low, interval.high, limit)
+    if interval.n == 0 or not all(map(math.isfinite, numbers)):
+        return GateCheck(name, GateOutcome.NOT_JUDGEABLE, f"{what} cannot be told, want <= {limit:g}", None, limit)
+    if interval.n < limits.min_cases:
+        outcome = GateOutcome.INSUFFICIENT
+        text += f", from {limits.min_cases} on"
+    elif interval.value > limit and not (limits.strict and interval.low <= limit):
+        outcome = GateOutcome.FAILED
+    elif interval.value <= limit and not (limits.strict and interval.high > limit):
+        outcome = GateOutcome.PASSED
+    else:
+        outcome = GateOutcome.INSUFFICIENT
+        text += " with its whole interval"
+    return GateCheck(name, outcome, text, interval.value, limit)
+
+
+def _relative(results: Sequence[CaseResult], baseline: Sequence[CaseResult], limits: Limits) -> list[GateCheck]:
+    pairs = pair_up(baseline, results)
+    told = judged(results)
+    if not pairs:
+        return [_unjudged("baseline", "no case has a judged result of the baseline to compare with")]
+    if not all(_finite(r) for p in pairs for r in (p.before, p.after)):
+        return [_unjudged("baseline", "a repetition score to compare with is not a number")]
+    if len(pairs) < limits.min_cases or 2 * len(pairs) < len(told):
+        text = f"only {len(pairs)} of {len(told)} cases have a judged result of the baseline"
+        return [GateCheck("baseline", GateOutcome.INSUFFICIENT, text, len(pairs), limits.min_cases)]
+    level = limits.alpha / 3
+    return [*_regressions(pairs, limits, level), _balance(pairs, limits, level), _rise(pairs, level)]
+
+
+def _regressions(pairs: Sequence[Pair], limits: Limits, level: float) -> list[GateCheck]:
+    sampled = sum(p.sampled for p in pairs)
+    sure = [p for p in pairs if p.drop <= level / max(1, sampled)]
+    seen = sum(p.passed == (True, False) for p in pairs)
+    allowed = limits.max_regressions or 0
+    names = [p.after.case.id for p in sure]
+    text = f"{len(sure)} cases surely broke, {seen} seen to, want <= {allowed}" + (
+        f" ({_some(names)})" if names else ""
+    )
+    found = [_check("regressions", len(sure) <= allowed, text, len(sure), allowed)]
+    guards = [p.after.case.id for p in sure if p.after.case.role == "guard"]
+    if any(p.after.case.role == "guard" for p in pairs):
+        text = f"{len(guards)} guard cases surely broke, want 0" + (f" ({_some(guards)})" if guards else "")
+        found.append(_check("guards", not guards, text, len(guards), 0))
+    return found
+
+
+def _balance(pairs: Sequence[Pair], limits: Limits, level: float) -> GateCheck:
+    broken = sum(p.passed == (True, False) for p in pairs)
+    fixed = sum(p.passed == (False, True) for p in pairs)
+    p = mcnemar(broken, fixed)
+    text = f"{broken} broken against {fixed} fixed of {len(pairs)}: p = {p:.4f} by McNemar, want > {level:.4f}"
+    # What --max-regressions allows needs no test; nor do verdicts that no chance decided and that no limit is broken
+    # by.
+    if broken <= (limits.max_regressions or 0):
+        return _check("balance", True, text, p, level)
+    if any(x.sampled for x in pairs) and mcnemar(len(pairs), 0) > level:
+        return GateCheck("balance", GateOutcome.INSUFFICIENT, f"{text}; {len(pairs)} cases are too few", p, level)
+    return _check("balance", p > level, text, p, level)
+
+
+def _rise(pairs: Sequence[Pair], level: float) -> GateCheck:
+    rises = [x.repetition for x in pairs]
+    p = sign_flip(rises)
+    interval = bootstrap(rises, confidence=1 - 2 * level)
+    text = (
+        f"repetition score {interval.value:+.4f} ({interval.low:+.4f}..{interval.high:+.4f}): "
+        f"p = {p:.4f} by sign flips, want > {level:.4f}"
+    )
+    worse = p <= level and interval.low > 0
+    return _check("rise", not worse and math.isfinite(interval.value), text, interval.value, 0.0)

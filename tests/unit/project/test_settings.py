@@ -1,0 +1,77 @@
+"""Settings are read once, the nearer word wins, and all mistakes are told together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.errors import SettingsError
+from harness.project.settings import find_root, read_settings
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "adapters_manifest.toml").write_text("")
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.harness]\nadapter = "v4.0"\nmax_repetition = 0.2\n[tool.harness.decoding]\nmax_tokens = 256\n'
+    )
+    return tmp_path
+
+
+def test_project_file_is_read(project: Path) -> None:
+    """[tool.harness] sets what it names and leaves the defaults for the rest."""
+    settings = read_settings(project, environment={})
+    assert (settings.adapter, settings.max_repetition, settings.decoding.max_tokens) == ("v4.0", 0.2, 256)
+    assert settings.decoding.beam_width == 5
+
+
+@pytest.mark.parametrize(
+    ("environment", "flags", "expected"),
+    [
+        ({}, {}, 0.2),
+        ({"HARNESS_MAX_REPETITION": "0.3"}, {}, 0.3),
+        ({"HARNESS_MAX_REPETITION": "0.3"}, {"max_repetition": 0.4}, 0.4),
+        ({}, {"max_repetition": None}, 0.2),
+    ],
+    ids=["file", "environment", "flag", "flag-not-given"],
+)
+def test_the_nearer_word_wins(
+    project: Path, environment: dict[str, str], flags: dict[str, float | None], expected: float
+) -> None:
+    """Flags beat the environment, which beats the project file."""
+    assert read_settings(project, flags, environment).max_repetition == expected
+
+
+def test_all_mistakes_are_told_together(project: Path) -> None:
+    """Nobody mends one line at a time."""
+    (project / "pyproject.toml").write_text(
+        "[tool.harness]\nmax_repetiton = 0.2\nmax_cutoff_rate = 7\nmax_regressions = 1.5\n"
+        "[tool.harness.decoding]\nbeam_width = 0\n"
+    )
+    with pytest.raises(SettingsError) as caught:
+        read_settings(project, environment={"HARNESS_MAX_REPEATER_RATE": "many"})
+    for part in ("'max_repetiton'", "max_cutoff_rate = 7", "max_regressions = 1.5", "beam_width = 0", "'many'"):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -0.1, True], ids=str)
+def test_a_limit_must_be_a_share(project: Path, value: float) -> None:
+    """A limit that cannot limit anything is refused."""
+    with pytest.raises(SettingsError, match="max_repetition"):
+        read_settings(project, {"max_repetition": value}, {})
+
+
+def test_root_is_where_the_manifest_is(project: Path) -> None:
+    """Commands work from any folder below the project."""
+    deep = project / "badcases" / "badcase1"
+    deep.mkdir(parents=True)
+    assert find_root(deep) == project
+
+
+@pytest.mark.parametrize("name", ["cache", "merge"])
+def test_a_switch_is_true_or_false(project: Path, name: str) -> None:
+    """A word that only looks like one is refused."""
+    (project / "pyproject.toml").write_text(f'[tool.harness]\n{name} = "yes"\n')
+    with pytest.raises(SettingsError, match=f"{name} = 'yes' must be true or false"):
+        read_settings(project, environment={})

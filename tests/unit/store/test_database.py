@@ -1,0 +1,141 @@
+"""The store keeps what it was given, says how runs ended, and reads back equal values."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.cases.decoding import Decoding
+from harness.cases.model import Case, Message
+from harness.engines.base import Completion
+from harness.errors import StoreError
+from harness.judging.results import Attempt, CaseResult, Reason, Status, Verdict
+from harness.metrics.types import Loop, Scores
+from harness.store import Store, Training
+from harness.store.records import dump, load
+
+COMPLETION = Completion(0, "la la la", (5, 6, 2), "stop", -1.5, -0.5, ((5, 2),), 0.25)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "reports" / "harness.sqlite")
+
+
+def result(case_id: str = "badcase1/a", adapter: str = "v4.0", status: Status = Status.PASS) -> CaseResult:
+    case = Case(case_id, "badcase1", (Message("user", "sing"),), "la", decoding=Decoding(early_stopping="never"))
+    scores = Scores({"rep8": 0.5, "repetition": 0.5}, (Loop(0, 8, 3, 2.7),))
+    verdict = Verdict(status, (Reason("loop", "it loops", 0.5, 0.15, repetition=True),))
+    return CaseResult(case, adapter, (Attempt(0, "la la la", "stop", scores, verdict, "key", 3),), verdict)
+
+
+def test_a_generation_is_found_by_its_key(store: Store) -> None:
+    """What was generated once is there for whoever asks with the same key."""
+    store.save_generation("k", {"model": "m"}, COMPLETION)
+    assert store.generation("k") == COMPLETION
+    assert store.generation("other") is None
+
+
+@pytest.mark.parametrize(
+    ("proven", "asked", "serves"),
+    [(0.5, 0.5, True), (0.5, 0.4, True), (0.5, 0.6, False), (0.5, None, False)],
+    ids=["same", "weaker", "stronger", "off"],
+)
+def test_a_cut_answer_serves_only_whom_it_proves_enough(
+    store: Store, proven: float, asked: float | None, serves: bool
+) -> None:
+    """An answer that was cut by proof is none for who asks for a stronger proof, or for the whole text."""
+    store.save_generation("k", {}, Completion(0, "la", (5,), "loop"), proven)
+    assert (store.generation("k", asked) is not None) is serves
+
+
+def test_results_read_back_equal(store: Store) -> None:
+    """A recorded result is the same value when it is read."""
+    run = store.begin_run(2, {"adapters": ["v4.0"]})
+    store.save_result(run.id, 1, result("badcase1/b"))
+    store.save_result(run.id, 0, result("badcase1/a"))
+    assert store.results(run.id) == (result("badcase1/a"), result("badcase1/b"))
+
+
+def test_a_run_that_never_ended_is_not_finished(store: Store) -> None:
+    """A killed run is still 'started', and is not among the finished ones."""
+    run = store.begin_run(1, {"adapters": ["v4.0"]})
+    assert store.run(run.id).status == "started"
+    assert store.runs(finished=True) == ()
+    store.finish_run(run.id, "finished", {"seconds": 1.0})
+    assert [r.id for r in store.runs(adapter="v4.0", finished=True)] == [run.id]
+    assert store.run("last").facts["seconds"] == 1.0
+
+
+def test_latest_results_come_from_the_newest_finished_run(store: Store) -> None:
+    """A baseline is the newest judgement of a case, and never one of an unfinished run."""
+    for status, end in ((Status.FAIL, "finished"), (Status.PASS, "finished"), (Status.FAIL, "interrupted")):
+        run = store.begin_run(1, {"adapters": ["v4.0"]})
+        store.save_result(run.id, 0, result(status=status))
+        store.finish_run(run.id, end)  # type: ignore[arg-type]
+    assert [r.verdict.status for r in store.latest_results("v4.0")] == [Status.PASS]
+
+
+def test_unknown_run_is_an_error_that_names_it(store: Store) -> None:
+    """Asking for a run that is not there says so."""
+    with pytest.raises(StoreError, match="no run has an id that begins with 'nope'"):
+        store.run("nope")
+
+
+def test_trainings_are_kept_by_state(store: Store) -> None:
+    """The newest state of a training counts."""
+    training = Training("t1", "2026-01-01", None, "started", "run", "v4.1", {"steps": 0})
+    store.save_training(training)
+    store.save_training(Training("t1", "2026-01-01", "2026-01-02", "trained", "run", "v4.1", {"steps": 9}))
+    (found,) = store.trainings("v4.1")
+    assert (found.status, found.facts["steps"]) == ("trained", 9)
+
+
+def test_digest_follows_the_file(store: Store, tmp_path: Path) -> None:
+    """A remembered digest is not used for a file that changed."""
+    path = tmp_path / "weights"
+    path.write_bytes(b"one")
+    before = store.digest(path)
+    assert store.digest(path) == before
+    path.write_bytes(b"other")
+    assert store.digest(path) != before
+
+
+@pytest.mark.parametrize(
+    "content", [b"not a database at all, but long enough to look at", b"\x00" * 4096], ids=["text", "zeros"]
+)
+def test_a_damaged_database_is_an_error_and_stays(tmp_path: Path, content: bytes) -> None:
+    """A file that is no database is never overwritten."""
+    path = tmp_path / "harness.sqlite"
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match="restore it or move it away"):
+        Store(path)
+    assert path.read_bytes() == content
+
+
+def test_a_database_of_another_version_is_refused(tmp_path: Path) -> None:
+    """A newer harness's data is not written over."""
+    path = tmp_path / "harness.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(StoreError, match="version 99"):
+        Store(path)
+
+
+@given(st.text(), st.floats(allow_nan=False, allow_infinity=False), st.integers(0, 9))
+def test_any_answer_text_survives_the_records(text: str, value: float, sample: int) -> None:
+    """Whatever characters a model says, and whatever finite numbers are measured, come back exactly."""
+    attempt = Attempt(sample, text, "length", Scores({"x": value}), Verdict(Status.FAIL))
+    assert load(Attempt, dump(attempt)) == attempt
+
+
+@pytest.mark.parametrize("text", ["nope", "[]", '{"status": "GREEN"}', '{"sample": "one"}', "null"], ids=str)
+def test_a_record_of_another_shape_is_an_error(text: str) -> None:
+    """A value of the wrong shape is told where it is read, not later."""
+    with pytest.raises(StoreError, match="cannot be read back"):
+        load(Attempt, text)

@@ -1,0 +1,63 @@
+"""The records of a training as files for people, and for plain LLaMA-Factory, beside the token ids.
+
+Ids are what is trained on; these are what somebody reads, edits, or trains on by hand. JSONL, one record a line, in
+LLaMA-Factory's sharegpt form with every column and tag named in ``dataset_info.json``: as soon as it names one, those
+that it does not name count as absent. Its own template renders other ids than the tests'; that is why the harness does
+not use it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from harness.safe.files import replace_with, write_text
+from trainers.formats import Record
+
+__all__ = ["DATASETS", "keep_readable"]
+
+DATASETS = {"dpo": "generalized_dpo_preference", "sft": "generalized_sft", "kto": "generalized_kto"}
+_TAGS = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant",
+         "system_tag": "system", "observation_tag": "observation", "function_tag": "function_call"}  # fmt: skip
+
+
+def keep_readable(records: Iterable[Record], folder: Path, stage: str) -> Iterator[Record]:
+    """Pass records on and write each down; the files appear when the last one has passed."""
+    name = DATASETS[stage]
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / f".{name}.part"
+    with part.open("w", encoding="utf-8") as file:
+        for record in records:
+            file.write(json.dumps(_plain(record, stage), ensure_ascii=False) + "\n")
+            yield record
+    replace_with(folder / f"{name}_dataset.jsonl", part.rename)
+    columns = {"messages": "messages"}
+    if stage == "dpo":
+        columns |= {"chosen": "chosen", "rejected": "rejected"}
+    elif stage == "kto":
+        columns["kto_tag"] = "label"
+    info: dict[str, Any] = {
+        "file_name": f"{name}_dataset.jsonl",
+        "formatting": "sharegpt",
+        "columns": columns,
+        "tags": _TAGS,
+    }
+    if stage == "dpo":
+        info["ranking"] = True
+    write_text(folder / "dataset_info.json", json.dumps({name: info}, indent=2) + "\n")
+
+
+def _plain(record: Record, stage: str) -> dict[str, Any]:
+    turns = [{"role": m.role, "content": m.content} for m in record.messages]
+    if stage == "sft":
+        return {"messages": turns}
+    if stage == "kto":
+        return {"messages": [*turns, _said(record.chosen)], "label": record.label}
+    return {"messages": turns, "chosen": _said(record.chosen), "rejected": _said(record.rejected),
+            "rejected_finished": record.rejected_finished}  # fmt: skip
+
+
+def _said(text: str) -> dict[str, str]:
+    return {"role": "assistant", "content": text}

@@ -1,0 +1,222 @@
+"""Training through LLaMA-Factory, in its own environment.
+
+    check -> data on disk -> job -> processes -> watch -> judge -> weights
+
+An attempt has a fresh folder (LLaMA-Factory resumes by itself in an old one). It succeeded when its processes ended
+with 0, the trainer's own state says that every step was made, and the weights are whole, finite and not zero; an
+adapter file alone proves nothing. Everything that can be refused is refused before a process starts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from harness.errors import AdapterError, TrainerError, TrainerMissing
+from harness.models.adapters.folder import publish
+from harness.models.adapters.lineage import fingerprint
+from trainers.arguments import steps_of
+from trainers.attempt import check_same, is_complete, last_checkpoint, trainer_state
+from trainers.base import Checkpoint, OnProgress, TrainProgress, TrainRequest, TrainResult
+from trainers.examples import DataFacts
+from trainers.job import ENTRY, JOB, PROGRESS, check_request, environment, prepare, write_job
+from trainers.optional_packages import check_packages
+from trainers.process import last_lines, run_logged
+from trainers.progress_file import Timing, Watch, write_timing
+
+__all__ = ["LlamaFactory", "collect", "finished_steps", "trainer_python"]
+
+_POLL = 0.25
+
+
+def trainer_python(root: Path) -> Path:
+    """The Python of the trainer's environment.
+
+    HARNESS_TRAINER_PYTHON, else ``.venv-trainer`` in the project, else beside the environment that runs the harness.
+
+    Raises:
+        TrainerMissing: there is none.
+    """
+    said = os.environ.get("HARNESS_TRAINER_PYTHON")
+    folders = [Path(said).expanduser()] if said else [
+        place / ".venv-trainer" / "bin" / "python" for place in (root, Path(sys.prefix).parent)
+    ]  # fmt: skip
+    path = next((p for p in folders if p.is_file()), folders[0])
+    if not path.is_file():
+        where = "HARNESS_TRAINER_PYTHON names" if said else "the trainer's environment is missing:"
+        raise TrainerMissing(f"{where} {path}, which is not there; run: harness setup")
+    # Not resolved: a virtual environment's python is a link, and what it links to knows nothing of the environment.
+    return path.absolute()
+
+
+class LlamaFactory:
+    """The trainer of the name ``llamafactory``."""
+
+    def __init__(self, root: Path, *, patience: float = 10.0) -> None:
+        """``patience``: seconds between asking an interrupted training to end and killing it."""
+        self._root = root
+        self._patience = patience
+
+    def check(self) -> None:
+        """See :meth:`trainers.base.Trainer.check`."""
+        trainer_python(self._root)
+
+    def train(self, request: TrainRequest, on_progress: OnProgress) -> TrainResult:
+        """See :meth:`trainers.base.Trainer.train`."""
+        began = time.monotonic()
+        python = trainer_python(self._root)
+        check_request(request)
+        check_packages(request.recipe, python)
+        on_progress(TrainProgress("preparing"))
+        resume = last_checkpoint(request.output) if request.resume else None
+        folder, data = prepare(request)
+        prepared = time.monotonic() - began
+        on_progress(TrainProgress("preparing", total_steps=steps_of(request, data.rows), elapsed=prepared))
+        if resume is not None:
+            check_same(resume, data, request.recipe)
+        job = write_job(request, data, folder, resume=resume)
+        watch = Watch(folder / PROGRESS, on_progress, began)
+        log = folder / "train.log"
+        command = request.launch.command(python, ENTRY, job)
+        code = run_logged(
+            command, log, environment(request, python), every=_POLL, tick=watch.tick, patience=self._patience
+        )
+        watch.tick()
+        ended, total = time.time(), time.monotonic() - began
+        _judge(code, folder, watch, request)
+        recipe = request.recipe
+        per_step = recipe.batch_size * recipe.accumulation * request.launch.world_size
+        timing = Timing.of(watch, data, total=total, prepared=prepared, ended=ended, per_step=per_step)
+        write_timing(timing, folder)
+        notes = (*data.notes, *([f"went on from {resume.name}"] if resume else []))
+        return _result(request, data, folder, watch, time.monotonic() - began, notes)
+
+
+def _judge(code: int, folder: Path, watch: Watch, request: TrainRequest) -> None:
+    log = folder / "train.log"
+    if code == 0 and watch.failure is None:
+        finished_steps(folder)
+        return
+    failure = watch.failure or {}
+    lines = last_lines(log)
+    text = str(failure.get("message") or (lines[-1] if lines else "it said nothing"))
+    reason = str(failure.get("reason") or ("out of memory" if _killed(code, lines) else "error"))
+    shown = "".join(f"\n    {line}" for line in lines[-6:])
+    raise TrainerError(f"{_what(reason, text, code, request)}; log: {log}{shown}")
+
+
+def _killed(code: int, lines: list[str]) -> bool:
+    return code in (-signal.SIGKILL, 128 + signal.SIGKILL) or any("exitcode  : -9" in line for line in lines)
+
+
+def _what(reason: str, text: str, code: int, request: TrainRequest) -> str:
+    recipe = request.recipe
+    if reason == "out of memory":
+        smaller = f"batch_size = {max(1, recipe.batch_size // 2)}, accumulation = {recipe.accumulation * 2}"
+        if recipe.batch_size == 1:
+            smaller = f"cutoff_len = {recipe.cutoff_len // 2}"
+        more = "" if recipe.gradient_checkpointing else ", gradient_checkpointing = true"
+        if request.launch.devices and recipe.deepspeed is None:
+            more += ', deepspeed = "zero2"'
+        return f"the training ran out of memory (batch_size = {recipe.batch_size}); try {smaller}{more}"
+    if reason == "not finite":
+        return f"the training diverged: {text}; try learning_rate = {recipe.learning_rate / 5:g}"
+    if reason == "prompt":
+        return f"refused, the training would not see the tests' prompts: {text.partition(': ')[2]}"
+    return f"the training failed (exit code {code}): {text}"
+
+
+def _result(
+    request: TrainRequest, data: DataFacts, folder: Path, watch: Watch, seconds: float, notes: tuple[str, ...]
+) -> TrainResult:
+    weights, digest, checkpoints = collect(folder)
+    return TrainResult(
+        adapter=weights,
+        digest=digest,
+        steps=checkpoints[-1].step,
+        seconds=seconds,
+        losses=tuple(watch.series["loss"]),
+        margins=tuple(watch.series["margins"]),
+        accuracies=tuple(watch.series["accuracies"]),
+        checkpoints=checkpoints,
+        folder=folder,
+        log=folder / "train.log",
+        examples=data.rows,
+        notes=(*notes, *_launch_note(request)),
+    )
+
+
+def _launch_note(request: TrainRequest) -> tuple[str, ...]:
+    launch = request.launch
+    where = f"GPU {', '.join(map(str, launch.devices))}" if launch.devices else "the CPU"
+    return (f"{launch.processes} process{'es' if launch.processes > 1 else ''} on {where}",)
+
+
+def collect(folder: Path) -> tuple[Path, str, tuple[Checkpoint, ...]]:
+    """Check and publish the weights of a finished attempt, whoever started its processes.
+
+    Returns:
+        Folder of the weights, their digest, and the checkpoints, oldest first; the last is the weights themselves.
+
+    Raises:
+        TrainerError: it is not finished, or left nothing usable.
+    """
+    output, log = folder / "output", folder / "train.log"
+    steps, lineage = finished_steps(folder), {}
+    with suppress(OSError, ValueError):
+        lineage = json.loads((folder / JOB).read_text("utf-8")).get("lineage", {})
+    try:
+        if not (output / "adapter_model.safetensors").is_file():
+            model = _publish_model(output, folder / "model")
+            return model, fingerprint(model), (Checkpoint(steps, model),)
+        digest = publish(output, folder / "adapter", lineage).digest
+    except AdapterError as error:
+        raise TrainerError(f"the training left no usable weights: {error}; log: {log}") from error
+    earlier = _earlier(output, folder / "checkpoints", steps, lineage)
+    return folder / "adapter", digest, (*earlier, Checkpoint(steps, folder / "adapter"))
+
+
+def finished_steps(folder: Path) -> int:
+    """Steps of an attempt that made them all.
+
+    Raises:
+        TrainerError: it did not.
+    """
+    state = trainer_state(folder / "output")
+    if state is None:
+        raise TrainerError(f"the training ended without a word about its state; log: {folder / 'train.log'}")
+    steps, wanted = int(state.get("global_step", 0)), int(state.get("max_steps", 0))
+    if steps < max(1, wanted):
+        raise TrainerError(f"the training stopped at step {steps} of {wanted}; log: {folder / 'train.log'}")
+    return steps
+
+
+def _publish_model(output: Path, destination: Path) -> Path:
+    """A fully tuned model without what its training left beside it."""
+    if not any(output.glob("model*.safetensors")):
+        raise AdapterError(f"{output}: has neither adapter_model.safetensors nor a model's")
+    destination.mkdir()
+    kept = {"config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"}
+    for path in output.iterdir():
+        if path.name in kept or path.name.startswith(("model", "special_tokens", "tokenizer.", "vocab", "merges")):
+            shutil.copyfile(path, destination / path.name)
+    return destination
+
+
+def _earlier(output: Path, destination: Path, last: int, notes: Mapping[str, str]) -> list[Checkpoint]:
+    """Publish every complete checkpoint before the last step, oldest first; one that is not usable is left out."""
+    found = []
+    for path in output.glob("checkpoint-*"):
+        step = path.name.rpartition("-")[2]
+        if step.isdigit() and int(step) < last and is_complete(path):
+            with suppress(AdapterError):
+                publish(path, destination / f"step-{step}", notes)
+                found.append(Checkpoint(int(step), destination / f"step-{step}"))
+    return sorted(found, key=lambda c: c.step)

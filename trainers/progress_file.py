@@ -1,0 +1,113 @@
+"""The progress file, read while it grows; and what it says about time when it is done."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import statistics
+import time
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from harness.safe.files import write_text
+from trainers.base import OnProgress, TrainProgress
+from trainers.examples import DataFacts
+
+__all__ = ["Timing", "Watch", "write_timing"]
+
+_TIMING = "time_consuming_statistics"
+
+
+class Watch:
+    """Follows one attempt's ``progress.jsonl``."""
+
+    def __init__(self, path: Path, on_progress: OnProgress, began: float) -> None:
+        """``began`` is a time of :func:`time.monotonic`."""
+        self._path = path
+        self._on_progress = on_progress
+        self._began = began
+        self._read = 0
+        self._last = TrainProgress("loading")
+        self.failure: dict[str, Any] | None = None
+        """The first failure that a process told of."""
+        self.series: dict[str, list[tuple[int, float]]] = {"loss": [], "margins": [], "accuracies": []}
+        self.steps: list[tuple[int, float]] = []
+        """(step, seconds since the epoch) of every step that ended."""
+        self.phases: dict[str, float] = {}
+        """Seconds since the epoch at which a phase began."""
+
+    def tick(self) -> None:
+        """Take in new lines and tell the caller where the training is."""
+        with suppress(FileNotFoundError), self._path.open("rb") as file:
+            file.seek(self._read)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                self._read += len(line)
+                self._take(json.loads(line))
+        self._on_progress(replace(self._last, elapsed=time.monotonic() - self._began))
+
+    def _take(self, row: dict[str, Any]) -> None:
+        if row["phase"] == "failed":
+            # Ranks that die because another one failed say so later.
+            self.failure = self.failure or row
+            return
+        step = int(row.get("step", 0))
+        self.phases.setdefault(row["phase"], row["time"])
+        for name, values in self.series.items():
+            if isinstance(row.get(name), float):
+                values.append((step, row[name]))
+        if "loss" in row:
+            self.steps.append((step, row["time"]))
+        last = self._last
+        self._last = TrainProgress(
+            row["phase"], step, int(row.get("total_steps", 0)), row.get("loss", last.loss),
+            row.get("margins", last.margin), row.get("accuracies", last.accuracy),
+            row.get("tokens_per_second", last.tokens_per_second), 0.0, row.get("remaining", last.remaining),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Where a training's time went; seconds of wall time."""
+
+    total: float
+    data: float
+    """Checking and writing token ids."""
+    loading: float
+    """Processes, imports, dataset and model."""
+    training: float
+    saving: float
+    steps: int
+    """Updates made by this attempt."""
+    step_mean: float
+    step_median: float
+    step_longest: float
+    examples_per_second: float
+    tokens_per_second: float
+
+    @classmethod
+    def of(cls, watch: Watch, data: DataFacts, *, total: float, prepared: float, ended: float, per_step: int) -> Timing:
+        """From what was seen; ``ended`` is in seconds since the epoch, ``per_step`` counts examples an update."""
+        begin = watch.phases.get("training", ended)
+        saving = watch.phases.get("saving", ended)
+        times = [begin, *(t for _, t in watch.steps)]
+        each = [b - a for a, b in itertools.pairwise(times)] or [0.0]
+        training = max(saving - begin, 1e-9)
+        examples = len(watch.steps) * per_step / training
+        return cls(
+            total, prepared, max(0.0, total - prepared - (ended - begin)), training, max(0.0, ended - saving),
+            len(watch.steps), statistics.fmean(each), statistics.median(each), max(each),
+            examples, examples * data.tokens / max(1, data.rows),
+        )  # fmt: skip
+
+
+def write_timing(timing: Timing, folder: Path) -> None:
+    """``time_consuming_statistics.json`` for programs and ``.txt`` for people."""
+    values = {name: round(float(getattr(timing, name)), 3) for name in Timing.__slots__}
+    write_text(folder / f"{_TIMING}.json", json.dumps(values, indent=2) + "\n")
+    units = {"steps": "", "examples_per_second": " 1/s", "tokens_per_second": " 1/s"}
+    lines = [f"{name.replace('_', ' '):<20} {value:>12,.3f}{units.get(name, ' s')}" for name, value in values.items()]
+    write_text(folder / f"{_TIMING}.txt", "\n".join(lines) + "\n")
