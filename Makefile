@@ -25,7 +25,7 @@ lint: ## ruff, mypy and the import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-cache --quiet
+	@$(BIN)/lint-imports --no-cache --no-logo
 
 lock: ## pin the requirements anew
 	@cd harness/setup/requirements && for name in harness-cpu harness-cuda trainer-cpu trainer-cuda; do \

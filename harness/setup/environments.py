@@ -9,10 +9,12 @@ and a second run with the same requirements does nothing. Requirements are pinne
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +64,7 @@ def state(environment: Environment, root: Path) -> str:
     stamp = root / environment.folder / _STAMP
     if not environment.python(root).exists() or not stamp.is_file():
         return "missing"
-    return "ready" if stamp.read_text(encoding="utf-8") == _wanted(environment) else "stale"
+    return "ready" if stamp.read_text(encoding="utf-8") == _wanted(environment, root) else "stale"
 
 
 def set_up(environment: Environment, root: Path, tell: Callable[[str], None]) -> None:
@@ -84,13 +86,18 @@ def set_up(environment: Environment, root: Path, tell: Callable[[str], None]) ->
     _run([*install, *_torch_source(), "--no-deps", "-r", str(requirements)])
     if environment.editable and (root / "harness" / "__init__.py").is_file():
         _run([*install, "--no-deps", "--no-build-isolation", "-e", str(root)])
-    (folder / _STAMP).write_text(_wanted(environment), encoding="utf-8")
+    (folder / _STAMP).write_text(_wanted(environment, root), encoding="utf-8")
     tell(f"{environment.folder}: ready")
 
 
-def _wanted(environment: Environment) -> str:
-    content = environment.requirements(gpu=has_gpu()).read_bytes()
-    return hashlib.sha256(content + sys.version.encode()).hexdigest()
+def _wanted(environment: Environment, root: Path) -> str:
+    """Digest of what the environment is installed from; an editable install also holds the project's entry points."""
+    content = environment.requirements(gpu=has_gpu()).read_bytes() + sys.version.encode()
+    project = root / "pyproject.toml"
+    if environment.editable and project.is_file():
+        table = tomllib.loads(project.read_text(encoding="utf-8")).get("project", {})
+        content += json.dumps(table, sort_keys=True).encode()
+    return hashlib.sha256(content).hexdigest()
 
 
 def _uv(root: Path) -> Path:
