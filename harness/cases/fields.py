@@ -117,6 +117,15 @@ class Fields:
                 self.refuse(name, f"pattern {at + 1}, {quote(pattern)}, is no regular expression: {why}; mend it")
         return values
 
+    def reasons(self, skip: str = "", xfail: str = "") -> tuple[str, str]:
+        """Why the case is skipped, and why it is known to fail; the record's own reason replaces its folder's."""
+        if "skip" in self.values and "xfail" in self.values:
+            self.refuse("xfail", "is given beside 'skip'; a skipped case is not run, so keep one")
+        own_skip, own_xfail = self.text("skip") or "", self.text("xfail") or ""
+        if own_skip or own_xfail:
+            return own_skip, own_xfail
+        return skip, xfail
+
     def texts(self, name: str, *, single: bool) -> tuple[str, ...] | None:
         """A list of texts, or with ``single`` one text for a list of one; None where absent or wrong."""
         value = self.values.get(name, ())

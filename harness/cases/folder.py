@@ -3,7 +3,8 @@
     badcases/
       badcase1/                 a case folder; its name is the first part of its cases' ids
         test.json               or test/cases with .json, .jsonl, .csv, .xlsx, several if need be
-        case.toml               optional: decoding, thresholds, system, tags, role, weight for all records
+        case.toml               optional: decoding, thresholds, system, tags, role, must_include, must_not_include,
+                                skip, xfail, weight for all records
 
 Everything is read before anything is raised, so one error names all problems of a suite. The order is that of a
 person's file list (badcase2 before badcase10), then that of the records.
@@ -28,7 +29,9 @@ from harness.cases.record import Defaults, Record, read_case
 __all__ = ["SETTINGS_FILE", "read_file", "read_folder", "read_suite"]
 
 SETTINGS_FILE = "case.toml"
-_SETTINGS = ("decoding", "thresholds", "system", "tags", "role", "weight")
+_SETTINGS = (
+    "decoding", "thresholds", "system", "tags", "role", "must_include", "must_not_include", "skip", "xfail", "weight",
+)  # fmt: skip
 _STEMS = ("test", "cases")
 _NOT_CASES = ("dataset_info.json", "generalized_dpo_preference_dataset.json")
 _WANTED = "test.json (or test/cases with .jsonl, .csv, .xlsx)"
@@ -137,12 +140,17 @@ class _Reading:
         fields = Fields(show(path), read_toml(path, self._problems), self._problems)
         fields.known_only(_SETTINGS)
         base = self._defaults
+        skip, xfail = fields.reasons()
         return Defaults(
             decoding=fields.decoding(base.decoding),
             thresholds=fields.thresholds(base.thresholds),
             system=fields.text("system") or base.system,
             tags=fields.tags(base.tags),
             role=fields.role(base.role),
+            must_include=fields.patterns("must_include"),
+            must_not_include=fields.patterns("must_not_include"),
+            skip=skip,
+            xfail=xfail,
             weight=fields.weight(base.weight),
         )
 

@@ -136,6 +136,10 @@ class Case:
     """Regular expressions that the answer must match."""
     must_not_include: tuple[str, ...] = ()
     """Regular expressions that the answer must not match."""
+    skip: str = ""
+    """Why the case is not judged (verdict SKIP); empty: it is judged."""
+    xfail: str = ""
+    """Why the case is known to fail; empty: it is expected to pass. A case that passes all the same is reported."""
     weight: float = 1.0
     """Weight in the suite's mean scores."""
     source: str = ""

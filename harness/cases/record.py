@@ -25,7 +25,7 @@ TOO_MANY = f"holds more than {MOST_RECORDS:,} records; split it over several fol
 
 FIELDS = (
     "id", "text", "messages", "standard_answer", "system", "tags", "role", "decoding", "thresholds", "must_include",
-    "must_not_include", "weight", "source",
+    "must_not_include", "skip", "xfail", "weight", "source",
 )  # fmt: skip
 
 
@@ -48,6 +48,10 @@ class Defaults:
     system: str | None = None
     tags: tuple[str, ...] = ()
     role: Role = "fix"
+    must_include: tuple[str, ...] = ()
+    must_not_include: tuple[str, ...] = ()
+    skip: str = ""
+    xfail: str = ""
     weight: float = 1.0
 
 
@@ -68,8 +72,10 @@ def read_case(record: Record, folder: str, defaults: Defaults, problems: Problem
     tags = fields.tags(defaults.tags)
     decoding = fields.decoding(defaults.decoding)
     thresholds = fields.thresholds(defaults.thresholds)
-    must = fields.patterns("must_include")
-    must_not = fields.patterns("must_not_include")
+    # A record adds to its folder's patterns: a pattern that vanished would pass everything.
+    must = _union(defaults.must_include, fields.patterns("must_include"))
+    must_not = _union(defaults.must_not_include, fields.patterns("must_not_include"))
+    skip, xfail = fields.reasons(defaults.skip, defaults.xfail)
     weight = fields.weight(defaults.weight)
     source = fields.text("source") or ""
     if problems.count > before or turns is None:
@@ -88,9 +94,15 @@ def read_case(record: Record, folder: str, defaults: Defaults, problems: Problem
         thresholds=thresholds,
         must_include=must,
         must_not_include=must_not,
+        skip=skip,
+        xfail=xfail,
         weight=weight,
         source=source,
     )
+
+
+def _union(first: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*first, *more)))
 
 
 def _conversation(fields: Fields) -> tuple[Message, ...] | None:

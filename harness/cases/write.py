@@ -69,8 +69,8 @@ def _record(case: Case) -> dict[str, object]:
     if case.standard_answer is not None:
         record["standard_answer"] = case.standard_answer
     lists = ("tags", "must_include", "must_not_include")
-    plain = {name: getattr(case, name) for name in ("role", *lists, "weight", "source")}
-    defaults = {"role": "fix", **dict.fromkeys(lists, ()), "weight": 1.0, "source": ""}
+    plain = {name: getattr(case, name) for name in ("role", *lists, "skip", "xfail", "weight", "source")}
+    defaults = {"role": "fix", **dict.fromkeys(lists, ()), "skip": "", "xfail": "", "weight": 1.0, "source": ""}
     record |= {n: list(v) if isinstance(v, tuple) else v for n, v in plain.items() if v != defaults[n]}
     if decoding := _difference(case.decoding, Decoding()):
         record["decoding"] = decoding

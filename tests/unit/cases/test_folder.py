@@ -273,3 +273,31 @@ def test_a_folder_is_named_as_it_is_called(tmp_path: Path, monkeypatch: pytest.M
         *read_suite(Path("..")),
     ):
         assert (case.id, case.folder) == ("b/x", "b")
+
+
+def test_case_toml_sets_patterns_and_reasons(tmp_path: Path) -> None:
+    """Patterns of case.toml and of a record add up; a record's own reason replaces its folder's."""
+    put(
+        tmp_path,
+        "b/case.toml",
+        """
+        must_include = ["sea"]
+        must_not_include = "lake"
+        skip = "model without tools"
+        """,
+    )
+    put(
+        tmp_path,
+        "b/test.json",
+        """[
+        {"text": "one"},
+        {"text": "two", "must_include": ["sea", "wave"], "xfail": "TICKET-7"}
+    ]""",
+    )
+
+    plain, own = read_folder(tmp_path / "b")
+
+    assert (plain.must_include, plain.must_not_include) == (("sea",), ("lake",))
+    assert (plain.skip, plain.xfail) == ("model without tools", "")
+    assert own.must_include == ("sea", "wave")
+    assert (own.skip, own.xfail) == ("", "TICKET-7")

@@ -92,6 +92,12 @@ BAD_RECORDS: list[Any] = [
     pytest.param({"text": "a", "tags": ["b", "b"]}, "field 'tags[1]': is 'b' again", id="tag-twice"),
     # expressions
     pytest.param({"text": "a", "must_include": ""}, "field 'must_include': is empty", id="empty-pattern"),
+    pytest.param(
+        {"text": "a", "skip": True}, "field 'skip': is true or false; want a string", id="skip-without-reason"
+    ),
+    pytest.param(
+        {"text": "a", "skip": "b", "xfail": "c"}, "field 'xfail': is given beside 'skip'", id="skip-and-xfail"
+    ),
     pytest.param({"text": "a", "must_include": 7}, "is a number; want a string or a list", id="number-pattern"),
     pytest.param({"text": "a", "must_include": ["b", "("]}, "pattern 2, '(', is no regular expression", id="no-regex"),
     pytest.param({"text": "a", "must_not_include": "[z-a]"}, "field 'must_not_include': pattern 1", id="bad-range"),
@@ -192,6 +198,8 @@ def test_messages_stay_one_line_whatever_they_quote(tmp_path: Path) -> None:
 GOOD: list[Any] = [
     pytest.param({"text": "a", "must_include": "b"}, lambda c: c.must_include == ("b",), id="one-pattern"),
     pytest.param({"text": "a", "must_include": []}, lambda c: c.must_include == (), id="no-patterns"),
+    pytest.param({"text": "a", "skip": "later"}, lambda c: (c.skip, c.xfail) == ("later", ""), id="skip"),
+    pytest.param({"text": "a", "xfail": "known"}, lambda c: (c.skip, c.xfail) == ("", "known"), id="xfail"),
     pytest.param({"text": "a", "weight": 3}, lambda c: c.weight == 3.0 and type(c.weight) is float, id="whole-weight"),
     pytest.param({"text": "a", "id": "诗_1.x-y"}, lambda c: c.id == "badcase1/诗_1.x-y", id="chinese-id"),
     pytest.param({"text": "a", "decoding": {"stop": ["\n"]}}, lambda c: c.decoding.stop == ("\n",), id="stop-newline"),
