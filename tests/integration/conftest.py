@@ -8,9 +8,7 @@ from typing import Any
 
 import pytest
 
-# Imported here once: a pytester run takes back what it imported, and torch cannot be imported twice in one process.
-import transformers.models.auto.tokenization_auto  # noqa: F401
-
+import tests.support.preload  # noqa: F401
 from tests.support.projects import make_project
 
 Make = Callable[..., Path]

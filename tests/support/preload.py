@@ -1,0 +1,12 @@
+"""Imports that a pytester run must not make first: it takes back what it imported, and torch cannot be imported twice.
+
+Tests that run pytest in this process import this module at their start.
+"""
+
+from __future__ import annotations
+
+import transformers.models.auto.tokenization_auto  # noqa: F401
+
+import harness.fix.fix
+import harness.plugin.session
+import harness.runs.evaluation  # noqa: F401
