@@ -33,7 +33,7 @@ Stage = Literal["sft", "dpo", "kto"]
 Phase = Literal["preparing", "loading", "training", "saving"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainRequest:
     """One training."""
 
@@ -71,12 +71,19 @@ class TrainRequest:
     ) -> TrainRequest:
         """A request whose examples are ``pairs``, as the stage learns from them, in the model's own chat template."""
         return cls(
-            stage, model_path, stage_examples(stage, pairs, renderer), recipe, output, parents, resume,
-            Launch.on_gpus(recipe.gpus, deepspeed=recipe.deepspeed), probes(renderer, [p.messages for p in pairs[:4]]),
-        )  # fmt: skip
+            stage=stage,
+            model_path=model_path,
+            examples=stage_examples(stage, pairs, renderer),
+            recipe=recipe,
+            output=output,
+            parents=parents,
+            resume=resume,
+            launch=Launch.on_gpus(recipe.gpus, deepspeed=recipe.deepspeed),
+            probes=probes(renderer, [p.messages for p in pairs[:4]]),
+        )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainProgress:
     """Where a training is."""
 
@@ -104,7 +111,7 @@ class Checkpoint:
     path: Path
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainResult:
     """Weights that were checked, and how they came about."""
 

@@ -159,7 +159,7 @@ class TurnsExample:
 Example = PairExample | FeedbackExample | TurnsExample
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DataFacts:
     """What was written."""
 
@@ -228,7 +228,13 @@ def write_examples(examples: Iterable[Example], folder: Path, recipe: Recipe) ->
         validation.unlink()
         validation = None
     return DataFacts(
-        folder / "examples.jsonl", validation, writer.kept, writer.held, writer.tokens, writer.longest, writer.notes()
+        train=folder / "examples.jsonl",
+        validation=validation,
+        rows=writer.kept,
+        validation_rows=writer.held,
+        tokens=writer.tokens,
+        longest=writer.longest,
+        notes=writer.notes(),
     )
 
 

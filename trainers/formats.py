@@ -47,7 +47,7 @@ _KNOWN = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """One record, whatever format it had."""
 
@@ -69,7 +69,7 @@ class Record:
         return self.source
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Source:
     """Files of one training and what was noticed while they were read; iterate it once."""
 
@@ -226,7 +226,7 @@ def _turn(turn: Any, name: str) -> Message:
 def _sft(row: Mapping[str, Any], messages: Sequence[Message], where: str) -> Record:
     if _first(row, _TURNS) is None:
         messages = [*messages, Message("assistant", _text(row, _required(row, _ANSWER)))]
-    return Record(where, tuple(messages))
+    return Record(source=where, messages=tuple(messages))
 
 
 def _dpo(row: Mapping[str, Any], messages: Sequence[Message], where: str) -> Record:
@@ -237,7 +237,7 @@ def _dpo(row: Mapping[str, Any], messages: Sequence[Message], where: str) -> Rec
     finished = _WORDS.get(given) if isinstance(given, str) else given
     if not isinstance(finished, bool):
         raise _Wrong(f"rejected_finished = {given!r} must be true or false")
-    return Record(where, tuple(messages), chosen, rejected, finished)
+    return Record(source=where, messages=tuple(messages), chosen=chosen, rejected=rejected, rejected_finished=finished)
 
 
 def _kto(row: Mapping[str, Any], messages: Sequence[Message], where: str) -> Record:
@@ -250,10 +250,10 @@ def _kto(row: Mapping[str, Any], messages: Sequence[Message], where: str) -> Rec
     if not isinstance(label, bool):
         raise _Wrong(f"label = {label!r} must be true or false")
     if (name := _first(row, _ANSWER)) is not None:
-        return Record(where, tuple(messages), _text(row, name), label=label)
+        return Record(source=where, messages=tuple(messages), chosen=_text(row, name), label=label)
     if not messages or messages[-1].role != "assistant":
         raise _Wrong("the conversation must end with the assistant's answer that the label is about")
-    return Record(where, tuple(messages[:-1]), messages[-1].content, label=label)
+    return Record(source=where, messages=tuple(messages[:-1]), chosen=messages[-1].content, label=label)
 
 
 def _side(row: Mapping[str, Any], name: str) -> str:

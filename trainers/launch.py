@@ -23,7 +23,7 @@ _RANGE = re.compile(r"([0-9]+)(?:-([0-9]+))?")
 _MOST = 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
     """Processes of one training."""
 
@@ -60,7 +60,7 @@ class Launch:
         """
         found = visible_gpus() if available is None else available
         devices = parse_devices(gpus, found) if gpus.strip() else found[:1]
-        return cls(devices, deepspeed=deepspeed is not None)
+        return cls(devices=devices, deepspeed=deepspeed is not None)
 
     @property
     def processes(self) -> int:

@@ -74,11 +74,11 @@ class LlamaFactory:
         python = trainer_python(self._root)
         check_request(request)
         check_packages(request.recipe, python)
-        on_progress(TrainProgress("preparing"))
+        on_progress(TrainProgress(phase="preparing"))
         resume = last_checkpoint(request.output) if request.resume else None
         folder, data = prepare(request)
         prepared = time.monotonic() - began
-        on_progress(TrainProgress("preparing", total_steps=steps_of(request, data.rows), elapsed=prepared))
+        on_progress(TrainProgress(phase="preparing", total_steps=steps_of(request, data.rows), elapsed=prepared))
         if resume is not None:
             check_same(resume, data, request.recipe)
         job = write_job(request, data, folder, resume=resume)

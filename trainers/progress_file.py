@@ -29,7 +29,7 @@ class Watch:
         self._on_progress = on_progress
         self._began = began
         self._read = 0
-        self._last = TrainProgress("loading")
+        self._last = TrainProgress(phase="loading")
         self.failure: dict[str, Any] | None = None
         """The first failure that a process told of."""
         self.series: dict[str, list[tuple[int, float]]] = {"loss": [], "margins": [], "accuracies": []}
@@ -63,13 +63,19 @@ class Watch:
             self.steps.append((step, row["time"]))
         last = self._last
         self._last = TrainProgress(
-            row["phase"], step, int(row.get("total_steps", 0)), row.get("loss", last.loss),
-            row.get("margins", last.margin), row.get("accuracies", last.accuracy),
-            row.get("tokens_per_second", last.tokens_per_second), 0.0, row.get("remaining", last.remaining),
-        )  # fmt: skip
+            phase=row["phase"],
+            step=step,
+            total_steps=int(row.get("total_steps", 0)),
+            loss=row.get("loss", last.loss),
+            margin=row.get("margins", last.margin),
+            accuracy=row.get("accuracies", last.accuracy),
+            tokens_per_second=row.get("tokens_per_second", last.tokens_per_second),
+            elapsed=0.0,
+            remaining=row.get("remaining", last.remaining),
+        )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
     """Where a training's time went; seconds of wall time."""
 
@@ -98,10 +104,18 @@ class Timing:
         training = max(saving - begin, 1e-9)
         examples = len(watch.steps) * per_step / training
         return cls(
-            total, prepared, max(0.0, total - prepared - (ended - begin)), training, max(0.0, ended - saving),
-            len(watch.steps), statistics.fmean(each), statistics.median(each), max(each),
-            examples, examples * data.tokens / max(1, data.rows),
-        )  # fmt: skip
+            total=total,
+            data=prepared,
+            loading=max(0.0, total - prepared - (ended - begin)),
+            training=training,
+            saving=max(0.0, ended - saving),
+            steps=len(watch.steps),
+            step_mean=statistics.fmean(each),
+            step_median=statistics.median(each),
+            step_longest=max(each),
+            examples_per_second=examples,
+            tokens_per_second=examples * data.tokens / max(1, data.rows),
+        )
 
 
 def write_timing(timing: Timing, folder: Path) -> None:

@@ -54,7 +54,7 @@ _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 _FORBIDDEN_LOSSES = ("hinge", "ipo", "kto_pair")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """Hyperparameters of one training. The defaults are LLaMA-Factory's where nothing better is known."""
 

@@ -43,7 +43,7 @@ class ScriptedTrainer:
         began = time.monotonic()
         number = sum(1 for _ in request.output.glob("attempt-*")) + 1
         folder = request.output / f"attempt-{number}"
-        on_progress(TrainProgress("preparing"))
+        on_progress(TrainProgress(phase="preparing"))
         data = write_examples(request.examples, folder, request.recipe)
         losses = []
         for step in range(1, self.steps + 1):
@@ -52,18 +52,33 @@ class ScriptedTrainer:
             if step == self.interrupt_at:
                 raise KeyboardInterrupt
             losses.append((step, 0.7 / step))
-            on_progress(TrainProgress("training", step, self.steps, 0.7 / step, 0.1 * step, 1.0))
+            on_progress(
+                TrainProgress(
+                    phase="training",
+                    step=step,
+                    total_steps=self.steps,
+                    loss=0.7 / step,
+                    margin=0.1 * step,
+                    accuracy=1.0,
+                )
+            )
         earlier = tuple(Checkpoint(n, folder / "checkpoints" / f"step-{n}") for n in self.keep)
         adapter = folder / "adapter"
         for checkpoint in (*earlier, Checkpoint(self.steps, adapter)):
             # Different examples, different weights: content is what versions are told apart by.
             _write(checkpoint.path, request, data.tokens + request.recipe.seed + self.steps - checkpoint.step)
-        on_progress(TrainProgress("saving", self.steps, self.steps))
+        on_progress(TrainProgress(phase="saving", step=self.steps, total_steps=self.steps))
         return TrainResult(
-            adapter, check(adapter).digest, self.steps, time.monotonic() - began, tuple(losses),
-            checkpoints=(*earlier, Checkpoint(self.steps, adapter)), folder=folder, examples=data.rows,
+            adapter=adapter,
+            digest=check(adapter).digest,
+            steps=self.steps,
+            seconds=time.monotonic() - began,
+            losses=tuple(losses),
+            checkpoints=(*earlier, Checkpoint(self.steps, adapter)),
+            folder=folder,
+            examples=data.rows,
             notes=data.notes,
-        )  # fmt: skip
+        )
 
 
 def _write(adapter: Path, request: TrainRequest, seed: int) -> None:

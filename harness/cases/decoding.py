@@ -28,7 +28,7 @@ _CHOICES: dict[str, tuple[object, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decoding:
     """Decoding parameters of one case; the defaults are what production uses."""
 

@@ -79,7 +79,7 @@ class _Reading:
     """One reading: the cases and problems found so far, and who has which id."""
 
     def __init__(self, decoding: Decoding | None, thresholds: Thresholds | None, system: str | None) -> None:
-        self._defaults = Defaults(decoding or Decoding(), thresholds or Thresholds(), system)
+        self._defaults = Defaults(decoding=decoding or Decoding(), thresholds=thresholds or Thresholds(), system=system)
         self._problems = Problems()
         self._cases: list[Case] = []
         self._owners: dict[str, tuple[str, Case]] = {}

@@ -29,7 +29,7 @@ class Message:
     content: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
     """What an answer is judged against. Shares are 0..1, similarities 0..1, lengths are mixed units."""
 
@@ -115,7 +115,7 @@ def _finite(value: object) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """One bad case."""
 

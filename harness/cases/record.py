@@ -39,7 +39,7 @@ class Record:
     """A mapping of field names, unless the file holds something else there."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Defaults:
     """What a record gets where it says nothing."""
 

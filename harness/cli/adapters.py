@@ -172,10 +172,21 @@ def _import(args: argparse.Namespace, settings: Settings, manifest: Manifest) ->
     facts = publish(args.folder, destination)
     try:
         check_lineage(locate_model(manifest.model_of(parent.name), settings.root), [*below, destination])
-        register(settings.manifest_path, Adapter(
-            args.name, parent.model, parent.name, destination, facts.digest, args.method, facts.rank,
-            made, on_top_of=parent.name if below else None, status="candidate",
-        ))  # fmt: skip
+        register(
+            settings.manifest_path,
+            Adapter(
+                name=args.name,
+                model=parent.model,
+                parent=parent.name,
+                path=destination,
+                sha256=facts.digest,
+                method=args.method,
+                rank=facts.rank,
+                created=made,
+                on_top_of=parent.name if below else None,
+                status="candidate",
+            ),
+        )
     except BaseException:
         shutil.rmtree(destination, ignore_errors=True)
         raise

@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     manifest = read_manifest(settings.manifest_path)
     method = "sample" if args.temperature else "greedy"
     decoding = Decoding(
-        method, args.max_tokens, temperature=args.temperature, early_fail=False  # type: ignore[arg-type]
+        method=method, max_tokens=args.max_tokens, temperature=args.temperature, early_fail=False  # type: ignore[arg-type]
     )  # fmt: skip
     with Store(settings.database) as store:
         adapter = manifest.adapter(args.adapter or settings.adapter)

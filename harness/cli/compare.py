@@ -10,9 +10,9 @@ from harness.cli.project import add_json, project_settings, say, say_json
 from harness.errors import StoreError
 from harness.project.manifest import read_manifest
 from harness.reports.console import comparison_table, summary
-from harness.reports.model import AdapterResults, changes
+from harness.reports.model import AdapterResults
 from harness.store import Store
-from harness.suite.compare import Comparison, compare
+from harness.suite.compare import Comparison, changes, compare
 
 __all__ = ["add_parser", "run"]
 

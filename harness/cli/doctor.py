@@ -24,7 +24,7 @@ from harness.setup.environments import ENVIRONMENTS, has_gpu, state
 __all__ = ["Finding", "add_parser", "examine", "run"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One thing that was looked at."""
 
@@ -57,39 +57,51 @@ def run(args: argparse.Namespace) -> int:
 
 def examine(root: Path) -> Iterator[Finding]:
     """Look at machine, environments, model, project and cases; never raises for what it finds."""
-    yield Finding("python", True, f"{platform.python_version()} on {platform.machine()}, {os.cpu_count()} cores")
-    yield Finding("GPU", has_gpu(), "NVIDIA" if has_gpu() else "none; the CPU builds serve", needed=False)
+    yield Finding(
+        what="python", good=True, text=f"{platform.python_version()} on {platform.machine()}, {os.cpu_count()} cores"
+    )
+    yield Finding(
+        what="GPU", good=has_gpu(), text="NVIDIA" if has_gpu() else "none; the CPU builds serve", needed=False
+    )
     free = shutil.disk_usage(root).free / 2**30
-    yield Finding("disk", free > 5, f"{free:.0f} GiB free", "" if free > 5 else "free some space")
+    yield Finding(what="disk", good=free > 5, text=f"{free:.0f} GiB free", mend="" if free > 5 else "free some space")
     yield from _engines()
     for environment in ENVIRONMENTS:
         if not environment.editable:
             found = state(environment, root)
             mend = "" if found == "ready" else "harness setup"
-            yield Finding(environment.folder, found == "ready", f"{found}: {environment.purpose}", mend)
+            yield Finding(
+                what=environment.folder, good=found == "ready", text=f"{found}: {environment.purpose}", mend=mend
+            )
     for name in EMBEDDED:
         there = any((cache_folder() / "models").glob(f"{name}-*/conversion.json"))
         text = f"embedded model {name}: {'converted' if there else 'not yet converted'}"
-        yield Finding("model", there, text, "" if there else "harness setup --model", needed=False)
+        yield Finding(what="model", good=there, text=text, mend="" if there else "harness setup --model", needed=False)
     yield from _project(root)
 
 
 def _engines() -> Iterator[Finding]:
     for name, package in available().items():
         if package is None:
-            yield Finding(f"engine {name}", False, "not installed", "harness setup", needed=name == "vllm")
+            yield Finding(
+                what=f"engine {name}", good=False, text="not installed", mend="harness setup", needed=name == "vllm"
+            )
         else:
-            yield Finding(f"engine {name}", True, f"{package} {metadata.version(package)}")
+            yield Finding(what=f"engine {name}", good=True, text=f"{package} {metadata.version(package)}")
 
 
 def _project(root: Path) -> Iterator[Finding]:
     try:
         settings: Settings = read_settings(root)
-        yield Finding("settings", True, f"adapter {settings.adapter or '(none)'}, engine {settings.engine}")
+        yield Finding(
+            what="settings", good=True, text=f"adapter {settings.adapter or '(none)'}, engine {settings.engine}"
+        )
         manifest = read_manifest(settings.manifest_path)
-        yield Finding("manifest", True, f"{len(manifest.adapters)} adapters on {len(manifest.models)} models")
+        yield Finding(
+            what="manifest", good=True, text=f"{len(manifest.adapters)} adapters on {len(manifest.models)} models"
+        )
         cases = read_suite(settings.badcases, decoding=settings.decoding, thresholds=settings.thresholds)
-        yield Finding("bad cases", True, f"{len(cases)} in {len({c.folder for c in cases})} folders")
+        yield Finding(what="bad cases", good=True, text=f"{len(cases)} in {len({c.folder for c in cases})} folders")
     except HarnessError as error:
         mend = "harness init" if "harness init" in str(error) else "mend the file"
-        yield Finding("project", False, str(error), mend)
+        yield Finding(what="project", good=False, text=str(error), mend=mend)

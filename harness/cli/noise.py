@@ -50,7 +50,12 @@ def run(args: argparse.Namespace) -> int:
         target = resolve_target(args.adapter or settings.adapter, manifest, settings, store)
         # The early FAIL is left off: whole answers are compared, not where a proof happened to come.
         requests = [
-            Request(number, target.renderer.prompt_ids(case.messages), case.decoding, target.weights)
+            Request(
+                id=number,
+                prompt_ids=target.renderer.prompt_ids(case.messages),
+                decoding=case.decoding,
+                adapter=target.weights,
+            )
             for number, case in enumerate(cases)
         ]
         longest = max(len(r.prompt_ids) + r.decoding.max_tokens for r in requests)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import math
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,7 @@ from typing import Any
 
 from harness.project.settings import Settings, find_root, read_settings
 from harness.safe.escape import for_terminal
-from harness.store.records import to_data
+from harness.safe.records import to_data
 
 __all__ = ["add_json", "project_settings", "say", "say_json", "table", "warn"]
 
@@ -43,15 +42,7 @@ def warn(text: str) -> None:
 
 def say_json(value: object) -> None:
     """``value`` as JSON on standard output; what is no number (NaN: not told) is null, which JSON can say."""
-    sys.stdout.write(json.dumps(_finite(to_data(value)), ensure_ascii=False, indent=2, allow_nan=False) + "\n")
-
-
-def _finite(data: Any) -> Any:
-    if isinstance(data, float):
-        return data if math.isfinite(data) else None
-    if isinstance(data, dict):
-        return {key: _finite(value) for key, value in data.items()}
-    return [_finite(value) for value in data] if isinstance(data, list) else data
+    sys.stdout.write(json.dumps(to_data(value), ensure_ascii=False, indent=2, allow_nan=False) + "\n")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -170,15 +170,22 @@ def _launch(args: argparse.Namespace, recipe: Recipe) -> Launch:
         if recipe.gpus and not recipe.gpus.isdecimal():
             raise SettingsError(f"--gpus {recipe.gpus}: with --nodes, give the number of GPUs of each node")
         devices = parse_devices(recipe.gpus, tuple(range(64))) if recipe.gpus else ()
-        return Launch(devices, args.cpu_processes or 1, deepspeed is not None, args.nodes, 0, args.master_address,
-                      args.master_port)  # fmt: skip
+        return Launch(
+            devices=devices,
+            cpu_processes=args.cpu_processes or 1,
+            deepspeed=deepspeed is not None,
+            nodes=args.nodes,
+            node_rank=0,
+            master_address=args.master_address,
+            master_port=args.master_port,
+        )
     # A dry run may plan for another machine than this one.
     launch = Launch.on_gpus(recipe.gpus, deepspeed=deepspeed, available=tuple(range(64)) if _elsewhere(args) else None)
     if args.cpu_processes is None:
         return launch
     if launch.devices and recipe.gpus:
         raise SettingsError("--cpu-processes and --gpus do not go together")
-    return Launch((), args.cpu_processes, deepspeed is not None)
+    return Launch(devices=(), cpu_processes=args.cpu_processes, deepspeed=deepspeed is not None)
 
 
 def _elsewhere(args: argparse.Namespace) -> bool:

@@ -161,7 +161,12 @@ def _scripted(path: Path, model_path: Path) -> Engine:
 
     def answer(value: Any) -> Any:
         if isinstance(value, dict) and "text" in value:
-            return Completion(0, value["text"], tuple(map(ord, value["text"])), value.get("finish_reason", "stop"))
+            return Completion(
+                request_id=0,
+                text=value["text"],
+                token_ids=tuple(map(ord, value["text"])),
+                finish_reason=value.get("finish_reason", "stop"),
+            )
         if isinstance(value, dict) and "failure" in value:
             return Failure(0, str(value["failure"]))
         if isinstance(value, dict) and "error" in value:

@@ -30,7 +30,7 @@ __all__ = [
 FinishReason = Literal["stop", "length", "loop"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """One answer to generate."""
 
@@ -42,14 +42,12 @@ class Request:
     """None: the model as shipped."""
     sample: int = 0
     """Which of ``decoding.samples`` answers this is."""
-    loop_limit: float | None = None
-    """Not used: a share can be diluted by what follows, so it proves nothing early. See ``loop_units``."""
     loop_units: float | None = None
     """For the early FAIL: mixed units of a tandem run that are a FAIL whatever else the answer says; None turns it off.
     Stop (finish reason ``loop``) once every hypothesis that can still win holds such a run."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
     """One generated answer."""
 
@@ -91,7 +89,7 @@ class EngineInfo:
     """Version of the package and everything else that changes its numbers (dtype, device)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """How far an engine is; for a display, never for logic."""
 

@@ -57,7 +57,12 @@ def prove_adapter(engine: Engine, prompts: Sequence[Sequence[int]], adapter: Ada
         raise EngineError(f"adapter {adapter.name}: no prompt to prove its effect on")
     both = 2 * _COPIES
     requests = [
-        Request(both * number + copy, tuple(prompt), _DECODING, adapter if copy >= _COPIES else None)
+        Request(
+            id=both * number + copy,
+            prompt_ids=tuple(prompt),
+            decoding=_DECODING,
+            adapter=adapter if copy >= _COPIES else None,
+        )
         for number, prompt in enumerate(prompts)
         for copy in range(both)
     ]

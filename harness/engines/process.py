@@ -97,7 +97,7 @@ class HostedEngine:
         main = threading.current_thread() is threading.main_thread()
         self._send({"engine": name, "model_path": str(model_path), "settings": dict(settings),
                     "parent": os.getpid() if main else None})  # fmt: skip
-        self._on_progress(Progress("starting"))
+        self._on_progress(Progress(state="starting"))
 
     def generate(self, requests: Sequence[Request]) -> Iterator[Outcome]:
         """Yield outcomes as they finish; closing the iterator stops the child's work, not the child.
@@ -114,7 +114,7 @@ class HostedEngine:
         try:
             self._wait_until_ready()
             self._call += 1
-            self._send({"call": self._call, "generate": [messages.write_request(r) for r in requests]})
+            self._send({"call": self._call, "generate": [messages.write_value(r) for r in requests]})
             started = True
             while True:
                 message = self._next()
@@ -171,11 +171,11 @@ class HostedEngine:
             try:
                 message = self._next(0.5)
             except TimeoutError:
-                self._on_progress(Progress("starting", seconds=time.monotonic() - self._began))
+                self._on_progress(Progress(state="starting", seconds=time.monotonic() - self._began))
                 continue
             if "ready" in message:
                 self._ready = True
-                self._on_progress(Progress("ready", seconds=time.monotonic() - self._began))
+                self._on_progress(Progress(state="ready", seconds=time.monotonic() - self._began))
 
     def _next(self, seconds: float | None = None) -> Message:
         try:

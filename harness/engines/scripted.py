@@ -72,8 +72,18 @@ class ScriptedEngine:
             case Failure():
                 return Failure(request.id, answer.message)
             case Completion():
-                return Completion(request.id, answer.text, answer.token_ids, answer.finish_reason,
-                                  answer.logprob, answer.score, answer.alternatives, answer.seconds)  # fmt: skip
+                return Completion(
+                    request_id=request.id,
+                    text=answer.text,
+                    token_ids=answer.token_ids,
+                    finish_reason=answer.finish_reason,
+                    logprob=answer.logprob,
+                    score=answer.score,
+                    alternatives=answer.alternatives,
+                    seconds=answer.seconds,
+                )
             case str():
-                return Completion(request.id, answer, tuple(map(ord, answer)), "stop")
+                return Completion(
+                    request_id=request.id, text=answer, token_ids=tuple(map(ord, answer)), finish_reason="stop"
+                )
         raise TypeError(f"a script answers with a text, Completion, Failure or exception, not {type(answer).__name__}")

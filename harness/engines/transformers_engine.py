@@ -111,7 +111,15 @@ class TransformersEngine:
 
                 def tell(steps: int, count: int = count, done: int = done, made: int = made) -> None:
                     seconds = time.monotonic() - began
-                    self._on_progress(Progress("running", done, len(requests), made + steps * count, seconds))
+                    self._on_progress(
+                        Progress(
+                            state="running",
+                            requests_done=done,
+                            requests=len(requests),
+                            tokens=made + steps * count,
+                            seconds=seconds,
+                        )
+                    )
 
                 completions = self._complete(batch, tell)
                 done += len(completions)
@@ -151,10 +159,10 @@ class TransformersEngine:
         seconds = time.monotonic() - began
         return [
             Completion(
-                request.id,
-                cut_at(self._tokenizer.decode(ids, skip_special_tokens=True), first.decoding.stop),
-                tuple(ids),
-                reason,
+                request_id=request.id,
+                text=cut_at(self._tokenizer.decode(ids, skip_special_tokens=True), first.decoding.stop),
+                token_ids=tuple(ids),
+                finish_reason=reason,
                 logprob=logprob,
                 score=logprob / max(len(ids), 1) ** first.decoding.length_penalty
                 if first.decoding.method == "beam"

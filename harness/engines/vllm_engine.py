@@ -195,7 +195,11 @@ class VllmEngine:
                 if self._on_progress is not None:
                     tokens = made + sum(run.tokens for run in active)
                     seconds = time.monotonic() - began
-                    self._on_progress(Progress("running", done, len(requests), tokens, seconds))
+                    self._on_progress(
+                        Progress(
+                            state="running", requests_done=done, requests=len(requests), tokens=tokens, seconds=seconds
+                        )
+                    )
                 for run in finished:
                     if run.result is not None:
                         yield run.result

@@ -123,7 +123,9 @@ class PlainRun:
             reason: FinishReason = "loop" if proven else "stop" if output.finish_reason == "stop" else "length"
             text = "".join(self._text)
             seconds = time.monotonic() - self._began
-            self.result = Completion(self.request.id, text, tuple(self._ids), reason, seconds=seconds)
+            self.result = Completion(
+                request_id=self.request.id, text=text, token_ids=tuple(self._ids), finish_reason=reason, seconds=seconds
+            )
 
 
 def _proof(request: Request, answer: Callable[[Sequence[int]], str]) -> LoopProof | None:
@@ -261,10 +263,10 @@ class BeamRun:
         if reason is None:
             reason = "stop" if self._ended_by_itself(winner) else "length"
         self.result = Completion(
-            self.request.id,
-            self._answer(ids),
-            ids,
-            reason,
+            request_id=self.request.id,
+            text=self._answer(ids),
+            token_ids=ids,
+            finish_reason=reason,
             logprob=winner.total,
             score=best.score if best else None,
             alternatives=tuple(f.hypothesis.tokens() for f in search.finished[1 : self.rules.n_best]),

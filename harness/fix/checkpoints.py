@@ -38,7 +38,7 @@ SAME_REPETITION = 0.02
 MOST: Mapping[str, int] = {"failing": 48, "passing": 24, "guards": 128}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointFigures:
     """How one checkpoint did on the cases that were looked at."""
 
@@ -54,7 +54,7 @@ class CheckpointFigures:
     errors: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """The choice, and what it rests on."""
 
@@ -128,7 +128,11 @@ def _figures(step: int, before: Sequence[CaseResult], after: Sequence[CaseResult
     lost = [i for i, passed in was.items() if passed and not passes.get(i)]
     found = figures(after)
     return CheckpointFigures(
-        step, sum(not passed and bool(passes.get(i)) for i, passed in was.items()),
-        sum(i not in guards for i in lost), sum(i in guards for i in lost), found.cutoffs.value,
-        found.repetition.value, sum(r.verdict.status is Status.ERROR for r in after),
-    )  # fmt: skip
+        step=step,
+        fixed=sum(not passed and bool(passes.get(i)) for i, passed in was.items()),
+        broken=sum(i not in guards for i in lost),
+        guards_broken=sum(i in guards for i in lost),
+        cutoff_rate=found.cutoffs.value,
+        repetition=found.repetition.value,
+        errors=sum(r.verdict.status is Status.ERROR for r in after),
+    )

@@ -37,8 +37,8 @@ from harness.reports.conclusion import Conclusion, conclude_run
 from harness.runs.evaluation import Evaluation
 from harness.runs.runner import OpenEngine, RunnerProgress
 from harness.safe.files import write_text
+from harness.safe.records import dump, load
 from harness.store import Store, Training
-from harness.store.records import dump, load
 from harness.suite.compare import Comparison
 from harness.suite.figures import figures
 from trainers import Trainer, TrainProgress, TrainRequest, TrainResult, open_trainer
@@ -66,7 +66,7 @@ class Display(Protocol):
         """Cases are run: for the checkpoints, or the suite again."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FixResult:
     """What a fix came to."""
 
@@ -196,7 +196,7 @@ class Fix:
     def _select(self, trained: TrainResult, pairs: Sequence[Pair]) -> Selection:
         before, held_back = looked_at(self.plan.results, {p.case_id for p in pairs})
         if len(trained.checkpoints) < 2 or not before:
-            return Selection(trained.steps, trained.steps, note="the training left one checkpoint")
+            return Selection(step=trained.steps, steps=trained.steps, note="the training left one checkpoint")
         self._display.step(f"comparing {len(trained.checkpoints)} checkpoints on {len(before)} cases")
         adapters = [self._adapter(f"{self.plan.name}-step-{c.step}", c.path) for c in trained.checkpoints]
         steps = {a.name: c.step for a, c in zip(adapters, trained.checkpoints, strict=True)}
@@ -211,14 +211,14 @@ class Fix:
             except AdapterError as error:
                 # An early checkpoint may be too weak for the canary. The rerun proves the last one.
                 note = f"the last one, since the others were refused: {error}"
-                return Selection(trained.steps, trained.steps, note=note)
+                return Selection(step=trained.steps, steps=trained.steps, note=note)
         step = choose(found, figures(before).cutoffs.value)
         self._forget([name for name, at in steps.items() if at != step], manifest)
         failing = sum(r.verdict.status is Status.FAIL for r in before)
         guards = sum(r.case.role == "guard" for r in before)
         return Selection(
-            step, trained.steps, failing, held_back,
-            len(before) - failing - guards, guards, found,
+            step=step, steps=trained.steps, failing=failing, held_back=held_back,
+            passing=len(before) - failing - guards, guards=guards, checkpoints=found,
         )  # fmt: skip
 
     def publish(self, trained: TrainResult, selection: Selection, pairs: Sequence[Pair]) -> Adapter:
@@ -262,9 +262,15 @@ class Fix:
         status = "blessed" if promotion.blessed else "candidate"
         set_status(self._settings.manifest_path, adapter.name, status, scores)
         return FixResult(
-            replace(adapter, status=status), trained, selection, tuple(pairs), conclusion, comparison, promotion,
-            effects(self.plan.results, after),
-        )  # fmt: skip
+            adapter=replace(adapter, status=status),
+            trained=trained,
+            selection=selection,
+            pairs=tuple(pairs),
+            conclusion=conclusion,
+            comparison=comparison,
+            promotion=promotion,
+            effects=effects(self.plan.results, after),
+        )
 
     def _candidates(self) -> Candidates:
         options: Mapping[str, Any] = self._settings.engine_options
@@ -288,10 +294,18 @@ class Fix:
         # A parent that was trained further is in the new weights; a new LoRA on top of it needs it beside itself.
         on_top = bool(self._target.parents) and self.plan.recipe.parent == "new"
         return Adapter(
-            name, self.plan.parent.model, self.plan.parent.name, folder, facts.digest, self.plan.stage, facts.rank,
-            datetime.now(UTC).isoformat(timespec="seconds"), self.plan.run.id, self.plan.recipe.name,
-            self.plan.parent.name if on_top else None,
-        )  # fmt: skip
+            name=name,
+            model=self.plan.parent.model,
+            parent=self.plan.parent.name,
+            path=folder,
+            sha256=facts.digest,
+            method=self.plan.stage,
+            rank=facts.rank,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            run=self.plan.run.id,
+            recipe=self.plan.recipe.name,
+            on_top_of=self.plan.parent.name if on_top else None,
+        )
 
     def _forget(self, names: Sequence[str], manifest: Manifest) -> None:
         """Give back the disk that merged checkpoints take which nobody will ask again."""
@@ -333,7 +347,15 @@ class Fix:
         full = {"parent": self.plan.parent.name, "recipe": self.plan.recipe.name, **facts}
         finished = None if status == "started" else now
         self._store.save_training(
-            Training(self.plan.folder_name, started, finished, status, self.plan.run.id, self.plan.name, full)
+            Training(
+                id=self.plan.folder_name,
+                started=started,
+                finished=finished,
+                status=status,
+                run=self.plan.run.id,
+                adapter=self.plan.name,
+                facts=full,
+            )
         )
 
     def _manifest(self) -> Manifest:

@@ -33,7 +33,7 @@ _CHECKPOINTS = 4
 """Checkpoints in a training, evenly spaced; the recipe says how many of the last ones are kept."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FixPlan:
     """What a fix would do."""
 
@@ -119,11 +119,18 @@ def plan_fix(
     if new in manifest.adapters and new != unfinished:
         raise UsageError(f"--as {new!r}: that version exists already; take another name")
     return FixPlan(
-        run, parent, new, failures, tuple(r for r in failing if r.case.role != "fix"),
-        tuple(r for r in results if r.verdict.status is Status.PASS), results, recipe, sampling or Sampling(),
-        stage,  # type: ignore[arg-type] # one of Stage's, checked above
-        manifest.adapters.get(new),
-    )  # fmt: skip
+        run=run,
+        parent=parent,
+        name=new,
+        failures=failures,
+        others=tuple(r for r in failing if r.case.role != "fix"),
+        passing=tuple(r for r in results if r.verdict.status is Status.PASS),
+        results=results,
+        recipe=recipe,
+        sampling=sampling or Sampling(),
+        stage=stage,  # type: ignore[arg-type] # one of Stage's, checked above
+        registered=manifest.adapters.get(new),
+    )
 
 
 def fitted(recipe: Recipe, rows: int) -> Recipe:

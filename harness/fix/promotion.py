@@ -51,7 +51,7 @@ def decide(comparison: Comparison, before: Sequence[CaseResult], after: Sequence
     return Promotion(not against, tuple(against))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
     """What a version did to the cases of one role, judged on both sides; each pair is before, after."""
 
@@ -83,19 +83,14 @@ def _effect(role: str, pairs: Sequence[tuple[CaseResult, CaseResult]]) -> Effect
     was, now = (_lengths([p[side] for p in sound]) for side in (0, 1))
     sides = [figures(side) for side in (old, new)]
     return Effect(
-        role, len(pairs), (_repeaters(old), _repeaters(new)), (_cutoffs(old), _cutoffs(new)),
-        (sides[0].repetition.value, sides[1].repetition.value),
-        (sides[0].similarity.value, sides[1].similarity.value) if sides[1].similarity.n else None,
-        median(now) / median(was) if was and now and median(was) else None,
-    )  # fmt: skip
-
-
-def _repeaters(results: Sequence[CaseResult]) -> int:
-    return sum(r.verdict.repeater for r in results)
-
-
-def _cutoffs(results: Sequence[CaseResult]) -> int:
-    return sum(any(a.finish_reason not in ("stop", None) for a in r.attempts) for r in results)
+        role=role,
+        cases=len(pairs),
+        repeaters=(sides[0].repeating, sides[1].repeating),
+        cutoffs=(sides[0].cutting_off, sides[1].cutting_off),
+        repetition=(sides[0].repetition.value, sides[1].repetition.value),
+        similarity=(sides[0].similarity.value, sides[1].similarity.value) if sides[1].similarity.n else None,
+        length_ratio=median(now) / median(was) if was and now and median(was) else None,
+    )
 
 
 def _lengths(results: Sequence[CaseResult]) -> list[float]:

@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainPlan:
     """One training that was asked for, checked as far as can be without reading the data."""
 
@@ -115,10 +115,10 @@ def plan_training(
     if problems:
         raise UsageError("; ".join(problems))
     return TrainPlan(
-        stage,  # type: ignore[arg-type] # one of Stage's, checked above
-        parent, new, tuple(p.resolve() for p in data), recipe, launch,
-        locate_model(manifest.model_of(parent.name), settings.root), manifest.chain(parent.name),
-        settings.reports / "trainings" / f"{new}-{stage}", resume,
+        stage=stage,  # type: ignore[arg-type] # one of Stage's, checked above
+        parent=parent, name=new, data=tuple(p.resolve() for p in data), recipe=recipe, launch=launch,
+        model_path=locate_model(manifest.model_of(parent.name), settings.root), chain=manifest.chain(parent.name),
+        output=settings.reports / "trainings" / f"{new}-{stage}", resume=resume,
     )  # fmt: skip
 
 
@@ -129,12 +129,19 @@ def prepared_request(plan: TrainPlan, settings: Settings, store: Store) -> tuple
     def parquet(path: Path) -> Path:
         return _from_parquet(path, trainer_python(settings.root), plan.output)
 
-    source = Source(plan.data, plan.stage, parquet)
+    source = Source(paths=plan.data, stage=plan.stage, parquet=parquet)
     records = keep_readable(source, plan.output, plan.stage)
     request = TrainRequest(
-        plan.stage, plan.model_path, render_records(records, renderer, plan.stage), plan.recipe, plan.output,
-        tuple(a.path for a in plan.chain if a.path is not None), plan.resume, plan.launch, probes(renderer),
-    )  # fmt: skip
+        stage=plan.stage,
+        model_path=plan.model_path,
+        examples=render_records(records, renderer, plan.stage),
+        recipe=plan.recipe,
+        output=plan.output,
+        parents=tuple(a.path for a in plan.chain if a.path is not None),
+        resume=plan.resume,
+        launch=plan.launch,
+        probes=probes(renderer),
+    )
     return request, source
 
 
@@ -197,10 +204,20 @@ def _published(plan: TrainPlan, settings: Settings, weights: Path) -> Adapter | 
     if plan.reference is not None:
         more["reference"] = plan.reference
     adapter = Adapter(
-        plan.name, plan.parent.model, plan.parent.name, destination, facts.digest, plan.stage, facts.rank,
-        datetime.now(UTC).isoformat(timespec="seconds"), "", plan.recipe.name, plan.on_top_of, "candidate",
-        more,
-    )  # fmt: skip
+        name=plan.name,
+        model=plan.parent.model,
+        parent=plan.parent.name,
+        path=destination,
+        sha256=facts.digest,
+        method=plan.stage,
+        rank=facts.rank,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        run="",
+        recipe=plan.recipe.name,
+        on_top_of=plan.on_top_of,
+        status="candidate",
+        facts=more,
+    )
     register(settings.manifest_path, adapter)
     return adapter
 
@@ -249,7 +266,17 @@ def _record(store: Store, plan: TrainPlan, status: str, **facts: object) -> None
     before = [t for t in store.trainings(plan.name) if t.id == key]
     started = before[0].started if before and status != "started" else now
     full = {"parent": plan.parent.name, "recipe": plan.recipe.name, "stage": plan.stage, **facts}
-    store.save_training(Training(key, started, None if status == "started" else now, status, "", plan.name, full))
+    store.save_training(
+        Training(
+            id=key,
+            started=started,
+            finished=None if status == "started" else now,
+            status=status,
+            run="",
+            adapter=plan.name,
+            facts=full,
+        )
+    )
 
 
 def _relative(path: Path, root: Path) -> str:

@@ -114,7 +114,7 @@ def _score(batch: list[_Record], limits: Thresholds, everything: bool) -> Iterat
     references = iter(zip(measured[len(batch) :], order_similarities(pairs), strict=True))
     for record, own in zip(batch, measured, strict=False):
         if record.problem:
-            yield ScoredLine(record.id, Verdict(Status.ERROR, (Reason("line", record.problem),)), _NO_SCORES)
+            yield ScoredLine(record.id, Verdict(Status.ERROR, (Reason(rule="line", text=record.problem),)), _NO_SCORES)
             continue
         values = own.values
         if record.reference is None:
@@ -149,11 +149,17 @@ def _case(record: _Record, limits: Thresholds) -> Case:
 @lru_cache(maxsize=4)
 def _lone_case(limits: Thresholds) -> Case:
     """Without a standard answer there is nothing in a case that tells it from another."""
-    return Case("line", "", (Message("user", ""),), None, thresholds=limits)
+    return Case(id="line", folder="", messages=(Message("user", ""),), standard_answer=None, thresholds=limits)
 
 
 def _made_case(record: _Record, limits: Thresholds) -> Case:
-    return Case(str(record.id), "", (Message("user", ""),), record.reference, thresholds=limits)
+    return Case(
+        id=str(record.id),
+        folder="",
+        messages=(Message("user", ""),),
+        standard_answer=record.reference,
+        thresholds=limits,
+    )
 
 
 def _surely_passes(values: Mapping[str, float], t: Thresholds) -> bool:

@@ -1,8 +1,8 @@
-"""What the harness knows after judging: one attempt per generated answer, one result per case and adapter.
+"""The results of judging: one attempt per generated answer, one result per case and adapter.
 
-Derived data: the store keeps generations raw, everything here can be computed again with other thresholds. Four
-verdicts, never two: ``PASS`` is the only green one; ``ERROR`` means that the harness could not tell, which is neither
-the model's failure nor a success.
+These values are derived. The store keeps the generations, and everything here can be computed again with other
+thresholds. There are four verdicts and only ``PASS`` is green. ``ERROR`` means that the harness could not judge, which
+is neither a failure of the model nor a success.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class Status(StrEnum):
     SKIP = "SKIP"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """One rule that an answer broke (or, for ERROR and SKIP, why there is no judgement)."""
+    """One rule that an answer broke; for ERROR and SKIP, why the case was not judged."""
 
     rule: str
     """Name of the rule, stable: ``loop``, ``rep8``, ``similarity``, ``cutoff``, ``must_include``, ``engine`` ..."""
@@ -53,7 +53,7 @@ class Verdict:
         return self.status is Status.FAIL and any(r.repetition for r in self.reasons)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One generated answer with its scores and its own verdict."""
 
@@ -79,6 +79,30 @@ class CaseResult:
     adapter: str
     attempts: tuple[Attempt, ...]
     verdict: Verdict
+
+    @property
+    def failed(self) -> bool:
+        """Whether the case fails although it is expected to pass."""
+        return self.verdict.status is Status.FAIL and not self.case.xfail
+
+    @property
+    def expected_failure(self) -> bool:
+        """Whether the case fails and is marked ``xfail``. Rates count it like any other failure."""
+        return self.verdict.status is Status.FAIL and bool(self.case.xfail)
+
+    @property
+    def unexpected_pass(self) -> bool:
+        """Whether the case passes although it is marked ``xfail``."""
+        return self.verdict.status is Status.PASS and bool(self.case.xfail)
+
+    @property
+    def note(self) -> str:
+        """What a reader must know about an ``xfail`` mark: the expected failure, or the mark to remove; else empty."""
+        if self.expected_failure:
+            return f"expected failure: {self.case.xfail}"
+        if self.unexpected_pass:
+            return f"passes although it is marked xfail ({self.case.xfail}); remove the mark"
+        return ""
 
     @property
     def worst(self) -> Attempt | None:

@@ -25,7 +25,17 @@ from harness.metrics.repetition import ASSUMED, LICENCE, measure, repetition
 from harness.metrics.tandem import PARAGRAPH
 from harness.metrics.types import Scores
 
-__all__ = ["LASTING_SCALE", "LEAST_REFERENCE", "Check", "checks", "combine", "judge", "loop_units", "refusal"]
+__all__ = [
+    "LASTING_SCALE",
+    "LEAST_REFERENCE",
+    "Check",
+    "checks",
+    "combine",
+    "judge",
+    "loop_units",
+    "refusal",
+    "skipped",
+]
 
 LONG_PERIOD = 12.0
 """From this many units a copy on, ``FEW_COPIES`` are a loop: nobody says a sentence three times running."""
@@ -48,7 +58,7 @@ REFUSED_COVERAGE = 0.5
 """Share of a standard answer inside one run from which on it is refused."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     """One rule as it applied to one answer."""
 
@@ -73,21 +83,34 @@ def judge(case: Case, scores: Scores, finish_reason: FinishReason | None) -> Ver
     """
     refused = refusal(case)
     if refused is not None:
-        return Verdict(Status.ERROR, (Reason("standard_answer", refused),))
+        return Verdict(Status.ERROR, (Reason(rule="standard_answer", text=refused),))
     if finish_reason == "loop":
         text = "generation was stopped: every hypothesis that could still win loops"
-        return Verdict(Status.FAIL, (Reason("loop", text, repetition=True), *_reasons(case, scores, finish_reason)))
+        return Verdict(
+            Status.FAIL, (Reason(rule="loop", text=text, repetition=True), *_reasons(case, scores, finish_reason))
+        )
     found = checks(case, scores, finish_reason)
     unknown = [c for c in found if not math.isfinite(c.value)]
     if unknown:
-        return Verdict(Status.ERROR, tuple(Reason(c.rule, c.text, c.value, c.limit) for c in unknown))
-    failed = tuple(Reason(c.rule, c.text, c.value, c.limit, c.repetition) for c in found if not c.passed)
+        return Verdict(
+            Status.ERROR, tuple(Reason(rule=c.rule, text=c.text, value=c.value, limit=c.limit) for c in unknown)
+        )
+    failed = tuple(
+        Reason(rule=c.rule, text=c.text, value=c.value, limit=c.limit, repetition=c.repetition)
+        for c in found
+        if not c.passed
+    )
     return Verdict(Status.FAIL if failed else Status.PASS, failed)
+
+
+def skipped(case: Case) -> Verdict:
+    """The verdict on a case that says ``skip``: SKIP, with its reason."""
+    return Verdict(Status.SKIP, (Reason(rule="skip", text=case.skip),))
 
 
 def _reasons(case: Case, scores: Scores, finish_reason: FinishReason | None) -> tuple[Reason, ...]:
     return tuple(
-        Reason(c.rule, c.text, c.value, c.limit, c.repetition)
+        Reason(rule=c.rule, text=c.text, value=c.value, limit=c.limit, repetition=c.repetition)
         for c in checks(case, scores, finish_reason)
         if c.repetition and math.isfinite(c.value) and not c.passed
     )
@@ -108,7 +131,9 @@ def combine(verdicts: Sequence[Verdict], min_pass: int) -> Verdict:
         return Verdict(Status.ERROR, _merged(verdicts, Status.ERROR))
     if verdicts and passed >= min_pass >= 1:
         return Verdict(Status.PASS)
-    return Verdict(Status.ERROR, (Reason("samples", f"no verdict: {len(verdicts)} samples, {min_pass} must pass"),))
+    return Verdict(
+        Status.ERROR, (Reason(rule="samples", text=f"no verdict: {len(verdicts)} samples, {min_pass} must pass"),)
+    )
 
 
 def _merged(verdicts: Sequence[Verdict], status: Status) -> tuple[Reason, ...]:
@@ -239,7 +264,7 @@ def _check(rule: str, value: float | None, limit: float, upper: bool, what: str,
     passed = math.isfinite(number) and (number <= limit if upper else number >= limit)
     sign = "<=" if upper else ">="
     text = f"{what}: {_number(number)} (want {sign} {_number(limit)})"
-    return Check(rule, number, limit, upper, passed, text, repetition)
+    return Check(rule=rule, value=number, limit=limit, upper=upper, passed=passed, text=text, repetition=repetition)
 
 
 def _number(value: float) -> str:

@@ -46,7 +46,7 @@ TAIL_SHARE = 0.1
 """Rep-8 from which on a text may end within the third copy of a paragraph."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
     """What the kernels found in a batch of texts; plain lists, laid out as their docstrings say."""
 
@@ -160,7 +160,7 @@ def unit_bounds(text: str) -> list[tuple[int, int]]:
     return list(zip(_plain(found.starts[:n]), _plain(found.ends[:n]), strict=True))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
     """Where the kernels run: they themselves, and how to make the arrays that they run on."""
 
@@ -178,7 +178,7 @@ class _Place:
     """Ids as characters."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Split:
     """A batch as units; arrays as :func:`harness.metrics.units.split_units` says."""
 
@@ -214,14 +214,14 @@ def _interpreted_place() -> _Place:
         return [0.0] * size
 
     return _Place(
-        {kernel.__name__: kernel for kernel in _KERNELS},
-        lambda text: [ord(c) for c in text],
-        lambda bounds: bounds,
-        units.character_classes(),
-        scratch,
-        zeros,
-        floats,
-        lambda ids: "".join(map(chr, ids)),
+        kernels={kernel.__name__: kernel for kernel in _KERNELS},
+        codes=lambda text: [ord(c) for c in text],
+        bounds=lambda bounds: bounds,
+        classes=units.character_classes(),
+        scratch=scratch,
+        fresh=zeros,
+        floats=floats,
+        spell=lambda ids: "".join(map(chr, ids)),
     )
 
 
@@ -240,14 +240,14 @@ def _compiled_place() -> _Place:
         return held
 
     return _Place(
-        _compile(),
-        codes,
-        lambda bounds: np.array(bounds, np.int64),
-        np.frombuffer(units.character_classes(), np.uint8),
-        scratch,
-        lambda size: np.zeros(size, np.int64),
-        np.zeros,
-        lambda ids: ids.tobytes().decode("utf-32-le", "surrogatepass"),
+        kernels=_compile(),
+        codes=codes,
+        bounds=lambda bounds: np.array(bounds, np.int64),
+        classes=np.frombuffer(units.character_classes(), np.uint8),
+        scratch=scratch,
+        fresh=lambda size: np.zeros(size, np.int64),
+        floats=np.zeros,
+        spell=lambda ids: ids.tobytes().decode("utf-32-le", "surrogatepass"),
     )
 
 
@@ -260,10 +260,10 @@ def _split(place: _Place, texts: Sequence[str]) -> _Split:
     while slots < 2 * max(lengths, default=0):
         slots *= 2
     found = _Split(
-        docs, place.codes("".join(texts)), bounds, place.scratch("starts", n), place.scratch("ends", n),
-        place.scratch("kinds", n, "i1"), place.scratch("gaps", n, "i1"), place.scratch("ids", n), place.fresh(docs + 1),
-        place.fresh(docs), place.fresh(docs), place.fresh(docs), place.scratch("slots", slots, "i8"),
-        place.scratch("state", 1, "i8"),
+        docs=docs, codes=place.codes("".join(texts)), bounds=bounds, starts=place.scratch("starts", n), ends=place.scratch("ends", n),
+        kinds=place.scratch("kinds", n, "i1"), gaps=place.scratch("gaps", n, "i1"), ids=place.scratch("ids", n), offsets=place.fresh(docs + 1),
+        distinct=place.fresh(docs), widths=place.fresh(docs), contents=place.fresh(docs), slots=place.scratch("slots", slots, "i8"),
+        state=place.scratch("state", 1, "i8"),
     )  # fmt: skip
     place.kernels["split_units"](
         docs, found.codes, bounds, place.classes, found.starts, found.ends, found.kinds, found.gaps, found.ids,
@@ -318,8 +318,8 @@ def _count(place: _Place, s: _Split) -> Counts:
         place.scratch("alike", templates.LAGS * n, "i1"), masks, evens, odds, s.slots, s.state, spans, template_shares,
     )  # fmt: skip
     return Counts(
-        _plain(s.bounds), offsets, _view(s.starts), _view(s.ends), _view(s.kinds), found_numbers, _plain(s.contents),
-        found_shares, (ends, *map(_plain, runs[1:])), (kept, *map(_plain, found[1:])), _plain(tails), _plain(spans), _plain(template_shares),
+        bounds=_plain(s.bounds), offsets=offsets, starts=_view(s.starts), ends=_view(s.ends), kinds=_view(s.kinds), numbers=found_numbers, contents=_plain(s.contents),
+        shares=found_shares, runs=(ends, *map(_plain, runs[1:])), found=(kept, *map(_plain, found[1:])), tails=_plain(tails), spans=_plain(spans), template_shares=_plain(template_shares),
     )  # fmt: skip
 
 

@@ -292,7 +292,7 @@ def _choose(candidates: list[tuple[float, int, int, int, float, LoopKind]]) -> t
     chosen: list[Loop] = []
     for _, start, end, period, copies, kind in sorted(candidates, key=lambda c: (-c[0], c[1])):
         if all(end <= other.start or other.end <= start for other in chosen):
-            chosen.append(Loop(start, end, period, copies, kind))
+            chosen.append(Loop(start=start, end=end, period=period, copies=copies, kind=kind))
             if len(chosen) == MOST_LOOPS:
                 break
     return tuple(sorted(chosen, key=lambda loop: loop.start - loop.end))

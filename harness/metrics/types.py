@@ -17,7 +17,7 @@ __all__ = ["Loop", "LoopKind", "Metric", "Scores"]
 LoopKind = Literal["exact", "characters", "numbered", "templated", "lines"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Loop:
     """A place where the answer repeats itself. Offsets are characters of the answer (Python str indices)."""
 

@@ -27,7 +27,7 @@ class ModelCache(FileDigests, PromptCache, Protocol):
     """What is remembered between runs about models; the run database implements it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """One adapter version, ready to be loaded."""
 
@@ -73,9 +73,15 @@ def resolve_target(name: str, manifest: Manifest, settings: Settings, cache: Mod
         if model_digest(model_path, cache) == model_digest(base, cache):
             raise AdapterError(f"adapter {name!r} changes no weight of {base} by as much as a rounding error")
     return Target(
-        adapter, model_path, model_digest(model_path, cache), PromptRenderer(model_path, cache), weights, rank, base,
-        parents,
-    )  # fmt: skip
+        adapter=adapter,
+        model_path=model_path,
+        model_digest=model_digest(model_path, cache),
+        renderer=PromptRenderer(model_path, cache),
+        weights=weights,
+        rank=rank,
+        base_path=base,
+        parents=parents,
+    )
 
 
 def _weights(chain: tuple[Adapter, ...], model_path: Path) -> tuple[AdapterWeights | None, int]:

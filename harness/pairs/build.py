@@ -107,10 +107,29 @@ def pairs_of_case(
     pairs = []
     for number, ((good, origin), (bad, finished)) in enumerate(zip(chosen, itertools.cycle(rejected))):
         messages = (varied(case.messages, number // 3) if number % 3 == 2 else None) or case.messages
-        pairs.append(Pair(case.id, messages, good, bad, origin, finished))  # type: ignore[arg-type]
+        pairs.append(
+            Pair(
+                case_id=case.id,
+                messages=messages,
+                chosen=good,
+                rejected=bad,
+                origin=origin,  # type: ignore[arg-type]
+                rejected_finished=finished,
+            )
+        )
     # The rejected answer of a branch is the one that it shares its beginning with, whatever else there is.
     left = next(iter(_trimmed([result.worst] if result.worst else [])), rejected[0])
-    pairs += [Pair(case.id, case.messages, text, left[0], "branch", left[1]) for text in branches]
+    pairs += [
+        Pair(
+            case_id=case.id,
+            messages=case.messages,
+            chosen=text,
+            rejected=left[0],
+            origin="branch",
+            rejected_finished=left[1],
+        )
+        for text in branches
+    ]
     return tuple(p for p in pairs if p.chosen.strip() != p.rejected.strip())
 
 
@@ -163,7 +182,13 @@ def spread(items: Sequence[T], count: int) -> list[T]:
 def _unended(passing: Sequence[CaseResult], most: int) -> list[Pair]:
     """Standard answers against answers that repeat nothing and yet had to be cut off."""
     found = [
-        Pair(r.case.id, r.case.messages, r.case.standard_answer, a.answer[: 2 * _MOST_CHARACTERS], "standard")
+        Pair(
+            case_id=r.case.id,
+            messages=r.case.messages,
+            chosen=r.case.standard_answer,
+            rejected=a.answer[: 2 * _MOST_CHARACTERS],
+            origin="standard",
+        )
         for r in passing
         if r.case.role == "fix" and r.verdict.status is Status.PASS and r.case.standard_answer
         for a in r.attempts[:1]
@@ -218,7 +243,16 @@ def _replay(
     for number, (case_id, messages, answer) in enumerate(kept):
         ended = early_end(answer) if number in early_ones else None
         rejected = ended or loop_copy(answer, _COPIES[number % len(_COPIES)])
-        pairs.append(Pair(case_id, messages, answer, rejected, "replay", ended is not None))
+        pairs.append(
+            Pair(
+                case_id=case_id,
+                messages=messages,
+                chosen=answer,
+                rejected=rejected,
+                origin="replay",
+                rejected_finished=ended is not None,
+            )
+        )
     return pairs
 
 

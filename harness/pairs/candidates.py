@@ -30,8 +30,8 @@ from harness.judging.verdict import judge
 from harness.metrics import measure, score
 from harness.models.target import Target
 from harness.pairs.replay_prompts import BUNDLED, EVERYDAY, ORDINARY
+from harness.safe.records import to_data
 from harness.store import Store
-from harness.store.records import to_data
 
 __all__ = ["Candidates", "Sampling", "draw_candidates", "refuses"]
 
@@ -56,7 +56,7 @@ _REFUSAL = re.compile(
 """How an answer begins that declines: clean, short, and no cure. Given up: one that declines later on."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
     """How candidates are drawn."""
 
@@ -91,7 +91,7 @@ class Sampling:
         return self if count >= _FEW else dataclasses.replace(self, answers=self.answers + 4, keep=self.keep + 1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Candidates:
     """What was drawn, by case id."""
 
@@ -171,7 +171,14 @@ def _plan(failures: Sequence[CaseResult], target: Target, sampling: Sampling) ->
         for sample in range(decoding.samples):
             identity = [target.digest, to_data(decoding), list(ids), sample]
             key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-            draws.append(_Draw(case, prefix, key, Request(len(draws), ids, decoding, target.weights, sample)))
+            draws.append(
+                _Draw(
+                    case,
+                    prefix,
+                    key,
+                    Request(id=len(draws), prompt_ids=ids, decoding=decoding, adapter=target.weights, sample=sample),
+                )
+            )
     return draws
 
 
@@ -190,7 +197,10 @@ def _wanted(result: CaseResult, sampling: Sampling) -> Iterator[tuple[str, Decod
 def _bundled(stop: tuple[str, ...]) -> list[Case]:
     """The bundled prompts as cases; what the answers that are written there repeat is theirs by right."""
     decoding = Decoding(method="greedy", max_tokens=_REPLAYED, stop=stop)
-    return [Case(o.id, BUNDLED, o.messages, o.answer or None, decoding=decoding) for o in (*ORDINARY, *EVERYDAY)]
+    return [
+        Case(id=o.id, folder=BUNDLED, messages=o.messages, standard_answer=o.answer or None, decoding=decoding)
+        for o in (*ORDINARY, *EVERYDAY)
+    ]
 
 
 def _before_loop(result: CaseResult) -> str:
@@ -227,14 +237,22 @@ def _sort(draws: Sequence[_Draw], answers: Mapping[int, Completion], sampling: S
                 (branches if draw.prefix else clean)[case.id].append((scores.values.get("similarity", 0.0), text))
         elif verdict.repeater and not draw.prefix:
             looping[case.id].append(
-                Attempt(index, text, completion.finish_reason, scores, verdict, draw.key, len(completion.token_ids))
+                Attempt(
+                    sample=index,
+                    answer=text,
+                    finish_reason=completion.finish_reason,
+                    scores=scores,
+                    verdict=verdict,
+                    generation=draw.key,
+                    tokens=len(completion.token_ids),
+                )
             )
     return Candidates(
-        {i: _best(found, sampling.keep) for i, found in clean.items()},
-        {i: _best(found, 1) for i, found in branches.items()},
-        {i: tuple(found[:2]) for i, found in looping.items()},
-        ordinary,
-        len(draws),
+        clean={i: _best(found, sampling.keep) for i, found in clean.items()},
+        branches={i: _best(found, 1) for i, found in branches.items()},
+        looping={i: tuple(found[:2]) for i, found in looping.items()},
+        ordinary=ordinary,
+        drawn=len(draws),
     )
 
 

@@ -116,7 +116,14 @@ def _pair(record: Any, where: str, problems: list[str]) -> Pair | None:
         messages += [Message("user", user), Message("assistant", assistant)]
     messages.append(Message("user", f"{record['instruction']}\n{query}" if query else record["instruction"]))
     case_id = str(record.get("case_id") or "hand-made")
-    return Pair(case_id, tuple(messages), record["chosen"], record["rejected"], origin, finished)
+    return Pair(
+        case_id=case_id,
+        messages=tuple(messages),
+        chosen=record["chosen"],
+        rejected=record["rejected"],
+        origin=origin,
+        rejected_finished=finished,
+    )
 
 
 def _ends_in_loop(text: Any) -> bool:

@@ -12,7 +12,7 @@ __all__ = ["Origin", "Pair"]
 Origin = Literal["standard", "own", "branch", "replay", "hand-made"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
     """A conversation with a preferred and a rejected answer."""
 

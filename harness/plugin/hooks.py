@@ -1,9 +1,11 @@
-"""The pytest plugin: translates between pytest's objects and :class:`harness.runs.evaluation.Evaluation`, nothing else.
+"""The pytest plugin: translates between pytest's objects and :class:`harness.plugin.session.Session`.
 
-A test that asks for the fixture ``badcase`` runs once per case and adapter. All selected cases are handed to the
-engine together; a test then waits for its own result, so ``-x``, ``-k``, ``--lf`` and node ids are pytest's own. What
-the harness could not tell (verdict ERROR) ends the session with exit code 3, never with 1, which says that the model
-failed. Suites without the fixture are untouched.
+A test that asks for the fixture ``badcase`` runs once for each case and adapter. All selected cases go to the engine
+together. Each test then waits for its own result, so ``-x``, ``-k``, ``--lf`` and node ids are pytest's own. A verdict
+ERROR ends the session with exit code 3 and never with 1, which means that the model failed.
+
+pytest loads this module in every project. It therefore imports only pytest and the error classes; the session, and with
+it the rest of the harness, is imported when the first test asks for the fixture.
 """
 
 from __future__ import annotations
@@ -12,15 +14,19 @@ import argparse
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from harness.errors import HarnessError, UsageError
-from harness.plugin.badcase import BadCase, BadCaseError, BadCaseFailed, BadCaseSkipped
-from harness.plugin.session import Planned, Session
 
-_SESSION = pytest.StashKey[Session]()
+if TYPE_CHECKING:
+    from harness.plugin.badcase import BadCase
+    from harness.plugin.session import Planned, Session
+
+_SESSION = pytest.StashKey["Session"]()
 _EXIT_HARNESS_BROKE = 3
+_XDIST_REFUSED = "-n: bad cases share one engine; to use several machines run each with --shard I/N"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -28,10 +34,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--adapter", action="append", metavar="NAME", help="adapter version to evaluate; repeatable")
     group.addoption("--baseline", metavar="NAME", help="adapter version that the gate compares with")
     group.addoption("--engine", metavar="NAME", help="vllm, transformers, or module:attribute of your own")
-    group.addoption("--max-repetition", type=_share, metavar="X", help="gate: most repetition score, 0..1")
-    group.addoption("--max-repeater-rate", type=_share, metavar="X", help="gate: most share of repeaters, 0..1")
-    group.addoption("--max-cutoff-rate", type=_share, metavar="X", help="gate: most share of cut-off answers, 0..1")
-    group.addoption("--max-regressions", type=_count, metavar="N", help="gate: most cases broken since the baseline")
+    group.addoption("--max-repetition", type=_share, metavar="X", help="gate: maximum repetition score, 0..1")
+    group.addoption("--max-repeater-rate", type=_share, metavar="X", help="gate: maximum share of repeaters, 0..1")
+    group.addoption("--max-cutoff-rate", type=_share, metavar="X", help="gate: maximum share of cut-off answers, 0..1")
+    group.addoption("--max-regressions", type=_count, metavar="N", help="gate: maximum cases broken since the baseline")
     group.addoption("--no-cache", action="store_const", const=False, dest="harness_cache", help="generate anew")
     group.addoption("--shard", type=_shard, metavar="I/N", help="only the I-th of N parts of the cases (1/4 ... 4/4)")
 
@@ -60,13 +66,42 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "badcase(folder, role, adapter): set by the harness on every bad case")
     for role in ("fix", "holdout", "guard"):
         config.addinivalue_line("markers", f"{role}: set by the harness on bad cases of this role")
-    config.stash[_SESSION] = Session(config.option, config.invocation_params.dir, config.invocation_params.args)
+    if hasattr(config, "workerinput"):
+        config.pluginmanager.register(_XdistWorker(), "harness-xdist")
+    elif config.pluginmanager.hasplugin("xdist"):
+        config.pluginmanager.register(_XdistController(), "harness-xdist")
+
+
+class _XdistController:
+    """Ends a run under pytest-xdist whose workers collected bad cases; registered on the controller only."""
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        if any(_BADCASE_ID in name for name in ids):
+            raise pytest.UsageError(_XDIST_REFUSED)
+
+
+class _XdistWorker:
+    """Keeps one bad case in a worker's collection whatever ``-k`` and ``-m`` select, so that the controller sees it."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None]:
+        refused = [item for item in items if _BADCASE_ID in item.name]
+        yield
+        items.extend(item for item in refused[:1] if not any(_BADCASE_ID in kept.name for kept in items))
+
+
+_BADCASE_ID = "badcase-under-xdist"
+"""The only parameter that a worker collects: it reads no case and starts no engine."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "badcase" not in metafunc.fixturenames:
         return
-    session = metafunc.config.stash[_SESSION]
+    if hasattr(metafunc.config, "workerinput"):
+        metafunc.parametrize("badcase", [pytest.param(None, id=_BADCASE_ID)], indirect=True)
+        return
+    session = _session(metafunc.config)
     params = [
         pytest.param(
             planned,
@@ -82,15 +117,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("badcase", params, indirect=True)
 
 
-def pytest_cmdline_main(config: pytest.Config) -> None:
-    # Workers collect on their own and could not be told from here; the words of the call can be.
-    if getattr(config.option, "numprocesses", None) and Session.asked_for(config.args, config.invocation_params.dir):
-        raise pytest.UsageError("-n: bad cases share one engine; to use several machines run each with --shard I/N")
+def _session(config: pytest.Config) -> Session:
+    """The session's state, made when the first test asks for the fixture."""
+    if _SESSION not in config.stash:
+        from harness.plugin.session import Session
+
+        config.stash[_SESSION] = Session(config.option, config.invocation_params.dir, config.invocation_params.args)
+    return config.stash[_SESSION]
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    session = config.stash[_SESSION]
+    if (session := config.stash.get(_SESSION, None)) is None:
+        return
     # pytest would report an exception inside parametrization as a broken test file, with a traceback.
     if session.problem is not None:
         raise pytest.UsageError(str(session.problem))
@@ -101,14 +140,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    # Also called, by pytest, on the way out of an error in the hook above.
-    if session.config.option.collectonly or session.config.stash[_SESSION].problem is not None:
+    state = session.config.stash.get(_SESSION, None)
+    # pytest calls this hook also after an error in the hook above.
+    if state is None or session.config.option.collectonly or state.problem is not None:
         return
     planned = [p for item in session.items if (p := _planned(item)) is not None]
     if not planned:
         return
     try:
-        session.config.stash[_SESSION].plan(planned)
+        state.plan(planned)
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error
     except HarnessError as error:
@@ -117,8 +157,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
-    state = session.config.stash[_SESSION]
-    if not session.config.option.collectonly and not session.testsfailed:
+    state = session.config.stash.get(_SESSION, None)
+    if state is not None and not session.config.option.collectonly and not session.testsfailed:
         state.start(*_progress_writer(session.config))
     return (yield)
 
@@ -126,17 +166,15 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
 @pytest.fixture
 def badcase(request: pytest.FixtureRequest) -> BadCase:
     """One bad case on one adapter, generated and judged; call ``badcase.check()``."""
+    from harness.plugin.badcase import BadCase, BadCaseError
+
     state = request.config.stash[_SESSION]
     try:
         with _uncaptured(request.config):
             result = state.result(request.param)
     except HarnessError as error:
         pytest.exit(str(error), returncode=_EXIT_HARNESS_BROKE)
-    attempt = result.worst
-    if attempt is not None and attempt.scores is not None:
-        for name in ("repetition", "similarity"):
-            request.node.user_properties.append((name, round(attempt.scores.values[name], 4)))
-    request.node.user_properties.append(("verdict", result.verdict.status.value))
+    request.node.user_properties.extend(state.properties(result))
     case = BadCase(result)
     # An engine's failure belongs to the set-up, which pytest counts as an error and not as a failed test.
     if result.verdict.status.value == "ERROR":
@@ -149,12 +187,23 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
+    planned = _planned(item)
+    if planned is None:
+        return report
+    from harness.plugin.badcase import BadCaseError, BadCaseFailed, BadCaseSkipped
+
     problem = call.excinfo.value if call.excinfo is not None else None
-    if isinstance(problem, BadCaseFailed | BadCaseError):
-        report.longrepr = item.config.stash[_SESSION].explain(problem)  # type: ignore[assignment]
-    elif isinstance(problem, BadCaseSkipped):
-        report.outcome = "skipped"
-        report.longrepr = (str(item.path), 0, f"Skipped: {problem}")
+    match problem:
+        case BadCaseSkipped():
+            report.outcome = "skipped"
+            report.longrepr = (str(item.path), 0, f"Skipped: {problem}")
+        case BadCaseFailed() if problem.result.expected_failure:
+            # pytest's own words for it, so that -rx, JUnit and other plugins know what it is.
+            report.outcome, report.wasxfail = "skipped", planned.case.xfail
+        case BadCaseFailed() | BadCaseError():
+            report.longrepr = item.config.stash[_SESSION].explain(problem)  # type: ignore[assignment]
+        case None if call.when == "call" and planned.case.xfail:
+            report.wasxfail = planned.case.xfail
     return report
 
 
@@ -170,8 +219,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    state = config.stash[_SESSION]
-    if text := state.summary(color=terminalreporter.hasmarkup):
+    state = config.stash.get(_SESSION, None)
+    if state is not None and (text := state.summary(color=terminalreporter.hasmarkup)):
         terminalreporter.section("bad cases")
         for line in text.splitlines():
             terminalreporter.write_line(line)
@@ -184,9 +233,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def _planned(item: pytest.Item) -> Planned | None:
     callspec = getattr(item, "callspec", None)
-    found = callspec.params.get("badcase") if callspec is not None else None
-    # With no case to parametrize over, pytest puts a marker of its own there.
-    return found if isinstance(found, Planned) else None
+    planned = callspec.params.get("badcase") if callspec is not None else None
+    # Without a case, pytest puts a marker of its own there.
+    return planned if type(planned).__name__ == "Planned" else None
 
 
 def _uncaptured(config: pytest.Config) -> AbstractContextManager[None]:
@@ -195,7 +244,7 @@ def _uncaptured(config: pytest.Config) -> AbstractContextManager[None]:
 
 
 def _progress_writer(config: pytest.Config) -> tuple[Callable[[str], None], float]:
-    """How to show a progress line, and how many seconds apart."""
+    """How to show a progress line, and the seconds between two of them."""
     terminal = config.pluginmanager.getplugin("terminalreporter")
     if terminal is None or config.option.verbose < 0:
         return (lambda _: None), 3600.0

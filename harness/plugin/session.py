@@ -93,14 +93,6 @@ class Session:
         """The first thing that is wrong with the call or the case files."""
         self.running = False
 
-    @staticmethod
-    def asked_for(words: Sequence[str], start: Path) -> bool:
-        """Whether the paths of a call lead into a folder of bad cases, as far as its words tell."""
-        places = [start / word.partition("::")[0] for word in words]
-        return any(found.is_dir() and (found / "test_badcases.py").is_file() for found in places) or any(
-            found.name == "test_badcases.py" for found in places
-        )
-
     # -- collecting --------------------------------------------------------------------------------------------------
 
     def cases_for(self, folder: Path) -> tuple[Planned, ...]:
@@ -159,6 +151,13 @@ class Session:
         """The result of a test's case; waits for it."""
         assert self._evaluation is not None
         return self._evaluation.result(self._jobs[planned.case.id, planned.adapter])
+
+    def properties(self, result: CaseResult) -> list[tuple[str, object]]:
+        """What a test report says about a result: two scores and the verdict."""
+        attempt = result.worst
+        scores = attempt.scores.values if attempt is not None and attempt.scores is not None else {}
+        shown = [(name, round(scores[name], 4)) for name in ("repetition", "similarity") if name in scores]
+        return [*shown, ("verdict", result.verdict.status.value)]
 
     def explain(self, problem: BadCaseFailed | BadCaseError) -> Explanation:
         """The text of a failed test."""

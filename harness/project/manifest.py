@@ -56,7 +56,7 @@ class Model:
     """Hub revision, where path is a hub id."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Adapter:
     """One adapter version."""
 
@@ -303,10 +303,20 @@ def _adapter(manifest: Path, name: str, entry: dict[str, Any], problems: list[st
     on_top_of = _text(entry, "on_top_of", where, problems) or None
     plain = {"model", "parent", "on_top_of", "path", "sha256", "method", "rank", "created", "run", "recipe", "status"}
     return Adapter(
-        name, model, parent, path, sha256, _text(entry, "method", where, problems), rank,
-        _text(entry, "created", where, problems), _text(entry, "run", where, problems),
-        _text(entry, "recipe", where, problems), on_top_of, status, {k: v for k, v in entry.items() if k not in plain},
-    )  # fmt: skip
+        name=name,
+        model=model,
+        parent=parent,
+        path=path,
+        sha256=sha256,
+        method=_text(entry, "method", where, problems),
+        rank=rank,
+        created=_text(entry, "created", where, problems),
+        run=_text(entry, "run", where, problems),
+        recipe=_text(entry, "recipe", where, problems),
+        on_top_of=on_top_of,
+        status=status,
+        facts={k: v for k, v in entry.items() if k not in plain},
+    )
 
 
 def _entry(adapter: Adapter, root: Path) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class Limits:
     """Most share of false alarms of the comparison with a baseline."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What a run is governed by, apart from its cases."""
 

@@ -45,7 +45,7 @@ def assemble_report(
 def _gate_facts(gate: GateVerdict | None) -> GateFacts | None:
     if gate is None:
         return None
-    checks = tuple(Check(c.name, c.text, c.passed, c.value, c.limit) for c in gate.checks)
+    checks = tuple(Check(name=c.name, text=c.text, passed=c.passed, value=c.value, limit=c.limit) for c in gate.checks)
     passed = {GateOutcome.PASSED: True, GateOutcome.FAILED: False}.get(gate.outcome)
     # What was kept needs no words; what was not is the first thing that a reader wants.
     return GateFacts(passed, f"passed, {len(checks)} limits kept" if passed else gate.text, checks)
@@ -57,11 +57,20 @@ def _run_facts(run: Run, adapters: Sequence[AdapterResults]) -> RunFacts:
     attempts = [a for shown in adapters for r in shown.results for a in r.attempts]
     machine = {key: str(facts[key]) for key in ("system", "machine", "cores", "python") if facts.get(key) is not None}
     return RunFacts(
-        run.id, run.started, run.finished, run.status, " ".join(facts.get("command", ())), run.planned,
-        ", ".join(facts.get("models", ())), EngineInfo(name, version) if name else None, facts.get("seconds"),
-        sum(a.cached for a in attempts), machine, dict(facts.get("versions", {})),
-        {k: v for k, v in facts.get("limits", {}).items() if v is not None},
-    )  # fmt: skip
+        id=run.id,
+        started=run.started,
+        finished=run.finished,
+        status=run.status,
+        command=" ".join(facts.get("command", ())),
+        planned=run.planned,
+        model=", ".join(facts.get("models", ())),
+        engine=EngineInfo(name, version) if name else None,
+        seconds=facts.get("seconds"),
+        cached=sum(a.cached for a in attempts),
+        machine=machine,
+        versions=dict(facts.get("versions", {})),
+        settings={k: v for k, v in facts.get("limits", {}).items() if v is not None},
+    )
 
 
 def _adapter_facts(adapter: Adapter | None) -> dict[str, str]:

@@ -14,15 +14,14 @@ from harness.project.manifest import Manifest
 from harness.project.settings import Settings
 from harness.reports import Report, write_all
 from harness.reports.assemble import assemble_report
-from harness.reports.model import Change, changes
 from harness.store import Run, Store
-from harness.suite.compare import Comparison, compare
+from harness.suite.compare import Change, Comparison, changes, compare
 from harness.suite.gate import GateVerdict, judge_suite
 
 __all__ = ["Conclusion", "conclude_run"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Conclusion:
     """What a run came to."""
 
@@ -68,6 +67,10 @@ def conclude_run(run: Run, store: Store, manifest: Manifest, settings: Settings)
     last = next((n for n in reversed(names) if n != first), None)
     report = assemble_report(run, shown, gates[names[-1]], manifest.adapters, earlier=earlier)
     return Conclusion(
-        run, gates, report, compare(shown[first], shown[last]) if last else None,
-        changes(shown[first], shown[last]) if last else (), write_all(report, settings.reports / "runs" / run.id),
-    )  # fmt: skip
+        run=run,
+        gates=gates,
+        report=report,
+        comparison=compare(shown[first], shown[last]) if last else None,
+        changes=changes(shown[first], shown[last]) if last else (),
+        reports=write_all(report, settings.reports / "runs" / run.id),
+    )

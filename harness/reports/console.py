@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING
 
 from harness.judging.results import Attempt, CaseResult, Reason, Status
 from harness.reports.answer import describe_loop, split_answer
-from harness.reports.model import ROLES, AdapterResults, Change, ChangeKind, GateFacts, as_score, as_share, figures
+from harness.reports.model import AdapterResults, GateFacts, as_score, as_share, pattern_figures
 from harness.safe.escape import for_terminal, shorten
+from harness.suite.compare import ROLES, Change, ChangeKind
+from harness.suite.figures import figures
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -71,16 +73,23 @@ def summary(
     columns = ("adapter", "repetition", "repeaters", "cut off", "pass", "fail", "error", "skip")
     table = _table(columns, left=1)
     for adapter in adapters:
-        found = figures(adapter.results)
-        counts = zip(Status, (found.passed, found.failed, found.errors, found.skipped), strict=True)
+        total = figures(adapter.results)
+        counts = zip(Status, (total.passed, total.failed, total.errors, total.skipped), strict=True)
         table.add_row(
             Text(_one_line(adapter.name, 40), style="bold"),
-            Text(as_score(found.repetition)),
-            Text(as_share(found.repeater_rate)),
-            Text(as_share(found.cutoff_rate)),
+            Text(as_score(total.repetition.estimate)),
+            Text(as_share(total.repeaters.estimate)),
+            Text(as_share(total.cutoffs.estimate)),
             *(Text(str(number), style=_STATUS_STYLE[status] if number else "dim") for status, number in counts),
         )
     blocks: list[RenderableType] = [table]
+    blocks += _pattern_rates(adapters[-1]) if adapters else []
+    blocks += [
+        Text(f"{_one_line(result.case.id)}: {_one_line(result.note, 300)}", style="yellow")
+        for adapter in adapters
+        for result in adapter.results
+        if result.note and not adapter.earlier
+    ]
     if gate is not None:
         style = "bold green" if gate.passed else "bold red"
         blocks.append(Text(f"gate: {_one_line(gate.text, 300)}", style=style))
@@ -90,12 +99,30 @@ def summary(
     return _render(blocks, width, color)
 
 
+def _pattern_rates(adapter: AdapterResults) -> list[RenderableType]:
+    """How often answers lack a required pattern or match a forbidden one, by tag; nothing without patterns."""
+    from rich.text import Text
+
+    groups = pattern_figures(adapter.results)
+    if not groups:
+        return []
+    table = _table((f"patterns on {_one_line(adapter.name, 40)}", "lacks required", "matches forbidden"), left=1)
+    for group in groups:
+        rates = (group.missing, group.forbidden)
+        cells = (
+            Text(f"{as_share(rate.estimate)} of {rate.n}" if rate.n else "-", style="red" if rate.value else "")
+            for rate in rates
+        )
+        table.add_row(Text(_one_line(group.group.removeprefix("tag:"), 40)), *cells)
+    return [Text(""), table]
+
+
 def comparison_table(changes: Sequence[Change], width: int = 100, color: bool = False) -> str:
     """What became of the cases, by role: trained on, held out, guarded."""
     from rich.text import Text
 
-    columns: tuple[ChangeKind, ...] = ("fixed", "still failing", "broken", "still passing", "not told")
-    styles = {"fixed": "bold green", "broken": "bold red", "still failing": "yellow", "not told": "magenta"}
+    columns: tuple[ChangeKind, ...] = ("fixed", "still failing", "broken", "still passing", "not judged")
+    styles = {"fixed": "bold green", "broken": "bold red", "still failing": "yellow", "not judged": "magenta"}
     table = _table(("role", *columns), left=1)
     by_role = {role: [c for c in changes if c.result.case.role == role] for role in ROLES}
     rows: list[tuple[str, list[Change]]] = [(role, found) for role, found in by_role.items() if found]

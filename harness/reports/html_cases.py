@@ -53,10 +53,12 @@ def card(view: CaseView, number: int, *, expanded: bool = False) -> Html:
         "summary",
         el("span", case.id, class_="id", dir="auto"),
         el("span", case.role, class_="chip") if case.role != "fix" else None,
+        el("span", "xfail", class_="chip warn", title=view.result.note) if view.result.note else None,
         _gist(view),
         el("span", arrows, class_="turn"),
     )
-    body = el("div", _conversation(view.result), _sides(view), _standard(view.result), class_="body")
+    note = el("p", view.result.note, class_="warn") if view.result.note else None
+    body = el("div", note, _conversation(view.result), _sides(view), _standard(view.result), class_="body")
     return el("details", summary, body, class_=f"card case {case.role}", id=f"case-{number}", open=expanded)
 
 

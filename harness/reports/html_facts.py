@@ -3,48 +3,50 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from harness.judging.results import CaseResult
 from harness.reports.chart import loss_chart
 from harness.reports.markup import Html, el, table
-from harness.reports.model import ROLES, AdapterResults, Report, TrainingFacts, as_score, as_share, figures
+from harness.reports.model import Report, TrainingFacts, as_score, as_share
+from harness.suite.compare import ROLES
+from harness.suite.figures import Figures, figures, grouped_figures
 
 __all__ = ["breakdown", "facts", "legend"]
 
 
 def breakdown(report: Report) -> Html | None:
     """Pass counts and repetition per role, folder and tag, for every adapter."""
-    everything = [r for a in report.adapters for r in a.results]
-    if not everything:
+    groups = {a.name: {g.group: g for g in grouped_figures(a.results)} for a in report.adapters}
+    names = [n for n in dict.fromkeys(name for found in groups.values() for name in found) if n != "all"]
+    if not names:
         return None
-    values: list[tuple[str, str]] = [("role", r) for r in ROLES if any(x.case.role == r for x in everything)]
-    values += [("folder", f) for f in sorted({x.case.folder for x in everything})]
-    values += [("tag", t) for t in sorted({t for x in everything for t in x.case.tags})]
+    patterns = any(g.missing.n or g.forbidden.n for found in groups.values() for g in found.values())
     rows = []
-    for kind, value in values:
-        rows.append(el("tr", el("th", f"{kind} ", el("b", value)), _breakdown_cells(report.adapters, kind, value)))
-    rows.append(el("tr", el("th", "all"), _breakdown_cells(report.adapters, "", ""), class_="total"))
+    for name in sorted(names, key=_order):
+        kind, _, value = name.partition(":")
+        rows.append(el("tr", el("th", f"{kind} ", el("b", value)), _cells(groups, name, patterns)))
+    rows.append(el("tr", el("th", "all"), _cells(groups, "all", patterns), class_="total"))
+    measured = ("passing", "repetition", "repeaters", *(("lacks required", "matches forbidden") if patterns else ()))
     many = len(report.adapters) > 1
-    columns = [
-        "",
-        *(f"{a.name} {n}" if many else n for a in report.adapters for n in ("passing", "repetition", "repeaters")),
-    ]
+    columns = ["", *(f"{a.name} {n}" if many else n for a in report.adapters for n in measured)]
     return el("section", el("h2", "By role, folder and tag"), table(columns, rows))
 
 
-def _breakdown_cells(adapters: Sequence[AdapterResults], kind: str, value: str) -> Iterator[Html]:
-    for adapter in adapters:
-        found = figures(r for r in adapter.results if _belongs(r, kind, value))
-        yield el("td", f"{found.passed} of {found.cases}", class_="num")
-        yield el("td", as_score(found.repetition), class_="num")
-        yield el("td", as_share(found.repeater_rate), class_="num")
+def _order(name: str) -> tuple[int, int, str]:
+    """Roles first and in their own order, then folders, then tags."""
+    kind, _, value = name.partition(":")
+    return ("role", "folder", "tag").index(kind), [str(r) for r in ROLES].index(value) if kind == "role" else 0, value
 
 
-def _belongs(result: CaseResult, kind: str, value: str) -> bool:
-    case = result.case
-    return {"role": case.role == value, "folder": case.folder == value, "tag": value in case.tags}.get(kind, True)
+def _cells(groups: Mapping[str, Mapping[str, Figures]], name: str, patterns: bool) -> Iterator[Html]:
+    for by_name in groups.values():
+        group = by_name.get(name) or figures((), name)
+        yield el("td", f"{group.passed} of {group.cases}", class_="num")
+        yield el("td", as_score(group.repetition.estimate), class_="num")
+        yield el("td", as_share(group.repeaters.estimate), class_="num")
+        for rate in (group.missing, group.forbidden) if patterns else ():
+            yield el("td", as_share(rate.estimate), class_="num")
 
 
 def facts(report: Report) -> Html:

@@ -15,31 +15,20 @@ from harness.judging.results import Status
 from harness.reports.html_cases import CaseView, card
 from harness.reports.html_facts import breakdown, facts, legend
 from harness.reports.markup import Html, el, join, raw, table
-from harness.reports.model import (
-    CHANGE_ORDER,
-    ROLES,
-    ChangeKind,
-    Figures,
-    GateFacts,
-    Report,
-    as_score,
-    as_share,
-    changes,
-    figures,
-    headline,
-    shortfall,
-)
+from harness.reports.model import GateFacts, Report, as_score, as_share, headline, shortfall
 from harness.reports.style import STYLE, style_hash
+from harness.suite.compare import CHANGE_ORDER, ROLES, ChangeKind, changes
+from harness.suite.figures import Figures, figures
 
 __all__ = ["to_html"]
 
 _ROLE_NOTES = {"fix": "trained on", "holdout": "siblings, never trained on", "guard": "must keep passing"}
-_CHANGE_CLASS = {"broken": "bad", "fixed": "good", "still failing": "warn", "not told": "odd", "still passing": ""}
+_CHANGE_CLASS = {"broken": "bad", "fixed": "good", "still failing": "warn", "not judged": "odd", "still passing": ""}
 _CHANGE_NOTES = {
     "broken": "passed before, fails now",
     "fixed": "failed before, passes now",
     "still failing": "failed before and now",
-    "not told": "no verdict on one of the two sides",
+    "not judged": "no verdict on one of the two sides",
     "still passing": "passed before and now",
 }
 _STATUS_NOTES = {
@@ -108,11 +97,12 @@ def _tiles(report: Report) -> Html | None:
     old = figures(report.before.results) if report.before is not None else None
     rates = (
         ("Repetition score", "repetition", as_score, "0 none, 1 nothing else"),
-        ("Repeater rate", "repeater_rate", as_share, "cases that loop"),
-        ("Cut-off rate", "cutoff_rate", as_share, "answers without an end"),
+        ("Repeater rate", "repeaters", as_share, "cases that loop"),
+        ("Cut-off rate", "cutoffs", as_share, "answers without an end"),
     )
     tiles = [
-        _tile(title, getattr(old, name, None), getattr(new, name), show, note) for title, name, show, note in rates
+        _tile(title, None if old is None else getattr(old, name).estimate, getattr(new, name).estimate, show, note)
+        for title, name, show, note in rates
     ]
     note = f"of {new.cases}{_undecided(new)}"
     passing = _tile(
@@ -136,9 +126,11 @@ def _tile(title: str, old: float | None, new: float | None, show: Callable[[floa
     )
 
 
-def _undecided(found: Figures) -> str:
-    parts = [f"{found.errors} error{'s' if found.errors > 1 else ''}"] if found.errors else []
-    parts += [f"{found.skipped} skipped"] if found.skipped else []
+def _undecided(total: Figures) -> str:
+    parts = [f"{total.errors} error{'s' if total.errors > 1 else ''}"] if total.errors else []
+    parts += [f"{total.skipped} skipped"] if total.skipped else []
+    parts += [f"{total.expected_failures} expected to fail"] if total.expected_failures else []
+    parts += [f"{total.unexpected_passes} pass unexpectedly"] if total.unexpected_passes else []
     return f" ({', '.join(parts)})" if parts else ""
 
 
@@ -152,7 +144,7 @@ def _change_table(report: Report) -> Html | None:
     if report.before is None or report.after is None:
         return None
     found = changes(report.before.results, report.after.results)
-    order: tuple[ChangeKind, ...] = ("fixed", "still failing", "broken", "still passing", "not told")
+    order: tuple[ChangeKind, ...] = ("fixed", "still failing", "broken", "still passing", "not judged")
     rows: list[Html] = []
     for role in (*ROLES, ""):
         mine = [c for c in found if role in ("", c.result.case.role)]
@@ -169,7 +161,7 @@ def _change_table(report: Report) -> Html | None:
 def _gate_table(gate: GateFacts | None) -> Html | None:
     if gate is None or not gate.checks:
         return None
-    words = {True: ("met", "good"), False: ("not met", "bad"), None: ("not told", "odd")}
+    words = {True: ("met", "good"), False: ("not met", "bad"), None: ("not judged", "odd")}
     rows = [
         el(
             "tr",

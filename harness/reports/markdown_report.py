@@ -10,20 +10,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from harness.judging.results import CaseResult, Status
-from harness.reports.model import (
-    CHANGE_ORDER,
-    ROLES,
-    Change,
-    ChangeKind,
-    Report,
-    as_score,
-    as_share,
-    changes,
-    figures,
-    headline,
-    shortfall,
-)
+from harness.reports.model import Report, as_score, as_share, headline, pattern_figures, shortfall
 from harness.safe.escape import for_markdown, shorten
+from harness.suite.compare import CHANGE_ORDER, ROLES, Change, ChangeKind, changes
+from harness.suite.figures import figures
 
 __all__ = ["to_markdown"]
 
@@ -34,7 +24,16 @@ _MOST_CASES = 20
 def to_markdown(report: Report) -> str:
     """The summary as GitHub-flavoured Markdown."""
     return "\n".join(
-        [*_verdict(report), "", *_figures(report), *_changes(report), *_failures(report), *_footer(report)]
+        [
+            *_verdict(report),
+            "",
+            *_figures(report),
+            *_patterns(report),
+            *_changes(report),
+            *_failures(report),
+            *_notes(report),
+            *_footer(report),
+        ]
     )
 
 
@@ -66,17 +65,43 @@ def _figures(report: Report) -> Iterator[str]:
     yield "| adapter | repetition score | repeater rate | cut-off rate | pass | fail | error | skip |"
     yield "|---|--:|--:|--:|--:|--:|--:|--:|"
     for adapter in report.adapters:
-        found = figures(adapter.results)
-        counts = f"{found.passed} | {found.failed} | {found.errors} | {found.skipped}"
-        rates = f"{as_score(found.repetition)} | {as_share(found.repeater_rate)} | {as_share(found.cutoff_rate)}"
+        total = figures(adapter.results)
+        counts = f"{total.passed} | {total.failed} | {total.errors} | {total.skipped}"
+        estimates = (total.repetition.estimate, total.repeaters.estimate, total.cutoffs.estimate)
+        rates = f"{as_score(estimates[0])} | {as_share(estimates[1])} | {as_share(estimates[2])}"
         yield f"| {for_markdown(adapter.name)} | {rates} | {counts} |"
+
+
+def _patterns(report: Report) -> Iterator[str]:
+    groups = pattern_figures(report.after.results) if report.after is not None else ()
+    if report.after is None or not groups:
+        return
+    yield ""
+    yield f"| patterns on {for_markdown(report.after.name)} | lacks required | matches forbidden |"
+    yield "|---|--:|--:|"
+    for group in groups:
+        rates = [
+            f"{as_share(rate.estimate)} of {rate.n}" if rate.n else "-" for rate in (group.missing, group.forbidden)
+        ]
+        yield f"| {for_markdown(group.group.removeprefix('tag:'))} | {' | '.join(rates)} |"
+
+
+def _notes(report: Report) -> Iterator[str]:
+    results = report.after.results if report.after is not None else ()
+    for title, notes in (
+        ("Expected failures", [r for r in results if r.expected_failure]),
+        ("Unexpected passes", [r for r in results if r.unexpected_pass]),
+    ):
+        lines = [f"{for_markdown(shorten(r.case.id, 120))}: {for_markdown(shorten(r.note, 200))}" for r in notes]
+        if lines:
+            yield from _group(title, lines, folded=False)
 
 
 def _changes(report: Report) -> Iterator[str]:
     if report.before is None or report.after is None:
         return
     found = changes(report.before.results, report.after.results)
-    columns: tuple[ChangeKind, ...] = ("fixed", "still failing", "broken", "still passing", "not told")
+    columns: tuple[ChangeKind, ...] = ("fixed", "still failing", "broken", "still passing", "not judged")
     yield ""
     yield f"| role | {' | '.join(columns)} |"
     yield "|---|--:|--:|--:|--:|--:|"
@@ -99,7 +124,7 @@ def _failures(report: Report) -> Iterator[str]:
     if report.before is not None or report.after is None:
         return
     for status in (Status.FAIL, Status.ERROR, Status.SKIP):
-        mine = [r for r in report.after.results if r.verdict.status is status]
+        mine = [r for r in report.after.results if r.verdict.status is status and not r.expected_failure]
         lines = [f"{for_markdown(shorten(r.case.id, 120))}{_reason(r)}" for r in mine]
         if lines:
             yield from _group(str(status), lines, folded=status is Status.SKIP)

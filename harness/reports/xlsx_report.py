@@ -17,9 +17,11 @@ from zipfile import BadZipFile
 
 from harness.errors import ReportError
 from harness.judging.results import Attempt, CaseResult
-from harness.reports.model import Report, changes, figures, headline, shortfall
+from harness.reports.model import Report, headline, shortfall
 from harness.safe.escape import for_xlsx
 from harness.safe.files import replace_with
+from harness.suite.compare import changes
+from harness.suite.figures import grouped_figures
 
 if TYPE_CHECKING:
     from openpyxl import Workbook
@@ -30,7 +32,7 @@ __all__ = ["FIRST_COLUMNS", "check", "write_xlsx"]
 FIRST_COLUMNS = ("adapter_name_or_path", "text", "response", "standard_answer")
 """What users' own scripts read, in this order."""
 
-_CASE_COLUMNS = ("case_id", "folder", "role", "tags", "verdict", "reasons")
+_CASE_COLUMNS = ("case_id", "folder", "role", "tags", "verdict", "reasons", "note")
 _LAST_COLUMNS = ("finish_reason", "tokens", "seconds", "sample", "sample_verdict")
 _SCORES_FIRST = ("repetition", "rep8", "rep8d", "loop_coverage", "similarity")
 _WIDTHS = {
@@ -40,7 +42,7 @@ _WIDTHS = {
 _GREEN, _RED, _VIOLET, _YELLOW = "D8F3DC", "FFD9D6", "E9DAFB", "FFF0C2"
 _FILLS = {
     "PASS": _GREEN, "FAIL": _RED, "ERROR": _VIOLET, "SKIP": _YELLOW,
-    "fixed": _GREEN, "broken": _RED, "still failing": _YELLOW, "not told": _VIOLET, "met": _GREEN, "not met": _RED,
+    "fixed": _GREEN, "broken": _RED, "still failing": _YELLOW, "not judged": _VIOLET, "met": _GREEN, "not met": _RED,
 }  # fmt: skip
 _COLORED = frozenset({"verdict", "sample_verdict", "verdict before", "verdict after", "change"})
 _ROW_HEIGHT = 92
@@ -67,7 +69,7 @@ def _write(report: Report, results: Sequence[CaseResult], names: Sequence[str], 
     book = Workbook(write_only=True)
     columns = (*FIRST_COLUMNS, *_CASE_COLUMNS, *names, *_LAST_COLUMNS)
     count = _sheet(book, "results", columns, _result_rows(results, names), height=_ROW_HEIGHT)
-    _sheet(book, "summary", ("adapter", *_FIGURES), _summary_rows(report), below=_fact_rows(report))
+    _sheet(book, "summary", ("adapter", "group", *_FIGURES), _summary_rows(report), below=_fact_rows(report))
     if report.before is not None and report.after is not None:
         _sheet(book, "comparison", _COMPARISON, _comparison_rows(report), height=_ROW_HEIGHT)
     book.save(path)
@@ -167,7 +169,15 @@ def _case(result: CaseResult, attempt: Attempt | None) -> tuple[Cell, ...]:
     own = attempt.verdict.reasons if attempt is not None else ()
     reasons = "\n".join(f"{r.rule}: {r.text}" for r in dict.fromkeys((*result.verdict.reasons, *own)))
     case = result.case
-    return case.id, case.folder, case.role, ", ".join(case.tags), str(result.verdict.status), reasons
+    return (
+        case.id,
+        case.folder,
+        case.role,
+        ", ".join(case.tags),
+        str(result.verdict.status),
+        reasons,
+        result.note or None,
+    )
 
 
 def _scores(attempt: Attempt | None, names: Sequence[str]) -> tuple[Cell, ...]:
@@ -188,22 +198,16 @@ def _score_names(results: Sequence[CaseResult]) -> tuple[str, ...]:
 
 
 _FIGURES = (
-    "cases",
-    "passed",
-    "failed",
-    "errors",
-    "skipped",
-    "repetition",
-    "repeater_rate",
-    "cutoff_rate",
-    "similarity",
-)
+    "cases", "passed", "failed", "errors", "skipped", "expected_failures", "unexpected_passes", "repetition",
+    "repeater_rate", "cutoff_rate", "similarity", "missing_rate", "forbidden_rate",
+)  # fmt: skip
 
 
 def _summary_rows(report: Report) -> Iterator[Sequence[Cell]]:
     for adapter in report.adapters:
-        found = figures(adapter.results)
-        yield adapter.name, *(getattr(found, name) for name in _FIGURES)
+        for group in grouped_figures(adapter.results):
+            summary = group.summary()
+            yield adapter.name, group.group, *(summary[name] for name in _FIGURES)
 
 
 def _fact_rows(report: Report) -> Iterator[Sequence[Cell]]:
@@ -213,9 +217,9 @@ def _fact_rows(report: Report) -> Iterator[Sequence[Cell]]:
     if missing := shortfall(report):
         yield "incomplete", missing
     if report.gate is not None:
-        yield "gate", {True: "met", False: "not met", None: "not told"}[report.gate.passed], report.gate.text
+        yield "gate", {True: "met", False: "not met", None: "not judged"}[report.gate.passed], report.gate.text
         for check in report.gate.checks:
-            yield check.name, {True: "met", False: "not met", None: "not told"}[check.passed], check.text
+            yield check.name, {True: "met", False: "not met", None: "not judged"}[check.passed], check.text
     yield ()
     engine = f"{run.engine.name} {run.engine.version}" if run.engine is not None else None
     facts: dict[str, Any] = {"run": run.id, "command": run.command, "status": run.status, "started": run.started,

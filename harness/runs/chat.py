@@ -82,7 +82,7 @@ class Chat:
             # Another seed for every slice: the same one would draw the same numbers again.
             decoding = replace(self._decoding, max_tokens=length, seed=self._decoding.seed + self._requests)
             self._requests += 1
-            request = Request(self._requests, (*prompt, *ids), decoding, voice.weights)
+            request = Request(id=self._requests, prompt_ids=(*prompt, *ids), decoding=decoding, adapter=voice.weights)
             outcome = next(iter(self._engine.generate([request])))
             if isinstance(outcome, Failure):
                 raise EngineError(f"no answer: {outcome.message}")

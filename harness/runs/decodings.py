@@ -34,7 +34,7 @@ VARIANTS: Mapping[str, Mapping[str, object]] = {
 _BETWEEN = "~"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeRow:
     """What one change of decoding does to the failing cases."""
 
@@ -92,9 +92,13 @@ def _row(name: str, results: Iterable[CaseResult], before: Mapping[str, float | 
     cured = tuple(ids[r.case.id] for r in mine if r.verdict.status is Status.PASS)
     why = errors[0].verdict.reasons[0].text if errors else ""
     return ProbeRow(
-        name, cured, len(mine) - len(cured) - len(errors), why, _mean([_similarity(r) for r in mine]),
-        _mean([before[i] for i in ids.values()]),
-    )  # fmt: skip
+        variant=name,
+        cured=cured,
+        failing=len(mine) - len(cured) - len(errors),
+        unsupported=why,
+        similarity=_mean([_similarity(r) for r in mine]),
+        similarity_before=_mean([before[i] for i in ids.values()]),
+    )
 
 
 def _similarity(result: CaseResult) -> float | None:

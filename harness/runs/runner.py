@@ -19,14 +19,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.cases.decoding import Decoding
 from harness.cases.model import Case
 from harness.engines import engine_info
 from harness.engines.base import Completion, Engine, EngineInfo, Failure, Progress, Request
 from harness.engines.canary import prove_adapter
 from harness.errors import HarnessError
 from harness.judging.results import Attempt, CaseResult, Reason, Status, Verdict
-from harness.judging.verdict import combine, judge, loop_units
+from harness.judging.verdict import combine, judge, loop_units, skipped
 from harness.metrics import score
 from harness.models.target import Target
 from harness.project.settings import Settings
@@ -45,7 +44,7 @@ class Job:
     target: Target
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunnerProgress:
     """How far a run is; for a display, never for logic."""
 
@@ -68,7 +67,7 @@ class OpenEngine(Protocol):
     def __call__(self, name: str, model_path: Path, **options: Any) -> Engine: ...
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Wanted:
     """An answer that some job waits for."""
 
@@ -123,9 +122,12 @@ class Runner:
         broken: HarnessError | None = None
         try:
             missing: list[_Wanted] = []
-            self._total = sum(j.case.decoding.samples for j in jobs)
+            self._total = sum(j.case.decoding.samples for j in jobs if not j.case.skip)
             self._done = self._stored = self._tokens = 0
             for job in jobs:
+                if job.case.skip:
+                    yield self._record(run, job, (), skipped(job.case))
+                    continue
                 wanted = [self._want(job, sample, info) for sample in range(job.case.decoding.samples)]
                 missing += [w for w in wanted if not self._from_store(w)]
                 yield from self._complete(run, job)
@@ -158,7 +160,9 @@ class Runner:
         }
         text = json.dumps([identity, list(prompt)], sort_keys=True)
         limit = loop_units(job.case) if decoding.early_fail else None
-        return _Wanted(job, sample, hashlib.sha256(text.encode()).hexdigest(), identity, limit)
+        return _Wanted(
+            job=job, sample=sample, key=hashlib.sha256(text.encode()).hexdigest(), identity=identity, limit=limit
+        )
 
     def _from_store(self, wanted: _Wanted) -> bool:
         if not self._settings.cache:
@@ -174,11 +178,15 @@ class Runner:
     def _generate(self, run: Run, group: Sequence[_Wanted]) -> Iterator[CaseResult]:
         requests = [
             Request(
-                index, w.job.target.renderer.prompt_ids(w.job.case.messages), w.job.case.decoding,
-                w.job.target.weights, w.sample, loop_units=w.limit,
+                id=index,
+                prompt_ids=w.job.target.renderer.prompt_ids(w.job.case.messages),
+                decoding=w.job.case.decoding,
+                adapter=w.job.target.weights,
+                sample=w.sample,
+                loop_units=w.limit,
             )
             for index, w in enumerate(group)
-        ]  # fmt: skip
+        ]
         targets = {w.job.target.name: w.job.target for w in group}
         longest = max(len(r.prompt_ids) + r.decoding.max_tokens for r in requests)
         options = {
@@ -240,13 +248,22 @@ class Runner:
         except HarnessError as error:
             scores, verdict = None, _error("metric", str(error))
         self._attempts[wanted.job.position][wanted.sample] = Attempt(
-            wanted.sample, completion.text, completion.finish_reason, scores, verdict, wanted.key,
-            len(completion.token_ids), completion.seconds, cached,
-        )  # fmt: skip
+            sample=wanted.sample,
+            answer=completion.text,
+            finish_reason=completion.finish_reason,
+            scores=scores,
+            verdict=verdict,
+            generation=wanted.key,
+            tokens=len(completion.token_ids),
+            seconds=completion.seconds,
+            cached=cached,
+        )
 
     def _fail(self, wanted: _Wanted, message: str) -> None:
         verdict = _error("engine", message or "the engine failed without a message")
-        self._attempts[wanted.job.position][wanted.sample] = Attempt(wanted.sample, "", None, None, verdict)
+        self._attempts[wanted.job.position][wanted.sample] = Attempt(
+            sample=wanted.sample, answer="", finish_reason=None, scores=None, verdict=verdict
+        )
 
     def _complete(self, run: Run, job: Job) -> Iterator[CaseResult]:
         """Yield and record the job's result if this was the last answer that it waited for."""
@@ -255,9 +272,12 @@ class Runner:
             return
         ordered = tuple(attempts[i] for i in sorted(attempts))
         verdict = combine([a.verdict for a in ordered], job.case.decoding.min_pass)
-        result = CaseResult(job.case, job.target.name, ordered, verdict)
+        yield self._record(run, job, ordered, verdict)
+
+    def _record(self, run: Run, job: Job, attempts: tuple[Attempt, ...], verdict: Verdict) -> CaseResult:
+        result = CaseResult(job.case, job.target.name, attempts, verdict)
         self._store.save_result(run.id, job.position, result)
-        yield result
+        return result
 
     def _all_error(self, run: Run, group: Sequence[_Wanted], error: HarnessError) -> Iterator[CaseResult]:
         for wanted in group:
@@ -289,7 +309,14 @@ class Runner:
 
     def _progress(self, state: str, tokens: int) -> RunnerProgress:
         seconds = time.monotonic() - self._began
-        return RunnerProgress(state, self._total, self._done, self._stored, max(tokens, self._tokens), seconds)
+        return RunnerProgress(
+            state=state,
+            total=self._total,
+            done=self._done,
+            stored=self._stored,
+            tokens=max(tokens, self._tokens),
+            seconds=seconds,
+        )
 
 
 def _versions() -> dict[str, str]:
@@ -302,7 +329,7 @@ def _versions() -> dict[str, str]:
 
 
 def _error(rule: str, text: str) -> Verdict:
-    return Verdict(Status.ERROR, (Reason(rule, text),))
+    return Verdict(Status.ERROR, (Reason(rule=rule, text=text),))
 
 
 def _by_model(wanted: Sequence[_Wanted]) -> list[list[_Wanted]]:
@@ -316,14 +343,3 @@ def _by_model(wanted: Sequence[_Wanted]) -> list[list[_Wanted]]:
 def _as_generator(outcomes: Iterator[Completion | Failure]) -> Generator[Completion | Failure, None, None]:
     """Something that can be closed, whatever kind of iterator an engine returns."""
     yield from outcomes
-
-
-def decoding_label(decoding: Decoding) -> str:
-    """A decoding in a few words, for run facts and reports."""
-    match decoding.method:
-        case "beam":
-            return f"beam width {decoding.beam_width}, {decoding.semantics} length, max {decoding.max_tokens} tokens"
-        case "greedy":
-            return f"greedy, max {decoding.max_tokens} tokens"
-        case "sample":
-            return f"sampling T={decoding.temperature}, {decoding.samples} a case, max {decoding.max_tokens} tokens"

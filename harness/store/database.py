@@ -23,7 +23,7 @@ from harness.engines.base import Completion
 from harness.errors import StoreError
 from harness.judging.results import CaseResult
 from harness.safe.files import digest_file
-from harness.store.records import dump, load, to_data
+from harness.safe.records import dump, load, to_data
 from harness.store.schema import SCHEMA, VERSION
 
 __all__ = ["Run", "RunStatus", "Store", "Training"]
@@ -31,7 +31,7 @@ __all__ = ["Run", "RunStatus", "Store", "Training"]
 RunStatus = Literal["started", "finished", "interrupted", "failed"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One evaluation: facts about it; its results are read apart."""
 
@@ -53,7 +53,7 @@ class Run:
         return str(self.facts.get("kind", "suite"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
     """One training: what it was asked, how far it came."""
 
@@ -257,7 +257,9 @@ class Store:
             "SELECT id, started, finished, status, run, adapter, facts FROM trainings ORDER BY started DESC", ()
         )
         return tuple(
-            Training(r[0], r[1], r[2], r[3], r[4], r[5], json.loads(r[6])) for r in rows if adapter in (None, r[5])
+            Training(id=r[0], started=r[1], finished=r[2], status=r[3], run=r[4], adapter=r[5], facts=json.loads(r[6]))
+            for r in rows
+            if adapter in (None, r[5])
         )
 
     # -- sqlite --------------------------------------------------------------------------------------------------
@@ -285,7 +287,7 @@ _RUN = "SELECT id, started, finished, status, planned, facts FROM runs "
 
 
 def _run(row: Sequence[Any]) -> Run:
-    return Run(row[0], row[1], row[2], row[3], row[4], json.loads(row[5]))
+    return Run(id=row[0], started=row[1], finished=row[2], status=row[3], planned=row[4], facts=json.loads(row[5]))
 
 
 def _now() -> str:

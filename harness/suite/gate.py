@@ -23,7 +23,7 @@ from enum import StrEnum
 
 from harness.judging.results import CaseResult, Status
 from harness.project.settings import Limits
-from harness.suite.compare import Pair, pair_up
+from harness.suite.compare import Paired, pair_up
 from harness.suite.figures import Figures, grouped_figures, judged
 from harness.suite.significance import Interval, bootstrap, mcnemar, sign_flip
 
@@ -39,7 +39,7 @@ class GateOutcome(StrEnum):
     NOT_JUDGEABLE = "not judgeable"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GateCheck:
     """One limit and how it came out."""
 
@@ -100,7 +100,7 @@ def judge_suite(
     if wanted:
         checks += _relative(results, baseline or (), limits)
     if not wanted and all(x is None for x in (limits.max_repetition, limits.max_repeater_rate, limits.max_cutoff_rate)):
-        failed = sum(r.verdict.status is Status.FAIL for r in results)
+        failed = sum(r.failed for r in results)
         checks.append(
             _check("failures", failed == 0, f"{failed} cases fail (no other limit is set: want 0)", failed, 0)
         )
@@ -112,11 +112,13 @@ def judge_suite(
 
 
 def _check(name: str, good: bool, text: str, value: float | None = None, limit: float | None = None) -> GateCheck:
-    return GateCheck(name, GateOutcome.PASSED if good else GateOutcome.FAILED, text, value, limit)
+    return GateCheck(
+        name=name, outcome=GateOutcome.PASSED if good else GateOutcome.FAILED, text=text, value=value, limit=limit
+    )
 
 
 def _unjudged(name: str, text: str) -> GateCheck:
-    return GateCheck(name, GateOutcome.NOT_JUDGEABLE, text)
+    return GateCheck(name=name, outcome=GateOutcome.NOT_JUDGEABLE, text=text)
 
 
 def _conditions(results: Sequence[CaseResult], complete: bool) -> list[GateCheck]:
@@ -165,7 +167,13 @@ def _limit(name: str, what: str, interval: Interval, limit: float, limits: Limit
     text = f"{what} {interval.value:.4f} ({interval.low:.4f}..{interval.high:.4f}, n={interval.n}), want <= {limit:g}"
     numbers = (interval.value, interval.low, interval.high, limit)
     if interval.n == 0 or not all(map(math.isfinite, numbers)):
-        return GateCheck(name, GateOutcome.NOT_JUDGEABLE, f"{what} cannot be told, want <= {limit:g}", None, limit)
+        return GateCheck(
+            name=name,
+            outcome=GateOutcome.NOT_JUDGEABLE,
+            text=f"{what} cannot be told, want <= {limit:g}",
+            value=None,
+            limit=limit,
+        )
     if interval.n < limits.min_cases:
         outcome = GateOutcome.INSUFFICIENT
         text += f", from {limits.min_cases} on"
@@ -176,7 +184,7 @@ def _limit(name: str, what: str, interval: Interval, limit: float, limits: Limit
     else:
         outcome = GateOutcome.INSUFFICIENT
         text += " with its whole interval"
-    return GateCheck(name, outcome, text, interval.value, limit)
+    return GateCheck(name=name, outcome=outcome, text=text, value=interval.value, limit=limit)
 
 
 def _relative(results: Sequence[CaseResult], baseline: Sequence[CaseResult], limits: Limits) -> list[GateCheck]:
@@ -188,15 +196,19 @@ def _relative(results: Sequence[CaseResult], baseline: Sequence[CaseResult], lim
         return [_unjudged("baseline", "a repetition score to compare with is not a number")]
     if len(pairs) < limits.min_cases or 2 * len(pairs) < len(told):
         text = f"only {len(pairs)} of {len(told)} cases have a judged result of the baseline"
-        return [GateCheck("baseline", GateOutcome.INSUFFICIENT, text, len(pairs), limits.min_cases)]
+        return [
+            GateCheck(
+                name="baseline", outcome=GateOutcome.INSUFFICIENT, text=text, value=len(pairs), limit=limits.min_cases
+            )
+        ]
     level = limits.alpha / 3
     return [*_regressions(pairs, limits, level), _balance(pairs, limits, level), _rise(pairs, level)]
 
 
-def _regressions(pairs: Sequence[Pair], limits: Limits, level: float) -> list[GateCheck]:
+def _regressions(pairs: Sequence[Paired], limits: Limits, level: float) -> list[GateCheck]:
     sampled = sum(p.sampled for p in pairs)
     sure = [p for p in pairs if p.drop <= level / max(1, sampled)]
-    seen = sum(p.passed == (True, False) for p in pairs)
+    seen = sum(p.broken for p in pairs)
     allowed = limits.max_regressions or 0
     names = [p.after.case.id for p in sure]
     text = f"{len(sure)} cases surely broke, {seen} seen to, want <= {allowed}" + (
@@ -210,9 +222,9 @@ def _regressions(pairs: Sequence[Pair], limits: Limits, level: float) -> list[Ga
     return found
 
 
-def _balance(pairs: Sequence[Pair], limits: Limits, level: float) -> GateCheck:
-    broken = sum(p.passed == (True, False) for p in pairs)
-    fixed = sum(p.passed == (False, True) for p in pairs)
+def _balance(pairs: Sequence[Paired], limits: Limits, level: float) -> GateCheck:
+    broken = sum(p.broken for p in pairs)
+    fixed = sum(p.fixed for p in pairs)
     p = mcnemar(broken, fixed)
     text = f"{broken} broken against {fixed} fixed of {len(pairs)}: p = {p:.4f} by McNemar, want > {level:.4f}"
     # What --max-regressions allows needs no test; nor do verdicts that no chance decided and that no limit is broken
@@ -220,11 +232,17 @@ def _balance(pairs: Sequence[Pair], limits: Limits, level: float) -> GateCheck:
     if broken <= (limits.max_regressions or 0):
         return _check("balance", True, text, p, level)
     if any(x.sampled for x in pairs) and mcnemar(len(pairs), 0) > level:
-        return GateCheck("balance", GateOutcome.INSUFFICIENT, f"{text}; {len(pairs)} cases are too few", p, level)
+        return GateCheck(
+            name="balance",
+            outcome=GateOutcome.INSUFFICIENT,
+            text=f"{text}; {len(pairs)} cases are too few",
+            value=p,
+            limit=level,
+        )
     return _check("balance", p > level, text, p, level)
 
 
-def _rise(pairs: Sequence[Pair], level: float) -> GateCheck:
+def _rise(pairs: Sequence[Paired], level: float) -> GateCheck:
     rises = [x.repetition for x in pairs]
     p = sign_flip(rises)
     interval = bootstrap(rises, confidence=1 - 2 * level)

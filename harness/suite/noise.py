@@ -41,7 +41,7 @@ class RequestNoise:
         return len(set(self.verdicts)) > 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NoiseReport:
     """What changed between equal runs."""
 
@@ -92,17 +92,17 @@ def measure_noise(
             done += 1
             tokens += len(outcome.token_ids)
             if on_progress is not None:
-                on_progress(Progress("running", done, runs * len(requests), tokens))
+                on_progress(Progress(state="running", requests_done=done, requests=runs * len(requests), tokens=tokens))
         if answered < len(requests):
             raise EngineError(f"the engine answered {answered} of {len(requests)} requests in run {run + 1}")
     found = tuple(_one(request_id, rows) for request_id, rows in seen.items())
     names = sorted({name for one in found for name in one.spread})
     return NoiseReport(
-        runs,
-        found,
-        wilson(sum(one.answers > 1 for one in found), len(found)),
-        wilson(sum(one.flips for one in found), len(found)),
-        {name: sum(one.spread.get(name, 0.0) for one in found) / len(found) for name in names},
+        runs=runs,
+        requests=found,
+        answer_rate=wilson(sum(one.answers > 1 for one in found), len(found)),
+        verdict_rate=wilson(sum(one.flips for one in found), len(found)),
+        spread={name: sum(one.spread.get(name, 0.0) for one in found) / len(found) for name in names},
     )
 
 

@@ -1,13 +1,13 @@
 """Intervals and tests for small suites; exact where an exact one exists.
 
-    wilson      interval of a share (Wilson 1927); holds near 0 and 1 and for a handful of cases, where mean +- 2 sd
-    gives [0, 0] mcnemar     paired exact test (McNemar 1947, exact form): are flips in one direction more than a fair
-    coin gives? fisher      exact test of two shares (Fisher 1922, one-sided): did this one case pass less often than
-    before? bootstrap   percentile interval of a weighted mean (Efron 1979) over cases, seeded
-    sign_flip   paired permutation test on the mean difference: exact up to 2**12 patterns, seeded sampling above
+    wilson      interval of a share (Wilson 1927); sound near 0 and 1 and for a handful of cases
+    mcnemar     exact paired test (McNemar 1947): are changes in one direction more frequent than a fair coin gives
+    fisher      exact one-sided test of two shares (Fisher 1922): did this case pass less often than before
+    bootstrap   percentile interval of a weighted mean over cases (Efron 1979), seeded
+    sign_flip   paired permutation test of the mean difference; exact up to 2**12 patterns, seeded sampling above
 
-Seeded and deterministic: the same results give the same interval on every machine. Given up: parametric tests (scores
-are mostly 0, never normal).
+All are deterministic: the same results give the same interval on every machine. Not supported: parametric tests, since
+scores are mostly 0 and never normally distributed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from statistics import NormalDist
 
 __all__ = ["Interval", "bootstrap", "fisher", "mcnemar", "sign_flip", "wilson"]
 
-ROUNDS = 1000
+BOOTSTRAP_ROUNDS = 1000
 SEED = 20_240_229
 
 
@@ -33,11 +33,16 @@ class Interval:
     low: float
     high: float
     n: int
-    """Cases (or answers) it rests on."""
+    """Cases (or answers) that it is computed from."""
+
+    @property
+    def estimate(self) -> float | None:
+        """The value; None where nothing was measured."""
+        return self.value if self.n else None
 
 
 def wilson(hits: int, n: int, confidence: float = 0.95) -> Interval:
-    """Share ``hits / n`` with its Wilson score interval; the whole of 0..1 where there is nothing."""
+    """Share ``hits / n`` with its Wilson score interval; 0..1 where ``n`` is 0."""
     if n == 0:
         return Interval(0.0, 0.0, 1.0, 0)
     z = NormalDist().inv_cdf(0.5 + confidence / 2)
@@ -52,30 +57,32 @@ def wilson(hits: int, n: int, confidence: float = 0.95) -> Interval:
 
 
 def mcnemar(broken: int, fixed: int) -> float:
-    """One-sided exact p: so many ``broken`` or more among the discordant pairs, were both directions equally likely."""
+    """One-sided exact p-value of at least ``broken`` changes that way, if both ways were equally likely."""
     n = broken + fixed
     ways = sum(math.comb(n, k) for k in range(broken, n + 1))
     return float(ways / 2**n)
 
 
 def fisher(passes_before: int, n_before: int, passes_after: int, n_after: int) -> float:
-    """One-sided exact p that the second share is lower: probability of so few passes or fewer, the margins given."""
+    """One-sided exact p-value of at most ``passes_after`` passes, given the margins: that the second share is lower."""
     passes = passes_before + passes_after
-    least = max(0, passes - n_before)
+    minimum = max(0, passes - n_before)
     total = math.comb(n_before + n_after, passes)
     if passes == 0:
         return 1.0
-    ways = sum(math.comb(n_after, k) * math.comb(n_before, passes - k) for k in range(least, passes_after + 1))
+    ways = sum(math.comb(n_after, k) * math.comb(n_before, passes - k) for k in range(minimum, passes_after + 1))
     return ways / total
 
 
 def bootstrap(
-    values: Sequence[float], weights: Sequence[float] | None = None, confidence: float = 0.95, rounds: int = ROUNDS
+    values: Sequence[float],
+    weights: Sequence[float] | None = None,
+    confidence: float = 0.95,
+    rounds: int = BOOTSTRAP_ROUNDS,
 ) -> Interval:
-    """Weighted mean with its percentile bootstrap interval over cases; NaN bounds for nothing at all.
+    """Weighted mean with its percentile bootstrap interval over cases; NaN without values.
 
-    Cases with the same value and weight are drawn together (multinomial), so a large suite that is mostly 0 costs
-    little.
+    Cases with the same value and weight are drawn together (multinomial), which keeps large suites of zeros cheap.
     """
     n = len(values)
     if n == 0:
@@ -97,7 +104,7 @@ def bootstrap(
 
 
 def sign_flip(differences: Sequence[float], rounds: int = 4000) -> float:
-    """One-sided p that the mean of paired differences is above 0: share of sign patterns with as large a sum."""
+    """One-sided p-value that the mean difference is above 0: the share of sign patterns with as large a sum."""
     moved = [d for d in differences if d != 0.0]
     n = len(moved)
     if n == 0:

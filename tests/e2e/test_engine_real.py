@@ -82,7 +82,7 @@ def _run(engine: Engine, requests: Sequence[Request]) -> list[Completion]:
 
 
 def _requests(prompts: Prompts, decoding: Decoding, **fields: Any) -> list[Request]:
-    return [Request(number, ids, decoding, **fields) for number, ids in enumerate(prompts)]
+    return [Request(id=number, prompt_ids=ids, decoding=decoding, **fields) for number, ids in enumerate(prompts)]
 
 
 def test_mixed_decodings_and_adapters_share_one_call(
@@ -92,7 +92,7 @@ def test_mixed_decodings_and_adapters_share_one_call(
     greedy = Decoding(method="greedy", max_tokens=24)
     beam = Decoding(beam_width=3, max_tokens=16)
     mixed = [
-        Request(4 * number + place, ids, decoding, adapter)
+        Request(id=4 * number + place, prompt_ids=ids, decoding=decoding, adapter=adapter)
         for number, ids in enumerate(prompts)
         for place, (decoding, adapter) in enumerate(
             [(greedy, None), (greedy, adapters["small"]), (greedy, adapters["other"]), (beam, adapters["other"])]
@@ -119,7 +119,7 @@ def test_an_adapter_without_effect_is_told_from_one_with(
 def test_a_seed_means_an_answer(engine: Engine, prompts: Prompts) -> None:
     """Equal seeds give equal answers, whatever else is in the batch; other samples differ."""
     decoding = Decoding(method="sample", temperature=1.0, top_p=0.9, seed=5, samples=2, max_tokens=24)
-    requests = [Request(sample, prompts[0], decoding, sample=sample) for sample in range(2)]
+    requests = [Request(id=sample, prompt_ids=prompts[0], decoding=decoding, sample=sample) for sample in range(2)]
     first, second = _run(engine, requests)
     again = _run(engine, [replace(requests[1], id=9)])
     assert first.token_ids != second.token_ids
@@ -129,14 +129,16 @@ def test_a_seed_means_an_answer(engine: Engine, prompts: Prompts) -> None:
 def test_many_long_prompts_are_sampled_at_once(engine: Engine, prompts: Prompts) -> None:
     """More prompt tokens than a step of vLLM takes: it breaks on a CPU where it computes a seeded prompt in parts."""
     long = [(number + 100, *(ids * 40)[:470]) for number, ids in enumerate(prompts * 3)]
-    sampled = Decoding("sample", 2, temperature=0.7, seed=1)
+    sampled = Decoding(method="sample", max_tokens=2, temperature=0.7, seed=1)
     assert [len(found.token_ids) for found in _run(engine, _requests(long, sampled))] == [2] * 12
 
 
 @pytest.mark.parametrize("method", ["greedy", "beam"])
 def test_stop_strings_end_the_answer_and_are_not_part_of_it(engine: Engine, prompts: Prompts, method: Any) -> None:
     """The answer ends by itself before the second item of the list."""
-    (found,) = _run(engine, [Request(0, prompts[1], Decoding(method=method, max_tokens=64, stop=("\n2",)))])
+    (found,) = _run(
+        engine, [Request(id=0, prompt_ids=prompts[1], decoding=Decoding(method=method, max_tokens=64, stop=("\n2",)))]
+    )
     assert found.finish_reason == "stop"
     assert "\n2" not in found.text
     assert "1" in found.text
@@ -155,10 +157,10 @@ def test_what_an_engine_cannot_do_fails_alone(engine: Engine, prompts: Prompts, 
         outcome.request_id: outcome
         for outcome in engine.generate(
             [
-                Request(0, prompts[0], wrong),
-                Request(1, prompts[0], Decoding(max_tokens=4096)),
-                Request(2, prompts[0], fine, none),
-                Request(3, prompts[0], fine),
+                Request(id=0, prompt_ids=prompts[0], decoding=wrong),
+                Request(id=1, prompt_ids=prompts[0], decoding=Decoding(max_tokens=4096)),
+                Request(id=2, prompt_ids=prompts[0], decoding=fine, adapter=none),
+                Request(id=3, prompt_ids=prompts[0], decoding=fine),
             ]
         )
     }
@@ -173,8 +175,8 @@ def test_a_cancelled_call_leaves_the_engine_usable(engine: Engine, prompts: Prom
     """Closing the iterator stops the work; the next call is answered."""
     outcomes = engine.generate(
         [
-            Request(0, prompts[0], Decoding(method="greedy", max_tokens=2)),
-            Request(1, prompts[1], Decoding(max_tokens=400)),
+            Request(id=0, prompt_ids=prompts[0], decoding=Decoding(method="greedy", max_tokens=2)),
+            Request(id=1, prompt_ids=prompts[1], decoding=Decoding(max_tokens=400)),
         ]
     )
     next(outcomes)

@@ -59,20 +59,23 @@ def request(model: Path, output: Path, stage: str = "dpo", **more: Any) -> Train
     renderer = PromptRenderer(model)
     records = [
         Record(
-            p.case_id,
-            p.messages if stage != "sft" else (*p.messages, Message("assistant", p.chosen)),
-            p.chosen if stage == "dpo" or i % 2 else p.rejected,
-            p.rejected,
-            p.rejected_finished,
-            bool(i % 2) if stage == "kto" else None,
+            source=p.case_id,
+            messages=p.messages if stage != "sft" else (*p.messages, Message("assistant", p.chosen)),
+            chosen=p.chosen if stage == "dpo" or i % 2 else p.rejected,
+            rejected=p.rejected,
+            rejected_finished=p.rejected_finished,
+            label=bool(i % 2) if stage == "kto" else None,
         )
         for i, p in enumerate(pairs())
     ]
     made = TrainRequest(
-        stage,  # type: ignore[arg-type]
-        model, list(render_records(records, renderer, stage)), Recipe.from_mapping(values), output,
+        stage=stage,  # type: ignore[arg-type]
+        model_path=model,
+        examples=list(render_records(records, renderer, stage)),
+        recipe=Recipe.from_mapping(values),
+        output=output,
         probes=probes(renderer),
-    )  # fmt: skip
+    )
     return replace(made, **own)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import xml.etree.ElementTree as ET
 
+import openpyxl
 import pytest
 
 from harness.store import Store
@@ -264,12 +266,102 @@ def test_tb_line_is_one_line_a_failure(pytester: pytest.Pytester, project: Make)
     assert "standard answer\n" not in text
 
 
-def test_xdist_is_refused_in_one_line(pytester: pytest.Pytester, project: Make) -> None:
-    """Workers would start an engine each; --shard is the way to several machines."""
-    project()
-    result = pytester.runpytest_subprocess("badcases", "-n", "2")
-    assert result.ret == 4
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        pytest.param("test_badcases.py", ("badcases",), id="usual-name"),
+        pytest.param("test_renamed.py", ("badcases",), id="renamed"),
+        pytest.param("test_renamed.py", (), id="no-path"),
+        pytest.param("test_renamed.py", ("badcases", "-k", "sea"), id="deselected-in-workers"),
+    ],
+)
+def test_xdist_is_refused_by_what_is_collected(
+    pytester: pytest.Pytester, project: Make, file: str, words: tuple[str, ...]
+) -> None:
+    """Workers would start an engine each: one usage error, and no run is recorded."""
+    root = project()
+    (root / "badcases" / "test_badcases.py").rename(root / "badcases" / file)
+    result = pytester.runpytest_subprocess(*words, "-n", "2")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*-n: bad cases share one engine*--shard*"])
+    assert not (root / "reports").exists()
+
+
+def test_other_suites_may_use_xdist(pytester: pytest.Pytester) -> None:
+    """Without a bad case, -n is nobody's business but xdist's."""
+    pytester.makepyfile("import pytest\n@pytest.mark.parametrize('n', range(4))\ndef test_ok(n): pass")
+    pytester.runpytest_subprocess("-n", "2").assert_outcomes(passed=4)
+
+
+def test_a_skipped_case_is_not_generated(pytester: pytest.Pytester, project: Make) -> None:
+    """The verdict is SKIP with the case's reason, although the engine has no answer to its prompt."""
+    root = project(cases=[record("hill"), record("moon", skip="needs a tool")], script={"hill": CLEAN})
+    result = pytester.runpytest("badcases", "-rs")
+    result.assert_outcomes(passed=1, skipped=1)
+    result.stdout.fnmatch_lines(["SKIPPED*needs a tool*"])
+    with Store(root / "reports" / "harness.sqlite") as store:
+        verdicts = {r.case.id: r.verdict.status.value for r in store.results(store.run("last").id)}
+    assert verdicts == {"badcase1/hill": "PASS", "badcase1/moon": "SKIP"}
+
+
+def test_nothing_but_skipped_cases_is_not_green(pytester: pytest.Pytester, project: Make) -> None:
+    """A suite that judged nothing passes no gate."""
+    project(cases=[record("moon", skip="needs a tool")], script={})
+    assert pytester.runpytest("badcases").ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_an_expected_failure_does_not_fail_the_suite(pytester: pytest.Pytester, project: Make) -> None:
+    """pytest counts it as xfailed, the exit code is 0, and the reason is shown."""
+    project(cases=[record("hill"), record("sea", xfail="TICKET-7")], script={"hill": CLEAN, "sea": LOOP})
+    result = pytester.runpytest("badcases", "-rx")
+    result.assert_outcomes(passed=1, xfailed=1)
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["*badcase1/sea: expected failure: TICKET-7*", "XFAIL*badcase1/sea*TICKET-7*"])
+
+
+def test_an_unexpected_pass_is_reported_and_does_not_fail(pytester: pytest.Pytester, project: Make) -> None:
+    """pytest counts it as xpassed, and the terminal says that the mark can go."""
+    project(cases=[record("hill", xfail="TICKET-7")], script={"hill": CLEAN})
+    result = pytester.runpytest("badcases")
+    result.assert_outcomes(xpassed=1)
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["*badcase1/hill: passes although it is marked xfail (TICKET-7); remove the mark*"])
+
+
+def test_pattern_rates_by_tag_reach_terminal_and_reports(pytester: pytest.Pytester, project: Make) -> None:
+    """How often answers miss what they must say, and say what they must not."""
+    root = project(
+        cases=[
+            record("hill", tags=["overreach"], must_not_include="boat"),
+            record("calm", tags=["red-flag"], must_include="doctor"),
+        ],
+        script={"hill": CLEAN, "calm": CLEAN},
+    )
+    result = pytester.runpytest("badcases")
+    result.stdout.fnmatch_lines(["patterns on v4.0*lacks required*matches forbidden*", "overreach*-*100.0% of 1*"])
+    (run,) = (root / "reports" / "runs").iterdir()
+    assert "| <code>overreach</code> | - | 100.0% of 1 |" in (run / "summary.md").read_text("utf-8")
+    assert "matches forbidden" in (run / "report.html").read_text("utf-8")
+    groups = json.loads((run / "report.json").read_text("utf-8"))["adapters"][0]["groups"]
+    assert groups["tag:red-flag"]["missing_rate"] == 1.0
+    rows = openpyxl.load_workbook(run / "report.xlsx")["summary"].iter_rows(values_only=True)
+    columns = next(rows)
+    by_group = {row[1]: dict(zip(columns, row, strict=True)) for row in rows if row[1]}
+    assert by_group["tag:overreach"]["forbidden_rate"] == 1
+
+
+def test_a_project_without_bad_cases_does_not_import_the_harness(pytester: pytest.Pytester) -> None:
+    """pytest loads the plugin everywhere; it must cost such a project next to nothing."""
+    pytester.makepyfile(
+        """
+        import sys
+
+        def test_imports():
+            heavy = {"numpy", "pandas", "rapidfuzz", "rich", "transformers", "harness.runs", "harness.cases"}
+            assert heavy & set(sys.modules) == set()
+        """
+    )
+    pytester.runpytest_subprocess("-p", "no:xdist").assert_outcomes(passed=1)
 
 
 def test_other_suites_are_untouched(pytester: pytest.Pytester) -> None:

@@ -149,10 +149,10 @@ def test_the_fast_way_to_a_pass_agrees_with_the_whole_judgement(text: str, refer
     """What ``harness score`` says of a line is what :func:`harness.judging.verdict.judge` says of its scores."""
     (line,) = score_lines([json.dumps({"text": text, "reference": reference}).encode()])
     case = Case(
-        "1",
-        "",
-        (Message("user", ""),),
-        reference if reference and reference.strip() else None,
+        id="1",
+        folder="",
+        messages=(Message("user", ""),),
+        standard_answer=reference if reference and reference.strip() else None,
         thresholds=Thresholds(reference_may_repeat=True),
     )
     own, *other = measure([text] if case.standard_answer is None else [text, case.standard_answer])

@@ -36,7 +36,7 @@ class TableModel:
         return found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Trial:
     """One random model and one way to search it."""
 
@@ -93,7 +93,7 @@ def make_trial(
         logits[:, token, token] += np.float32(4.0)
     logprobs = torch.log_softmax(torch.from_numpy(logits), dim=-1).numpy()
     return Trial(
-        TableModel(logits, logprobs),
+        model=TableModel(logits, logprobs),
         prompt=tuple(chance.randrange(VOCABULARY) for _ in range(chance.choice((1, 3, 20)))),
         width=chance.choice(list(widths)),
         max_tokens=chance.randint(*lengths),

@@ -147,7 +147,19 @@ def _verdict(measured: Scores) -> Verdict:
     return Verdict(
         Status.FAIL,
         (
-            Reason("loop", f"one passage stands there {copies:g} times (want <= 0.15)", covered, 0.15, True),
-            Reason("rep8", "eight-unit sequences that occur again", measured.values["rep8"], 0.30, True),
+            Reason(
+                rule="loop",
+                text=f"one passage stands there {copies:g} times (want <= 0.15)",
+                value=covered,
+                limit=0.15,
+                repetition=True,
+            ),
+            Reason(
+                rule="rep8",
+                text="eight-unit sequences that occur again",
+                value=measured.values["rep8"],
+                limit=0.30,
+                repetition=True,
+            ),
         ),
     )

@@ -102,10 +102,10 @@ def demo_report(cases: int = 40) -> Report:
         passed=False,
         text=f"failed: {broken} case that passed on v4.0 fails on v4.1 (at most 0); {fixed} fixed",
         checks=(
-            Check("repetition score", "0.21 of at most 0.30", True, 0.21, 0.30),
-            Check("repeater rate", "22.5% of at most 30.0%", True, 0.225, 0.30),
-            Check("regressions", f"{broken} of at most 0", False, float(broken), 0.0),
-            Check("cut-off rate", "too few cases to tell", None),
+            Check(name="repetition score", text="0.21 of at most 0.30", passed=True, value=0.21, limit=0.30),
+            Check(name="repeater rate", text="22.5% of at most 30.0%", passed=True, value=0.225, limit=0.30),
+            Check(name="regressions", text=f"{broken} of at most 0", passed=False, value=float(broken), limit=0.0),
+            Check(name="cut-off rate", text="too few cases to tell", passed=None),
         ),
     )
     return report(*before, *after, gate=gate, training=_training())
@@ -122,7 +122,7 @@ def _pairs(cases: int) -> Iterator[tuple[CaseResult, CaseResult]]:
         if n == 3:
             yield result(of, _HOSTILE[0], adapter="v4.0"), result(of, "\n".join(_HOSTILE), adapter="v4.1")
         elif n == 8:
-            lost = Verdict(Status.ERROR, (Reason("engine", "the engine ran out of memory at 4,096 tokens"),))
+            lost = Verdict(Status.ERROR, (Reason(rule="engine", text="the engine ran out of memory at 4,096 tokens"),))
             yield result(of, *looping, adapter="v4.0"), result(of, adapter="v4.1", verdict=lost)
         elif n == 12:
             yield result(of, cured, adapter="v4.0"), result(of, *looping, adapter="v4.1")
@@ -138,7 +138,9 @@ def _looping(loop: tuple[str, str, float, LoopKind], n: int) -> tuple[str, tuple
     before, unit, copies, kind = loop
     if kind == "numbered":
         answer = before + _NUMBERED
-        return answer, (Loop(len(before), len(answer), _NUMBERED.index("\n") + 1, 60.0, kind),)
+        return answer, (
+            Loop(start=len(before), end=len(answer), period=_NUMBERED.index("\n") + 1, copies=60.0, kind=kind),
+        )
     return looped(before, unit, copies + n % 4, kind=kind)
 
 

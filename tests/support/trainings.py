@@ -82,11 +82,11 @@ def pairs(count: int = 6, length: int = 12) -> tuple[Pair, ...]:
     """Preference pairs: a clean answer against a loop that was cut off."""
     return tuple(
         Pair(
-            f"badcase1/{i}",
-            (Message("user", f"Tell me {i}"),),
-            f"It is {i}, and that is all.",
-            f"{i} " * length,
-            "own",
+            case_id=f"badcase1/{i}",
+            messages=(Message("user", f"Tell me {i}"),),
+            chosen=f"It is {i}, and that is all.",
+            rejected=f"{i} " * length,
+            origin="own",
         )
         for i in range(count)
     )

@@ -38,7 +38,7 @@ __all__ = ["BeamRules", "BeamSearch", "Finished", "Hypothesis"]
 StopsAt = Callable[["Hypothesis"], bool]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BeamRules:
     """Everything that decides which hypotheses win, but for the model."""
 

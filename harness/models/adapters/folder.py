@@ -36,7 +36,7 @@ as it was before the training. It loads the first."""
 _MATRIX = re.compile(r"(?P<module>.+)\.lora_(?P<side>[AB])(\.[^.]+)?\.weight")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AdapterFacts:
     """What a folder's two files say."""
 

@@ -86,7 +86,13 @@ def main() -> int:
     decoding = Decoding(beam_width=WIDTH, max_tokens=tokens, early_fail=False)
     before = _peak_mib()
     runs = [
-        BeamRun(Request(i, tuple(range(1000 + i, 1000 + i + PROMPT)), decoding), streams, (2,), Words(), n_best=1)
+        BeamRun(
+            Request(id=i, prompt_ids=tuple(range(1000 + i, 1000 + i + PROMPT)), decoding=decoding),
+            streams,
+            (2,),
+            Words(),
+            n_best=1,
+        )
         for i in range(prompts)
     ]
     for run in runs:

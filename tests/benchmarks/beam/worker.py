@@ -34,7 +34,7 @@ def ours(model: Path, longest: int, loop_units: float) -> Parts:
 
     def search(prompts: Prompts, tokens: int, units: float | None) -> dict[str, Any]:
         decoding = Decoding(beam_width=WIDTH, max_tokens=tokens)
-        requests = [Request(i, ids, decoding, loop_units=units) for i, ids in enumerate(prompts)]
+        requests = [Request(id=i, prompt_ids=ids, decoding=decoding, loop_units=units) for i, ids in enumerate(prompts)]
         done = sorted((o for o in engine.generate(requests) if isinstance(o, Completion)), key=lambda o: o.request_id)
         assert len(done) == len(prompts)
         return {
@@ -66,7 +66,9 @@ def loras(model: Path, longest: int, loop_units: float) -> Parts:
 
     def search(prompts: Prompts, tokens: int) -> dict[str, Any]:
         decoding = Decoding(beam_width=WIDTH, max_tokens=tokens, early_fail=False)
-        requests = [Request(i, ids, decoding, adapter=adapters[i % 2]) for i, ids in enumerate(prompts)]
+        requests = [
+            Request(id=i, prompt_ids=ids, decoding=decoding, adapter=adapters[i % 2]) for i, ids in enumerate(prompts)
+        ]
         assert all(isinstance(o, Completion) for o in engine.generate(requests))
         return {}
 

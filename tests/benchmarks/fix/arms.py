@@ -42,7 +42,7 @@ _PEERS = Path(__file__).with_name("peers.toml")
 _HAND_MADE = 4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
     """A way to fix."""
 
@@ -58,10 +58,17 @@ class Arm:
 ARMS: Mapping[str, Arm] = {
     arm.name: arm
     for arm in (
-        Arm("dpo", "harness fix (the default)"),
-        Arm("kto", "harness fix --stage kto", "kto", "fix-kto"),
-        Arm("sft", "harness fix --stage sft", "sft", "fix-sft"),
-        Arm("peers", "four hand-made pairs, lr 1e-4, 5 epochs, last checkpoint", "dpo", str(_PEERS), 1, True),
+        Arm(name="dpo", text="harness fix (the default)"),
+        Arm(name="kto", text="harness fix --stage kto", stage="kto", recipe="fix-kto"),
+        Arm(name="sft", text="harness fix --stage sft", stage="sft", recipe="fix-sft"),
+        Arm(
+            name="peers",
+            text="four hand-made pairs, lr 1e-4, 5 epochs, last checkpoint",
+            stage="dpo",
+            recipe=str(_PEERS),
+            rounds=1,
+            hand_made=True,
+        ),
     )
 }
 
@@ -236,7 +243,13 @@ def _some(cases: Sequence[Case], limit: int | None) -> list[Case]:
 def _hand_made(plan: FixPlan, folder: Path) -> Path:
     """Four pairs as a person writes them: the standard answer against a loop that was typed, not observed."""
     pairs = [
-        Pair(r.case.id, r.case.messages, r.case.standard_answer or "", loop_copy(_opening(r.case), 8), "hand-made")
+        Pair(
+            case_id=r.case.id,
+            messages=r.case.messages,
+            chosen=r.case.standard_answer or "",
+            rejected=loop_copy(_opening(r.case), 8),
+            origin="hand-made",
+        )
         for r in spread(plan.failures, _HAND_MADE)
     ]
     return export_pairs(pairs, folder)

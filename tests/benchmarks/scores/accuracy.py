@@ -30,12 +30,12 @@ def real_answers() -> list[Sample]:
     lines = (Path(__file__).parent / "material" / "real.jsonl").read_text("utf-8").splitlines()
     return [
         Sample(
-            f"real-{i}",
-            f"real {r['label']}" + (f", {r['kind']}" if "kind" in r else ""),
-            r["text"],
-            None,
-            r["label"] == "loop",
-            r.get("onset"),
+            id=f"real-{i}",
+            kind=f"real {r['label']}" + (f", {r['kind']}" if "kind" in r else ""),
+            text=r["text"],
+            reference=None,
+            loops=r["label"] == "loop",
+            onset=r.get("onset"),
         )
         for i, r in enumerate(map(json.loads, lines))
     ]

@@ -130,4 +130,9 @@ def handmade_legitimate() -> Iterator[Sample]:
     """All of them."""
     for language, texts in (("en", EN), ("zh", ZH), ("code", CODE), ("other scripts", OTHER)):
         for i, (text, reference) in enumerate(texts):
-            yield Sample(f"hand-legitimate-{language}-{i}", f"hand-made legitimate {language}", text, reference)
+            yield Sample(
+                id=f"hand-legitimate-{language}-{i}",
+                kind=f"hand-made legitimate {language}",
+                text=text,
+                reference=reference,
+            )

@@ -86,4 +86,11 @@ def handmade_loops() -> Iterator[Sample]:
     """All of them, with where the loop starts; no reference: none is needed to tell."""
     for language, texts in (("en", EN), ("zh", ZH), ("code", CODE), ("other scripts", OTHER)):
         for i, (text, onset) in enumerate(texts):
-            yield Sample(f"hand-loop-{language}-{i}", f"hand-made loop {language}", text, None, True, onset)
+            yield Sample(
+                id=f"hand-loop-{language}-{i}",
+                kind=f"hand-made loop {language}",
+                text=text,
+                reference=None,
+                loops=True,
+                onset=onset,
+            )

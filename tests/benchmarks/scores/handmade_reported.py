@@ -104,8 +104,15 @@ def handmade_reported() -> Iterator[Sample]:
     """All of them."""
     for language, loops in LOOPS.items():
         for i, (text, onset) in enumerate(loops):
-            yield Sample(f"hand-reported-loop-{language}-{i}", f"hand-made loop {language}", text, None, True, onset)
+            yield Sample(
+                id=f"hand-reported-loop-{language}-{i}",
+                kind=f"hand-made loop {language}",
+                text=text,
+                reference=None,
+                loops=True,
+                onset=onset,
+            )
     for language, texts in LEGITIMATE.items():
         for i, (text, reference) in enumerate(texts):
             name = f"hand-reported-legitimate-{language}-{i}"
-            yield Sample(name, f"hand-made legitimate {language}", text, reference)
+            yield Sample(id=name, kind=f"hand-made legitimate {language}", text=text, reference=reference)

@@ -278,4 +278,4 @@ def legitimate(count: int, half: str = TUNED) -> Iterator[Sample]:
     for kind, make in KINDS.items():
         draw = Random(f"legitimate {kind}, {half}, fifth split")
         for i in range(count):
-            yield Sample(f"legitimate-{kind}-{i}", kind, make(draw), make(draw))
+            yield Sample(id=f"legitimate-{kind}-{i}", kind=kind, text=make(draw), reference=make(draw))

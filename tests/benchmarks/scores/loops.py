@@ -337,4 +337,11 @@ def looping(count: int, half: str = TUNED) -> Iterator[Sample]:
                     before = paragraphs(draw, language, draw.randint(1, 8)) + draw.choice((" ", "\n", "\n\n"))
                 text = make(draw, language, before, half)
                 onset = len(before) if kind not in ("bounded", "drifting") else None
-                yield Sample(f"{kind}-{language}-{i}", f"{kind} {language}", text, answer(draw, language), True, onset)
+                yield Sample(
+                    id=f"{kind}-{language}-{i}",
+                    kind=f"{kind} {language}",
+                    text=text,
+                    reference=answer(draw, language),
+                    loops=True,
+                    onset=onset,
+                )

@@ -59,7 +59,7 @@ def noise() -> dict[str, Any]:
 def judged(of: Case, text: str) -> Attempt:
     """An answer as the runner records it."""
     scores = score(text, of)
-    return Attempt(0, text, "stop", scores, judge(of, scores, "stop"))
+    return Attempt(sample=0, answer=text, finish_reason="stop", scores=scores, verdict=judge(of, scores, "stop"))
 
 
 def sampled(

@@ -45,5 +45,8 @@ def ordinary(count: int, half: str = TUNED) -> Iterator[Sample]:
         draw = Random(f"ordinary {language}, {half}, fifth split")
         for i in range(count):
             yield Sample(
-                f"ordinary-{language}-{i}", f"ordinary {language}", answer(draw, language), answer(draw, language)
+                id=f"ordinary-{language}-{i}",
+                kind=f"ordinary {language}",
+                text=answer(draw, language),
+                reference=answer(draw, language),
             )

@@ -14,7 +14,7 @@ __all__ = ["REPORTED", "TUNED", "Sample"]
 TUNED, REPORTED = "tuned", "reported"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """A text with its label: the kind says whether it loops."""
 

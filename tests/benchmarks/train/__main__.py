@@ -80,12 +80,24 @@ def overhead(place: Path, quick: bool) -> dict[str, Any]:
     renderer = PromptRenderer(model)
     rows = [_pair(i) for i in range(4 if quick else 24)]
     records = [
-        Record(str(i), _messages(r["instruction"]), r["chosen"], r["rejected"], False) for i, r in enumerate(rows)
+        Record(
+            source=str(i),
+            messages=_messages(r["instruction"]),
+            chosen=r["chosen"],
+            rejected=r["rejected"],
+            rejected_finished=False,
+        )
+        for i, r in enumerate(rows)
     ]
     # Nothing of ours: no cached reference, so both sides do the same sums.
     recipe = named_recipe("fix", epochs=1.0, cache_reference=False, save_steps=1000)
     request = TrainRequest(
-        "dpo", model, list(render_records(records, renderer, "dpo")), recipe, place / "ours", probes=probes(renderer)
+        stage="dpo",
+        model_path=model,
+        examples=list(render_records(records, renderer, "dpo")),
+        recipe=recipe,
+        output=place / "ours",
+        probes=probes(renderer),
     )
     began = time.monotonic()
     result = open_trainer("llamafactory", ROOT).train(request, lambda _: None)
@@ -95,8 +107,8 @@ def overhead(place: Path, quick: bool) -> dict[str, Any]:
     theirs = _bare(python, result.folder, place, launch_variables(request))
     faster = time.monotonic()
     open_trainer("llamafactory", ROOT).train(
-        TrainRequest("dpo", model, list(render_records(records, renderer, "dpo")),
-                     named_recipe("fix", epochs=3.0, save_steps=1000), place / "cached"), lambda _: None
+        TrainRequest(stage="dpo", model_path=model, examples=list(render_records(records, renderer, "dpo")),
+                     recipe=named_recipe("fix", epochs=3.0, save_steps=1000), output=place / "cached"), lambda _: None
     )  # fmt: skip
     cached = time.monotonic() - faster
     return {

@@ -17,7 +17,7 @@ from trainers.rendering import render_records
 
 def main(source: Path, folder: Path) -> int:
     renderer = PromptRenderer(embedded_model("smollm2-135m-instruct"))
-    records = iter(Source([source], "dpo"))
+    records = iter(Source(paths=[source], stage="dpo"))
     data = write_examples(render_records(records, renderer, "dpo"), folder, named_recipe("fix"))
     job: dict[str, object] = {
         "arguments": {}, "dataset": str(folder / "dataset"), "examples": str(data.train), "validation": None,

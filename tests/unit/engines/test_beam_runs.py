@@ -69,7 +69,7 @@ def _complete(trial: Trial, semantics: Semantics, seed: int) -> tuple[Completion
         early_stopping=trial.early, semantics=semantics,
     )  # fmt: skip
     streams = _TableStreams(trial, seed)
-    run = BeamRun(Request(1, trial.prompt, decoding), streams, trial.ends, Words(), n_best=1)
+    run = BeamRun(Request(id=1, prompt_ids=trial.prompt, decoding=decoding), streams, trial.ends, Words(), n_best=1)
     run.start()
     for _ in range(10_000):
         if run.result is not None:
@@ -85,8 +85,15 @@ def test_the_winner_does_not_depend_on_the_schedule(semantics: Semantics) -> Non
         trial = make_trial(seed)
         if semantics == "vllm":
             # There only the tokenizer's own end token counts, which is the first.
-            trial = Trial(trial.model, trial.prompt, trial.width, trial.max_tokens, trial.penalty, trial.early,
-                          trial.ends[:1])  # fmt: skip
+            trial = Trial(
+                model=trial.model,
+                prompt=trial.prompt,
+                width=trial.width,
+                max_tokens=trial.max_tokens,
+                penalty=trial.penalty,
+                early=trial.early,
+                ends=trial.ends[:1],
+            )
         found, _ = run_search(trial, semantics)
         result, streams = _complete(trial, semantics, seed)
         assert (result.score, result.token_ids) == found[0], f"seed {seed}"
@@ -103,6 +110,14 @@ def test_a_stream_goes_on_where_the_search_follows_it() -> None:
     sure[...] = -20.0
     for token in range(sure.shape[1]):
         sure[:, token, (token + 1) % sure.shape[1]] = -0.01
-    trial = Trial(type(trial.model)(sure, sure), trial.prompt, 3, 40, 1, "never", (0,))
+    trial = Trial(
+        model=type(trial.model)(sure, sure),
+        prompt=trial.prompt,
+        width=3,
+        max_tokens=40,
+        penalty=1,
+        early="never",
+        ends=(0,),
+    )
     _, streams = _complete(trial, "hf", 0)
     assert streams.opened < streams.rows / 2

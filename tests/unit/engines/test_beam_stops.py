@@ -39,7 +39,9 @@ def test_the_text_ends_before_the_earliest_stop_string() -> None:
 
 def test_a_search_ends_hypotheses_at_stop_strings() -> None:
     """A stop string counts like an end token: the hypothesis is finished and does not go on."""
-    rules = BeamRules(2, 5, 3, frozenset(), stop_strings=True, early_stopping=True)
+    rules = BeamRules(
+        width=2, max_tokens=5, prompt_length=3, eos_ids=frozenset(), stop_strings=True, early_stopping=True
+    )
     search = BeamSearch(rules, StopStrings(["ab"], _decode))
     row = Row((0, 1, 8, 6), (-0.5, -0.6, -5.0, -6.0))
     while not search.done:

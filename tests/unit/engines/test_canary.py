@@ -23,7 +23,13 @@ def _engine(effect: float, noise: float, seed: int = 0) -> ScriptedEngine:
 
     def answer(request: Request) -> Answer:
         shift = effect if request.adapter else 0.0
-        return Completion(0, "x", (9,), "length", logprob=-3.0 + shift + chance.uniform(-noise, noise))
+        return Completion(
+            request_id=0,
+            text="x",
+            token_ids=(9,),
+            finish_reason="length",
+            logprob=-3.0 + shift + chance.uniform(-noise, noise),
+        )
 
     return ScriptedEngine(answer)
 

@@ -31,12 +31,30 @@ def _sent(data: Any) -> Any:
 )
 def test_requests_survive(prompt: Any, stop: Any, early: Any, adapter: Any, units: Any) -> None:
     """Tuples, paths, adapters and every decoding field."""
-    request = Request(3, prompt, Decoding(stop=stop, early_stopping=early), adapter, 2, loop_units=units)
-    assert messages.read_request(_sent(messages.write_request(request))) == request
+    request = Request(
+        id=3,
+        prompt_ids=prompt,
+        decoding=Decoding(stop=stop, early_stopping=early),
+        adapter=adapter,
+        sample=2,
+        loop_units=units,
+    )
+    assert messages.read_request(_sent(messages.write_value(request))) == request
 
 
-@given(st.builds(Completion, st.integers(), st.text(), _ids, st.sampled_from(["stop", "length", "loop"]), _floats,
-                 _floats, st.lists(_ids, max_size=3).map(tuple), st.floats(0, 1e6)))  # fmt: skip
+@given(
+    st.builds(
+        Completion,
+        request_id=st.integers(-(2**63), 2**63 - 1),
+        text=st.text(),
+        token_ids=_ids,
+        finish_reason=st.sampled_from(["stop", "length", "loop"]),
+        logprob=_floats,
+        score=_floats,
+        alternatives=st.lists(_ids, max_size=3).map(tuple),
+        seconds=st.floats(0, 1e6),
+    )
+)
 def test_completions_survive(completion: Completion) -> None:
     """Every bit of every number, every character of the text, lone surrogates included."""
     assert messages.read_outcome(_sent(messages.write_outcome(completion))) == completion
@@ -44,6 +62,9 @@ def test_completions_survive(completion: Completion) -> None:
 
 def test_failures_and_progress_survive() -> None:
     """The other two things that an engine says."""
-    failure, progress = Failure(1, "no\nroom"), Progress("running", 1, 2, 3, 0.5)
+    failure, progress = (
+        Failure(1, "no\nroom"),
+        Progress(state="running", requests_done=1, requests=2, tokens=3, seconds=0.5),
+    )
     assert messages.read_outcome(_sent(messages.write_outcome(failure))) == failure
     assert messages.read_progress(_sent(messages.write_value(progress))) == progress

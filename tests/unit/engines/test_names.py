@@ -29,7 +29,9 @@ class Own:
 
     def generate(self, requests: Sequence[Request]) -> Iterator[Outcome]:
         for request in requests:
-            yield Completion(request.id, "HI" if self.shout else "hi", (1,), "stop")
+            yield Completion(
+                request_id=request.id, text="HI" if self.shout else "hi", token_ids=(1,), finish_reason="stop"
+            )
 
     def close(self) -> None:
         pass
@@ -81,7 +83,11 @@ def test_a_users_own_engine(tmp_path: Path) -> None:
     name = "tests.unit.engines.test_names:Own"
     engine = open_engine(name, tmp_path, shout=True)
     assert engine_info(name) == EngineInfo(name, "7")
-    assert [o.text for o in engine.generate([Request(0, (1,), Decoding())]) if isinstance(o, Completion)] == ["HI"]
+    assert [
+        o.text
+        for o in engine.generate([Request(id=0, prompt_ids=(1,), decoding=Decoding())])
+        if isinstance(o, Completion)
+    ] == ["HI"]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +125,13 @@ def test_a_script_file_is_an_engine(tmp_path: Path) -> None:
     v2 = AdapterWeights("v2", tmp_path, "d")
     sea, sky = tuple(map(ord, "the sea")), tuple(map(ord, "the sky"))
     found = list(
-        engine.generate([Request(0, sea, Decoding()), Request(1, sea, Decoding(), v2), Request(2, sky, Decoding())])
+        engine.generate(
+            [
+                Request(id=0, prompt_ids=sea, decoding=Decoding()),
+                Request(id=1, prompt_ids=sea, decoding=Decoding(), adapter=v2),
+                Request(id=2, prompt_ids=sky, decoding=Decoding()),
+            ]
+        )
     )
     assert isinstance(found[0], Completion)
     assert isinstance(found[1], Completion)

@@ -45,14 +45,15 @@ class Fake:
             if self.mood == "slow" and number >= 1:
                 for step in range(10_000):
                     time.sleep(0.01)
-                    self.tell(Progress("running", number, len(requests), step))
-            self.tell(Progress("running", number, len(requests), 10 * number))
-            yield Completion(request.id, f"answer {request.id} by {os.getpid()}", (1, 2), "stop", logprob=-0.1)
+                    self.tell(Progress(state="running", requests_done=number, requests=len(requests), tokens=step))
+            self.tell(Progress(state="running", requests_done=number, requests=len(requests), tokens=10 * number))
+            text = f"answer {request.id} by {os.getpid()}"
+            yield Completion(request_id=request.id, text=text, token_ids=(1, 2), finish_reason="stop", logprob=-0.1)
 
     def close(self):
         pass
 """
-REQUESTS = [Request(number, (1, 2, 3), Decoding()) for number in range(4)]
+REQUESTS = [Request(id=number, prompt_ids=(1, 2, 3), decoding=Decoding()) for number in range(4)]
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from harness.models.weights import AdapterWeights
 
 
 def _request(number: int, prompt: str, adapter: AdapterWeights | None = None) -> Request:
-    return Request(number, tuple(map(ord, prompt)), Decoding(), adapter)
+    return Request(id=number, prompt_ids=tuple(map(ord, prompt)), decoding=Decoding(), adapter=adapter)
 
 
 def test_it_is_an_engine() -> None:
@@ -25,10 +25,12 @@ def test_it_is_an_engine() -> None:
 def test_a_piece_of_the_prompt_selects_the_answer() -> None:
     """Keys are pieces of text or exact ids; ids of an answer are its code points."""
     engine = ScriptedEngine({"sea": "blue", (1, 2): "by ids"})
-    found = list(engine.generate([_request(7, "a poem about the sea"), Request(8, (1, 2), Decoding())]))
+    found = list(
+        engine.generate([_request(7, "a poem about the sea"), Request(id=8, prompt_ids=(1, 2), decoding=Decoding())])
+    )
     assert found == [
-        Completion(7, "blue", tuple(map(ord, "blue")), "stop"),
-        Completion(8, "by ids", tuple(map(ord, "by ids")), "stop"),
+        Completion(request_id=7, text="blue", token_ids=tuple(map(ord, "blue")), finish_reason="stop"),
+        Completion(request_id=8, text="by ids", token_ids=tuple(map(ord, "by ids")), finish_reason="stop"),
     ]
 
 

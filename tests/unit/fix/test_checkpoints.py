@@ -100,9 +100,16 @@ def test_three_thousand_cases_cost_no_more_than_a_few_dozen() -> None:
 def test_a_tenth_is_held_back_from_a_hundred_failing_cases_on(count: int, held: int) -> None:
     """Fewer are all trained on; held-back ones are not."""
     plan = FixPlan(
-        Run("r", "", None, "finished", count, {}), Adapter("v4.0", "tiny"), "v4.1", tuple(failing(count)), (), (), (),
-        Recipe(), Sampling(),
-    )  # fmt: skip
+        run=Run(id="r", started="", finished=None, status="finished", planned=count, facts={}),
+        parent=Adapter(name="v4.0", model="tiny"),
+        name="v4.1",
+        failures=tuple(failing(count)),
+        others=(),
+        passing=(),
+        results=(),
+        recipe=Recipe(),
+        sampling=Sampling(),
+    )
     assert len(plan.held_back) == held
     assert len(plan.training) == count - held
     assert not {r.case.id for r in plan.held_back} & {r.case.id for r in plan.training}

@@ -204,7 +204,9 @@ def test_checks_say_which_thresholds_applied() -> None:
     assert "want" in found["loop"].text
 
 
-PASS, FAIL, ERROR, SKIP = (Verdict(s, (Reason("rule", "why"),) if s is not Status.PASS else ()) for s in Status)
+PASS, FAIL, ERROR, SKIP = (
+    Verdict(s, (Reason(rule="rule", text="why"),) if s is not Status.PASS else ()) for s in Status
+)
 
 
 @pytest.mark.parametrize(

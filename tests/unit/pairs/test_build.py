@@ -47,7 +47,13 @@ def drawn(folder: Path, failed: CaseResult, answer: Callable[[Request], str]) ->
     make_model(folder / "model")
     with Store(folder / "harness.sqlite") as store:
         renderer = PromptRenderer(folder / "model", store)
-        target = Target(Adapter("v4.0", "tiny"), folder / "model", "0", renderer, None)
+        target = Target(
+            adapter=Adapter(name="v4.0", model="tiny"),
+            model_path=folder / "model",
+            model_digest="0",
+            renderer=renderer,
+            weights=None,
+        )
         sampling = Sampling(continuations=0)
         return draw_candidates([failed], target, store, sampling, lambda _: ScriptedEngine(answer))
 
@@ -59,7 +65,9 @@ CLEAN = "The sea is wide. It sings at night. The sailors sleep."
 def pair(
     prompt: str = "Write about rain.", chosen: str = "Good.", rejected: str = "Bad bad.", case_id: str = "a/b"
 ) -> Pair:
-    return Pair(case_id, (Message("user", prompt),), chosen, rejected, "standard")
+    return Pair(
+        case_id=case_id, messages=(Message("user", prompt),), chosen=chosen, rejected=rejected, origin="standard"
+    )
 
 
 def test_a_trimmed_loop_keeps_prefix_and_some_copies() -> None:
@@ -77,7 +85,7 @@ def test_a_short_loop_is_kept_whole() -> None:
 def test_a_trimmed_loop_is_a_beginning_of_the_answer(unit: str, copies: int, keep: int) -> None:
     """Nothing is invented: the rejected answer is what the model said, up to a point."""
     answer = "x" + unit * copies
-    loop = Loop(1, len(answer), len(unit), float(copies))
+    loop = Loop(start=1, end=len(answer), period=len(unit), copies=float(copies))
     trimmed = trim_loop(answer, loop, keep)
     assert answer.startswith(trimmed)
     assert len(trimmed) >= 1 + len(unit)
@@ -346,7 +354,10 @@ def test_files_read_back_equal(tmp_path: Path) -> None:
         Message("assistant", "Yes?"),
         Message("user", "Go."),
     )
-    pairs = (Pair("a/b", messages, "Good.", "Bad.", "own", rejected_finished=True), pair())
+    pairs = (
+        Pair(case_id="a/b", messages=messages, chosen="Good.", rejected="Bad.", origin="own", rejected_finished=True),
+        pair(),
+    )
     assert import_pairs(export_pairs(pairs, tmp_path)) == pairs
 
 

@@ -47,7 +47,17 @@ def test_unknown_adapter_lists_the_known_and_the_nearest(path: Path) -> None:
 def test_registration_keeps_comments_and_adds_the_version(path: Path) -> None:
     """What a person wrote survives what the program writes."""
     register(
-        path, Adapter("v4.2", "base", "v4.1", path.parent / "adapters/v4.2", DIGEST, "dpo", 8, facts={"pairs": 12})
+        path,
+        Adapter(
+            name="v4.2",
+            model="base",
+            parent="v4.1",
+            path=path.parent / "adapters/v4.2",
+            sha256=DIGEST,
+            method="dpo",
+            rank=8,
+            facts={"pairs": 12},
+        ),
     )
     text = path.read_text()
     assert text.startswith("# Kept by hand: do not lose this line.")
@@ -61,7 +71,7 @@ def test_a_version_is_never_overwritten(path: Path) -> None:
     """Registering a name twice is an error, and the file stays as it was."""
     before = path.read_text()
     with pytest.raises(ManifestError, match="never overwritten"):
-        register(path, Adapter("v4.1", "base"))
+        register(path, Adapter(name="v4.1", model="base"))
     assert path.read_text() == before
 
 
@@ -83,7 +93,10 @@ def test_next_version_is_free(path: Path, name: str, expected: str) -> None:
 
 def test_chain_is_only_what_must_be_loaded(path: Path) -> None:
     """A complete adapter is loaded alone, one that sits on its parent with it."""
-    register(path, Adapter("top", "base", "v4.1", path.parent / "top", DIGEST, on_top_of="v4.1"))
+    register(
+        path,
+        Adapter(name="top", model="base", parent="v4.1", path=path.parent / "top", sha256=DIGEST, on_top_of="v4.1"),
+    )
     manifest = read_manifest(path)
     assert [a.name for a in manifest.chain("v4.1")] == ["v4.1"]
     assert [a.name for a in manifest.chain("top")] == ["v4.1", "top"]

@@ -18,7 +18,13 @@ def answers_with_loops(draw: st.DrawFn) -> tuple[str, list[Loop]]:
     text = draw(st.text(max_size=400))
     spot = st.integers(-5, len(text) + 5)
     loops = [
-        Loop(draw(spot), draw(spot), draw(st.integers(-1, 60)), draw(st.floats(1, 50)), draw(st.sampled_from(KINDS)))
+        Loop(
+            start=draw(spot),
+            end=draw(spot),
+            period=draw(st.integers(-1, 60)),
+            copies=draw(st.floats(1, 50)),
+            kind=draw(st.sampled_from(KINDS)),
+        )
         for _ in range(draw(st.integers(0, 4)))
     ]
     return text, loops
@@ -80,7 +86,9 @@ def test_a_fold_says_what_kind_of_sameness_it_hides(kind: LoopKind, note: str) -
 def test_of_overlapping_loops_the_first_named_wins() -> None:
     """Marks never nest."""
     text = "ab" * 50
-    parts = split_answer(text, [Loop(0, 100, 2, 50), Loop(10, 60, 4, 12)], fold_over=1000)
+    parts = split_answer(
+        text, [Loop(start=0, end=100, period=2, copies=50), Loop(start=10, end=60, period=4, copies=12)], fold_over=1000
+    )
     assert [p.kind for p in parts] == ["first", "repeat"]
 
 

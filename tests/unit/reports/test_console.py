@@ -9,7 +9,8 @@ import pytest
 from harness.cases.decoding import Decoding
 from harness.judging.results import CaseResult, Reason, Status, Verdict
 from harness.reports.console import CLOSE, OPEN, comparison_table, failure_text, summary
-from harness.reports.model import Check, GateFacts, changes
+from harness.reports.model import Check, GateFacts
+from harness.suite.compare import changes
 from tests.support.builders import attempt, case, looped, report, result
 from tests.support.demo_report import demo_report
 from tests.support.hostile import HOSTILE
@@ -45,7 +46,10 @@ def test_the_loop_is_marked_and_folded() -> None:
 
 def test_only_broken_rules_are_shown_each_on_its_line() -> None:
     """A rule and its own words, which hold value and limit; rules that held are not listed."""
-    reasons = (Reason("loop", "loops: 0.61 (want <= 0.15)", 0.61, 0.15, True), Reason("similarity", "far off"))
+    reasons = (
+        Reason(rule="loop", text="loops: 0.61 (want <= 0.15)", value=0.61, limit=0.15, repetition=True),
+        Reason(rule="similarity", text="far off"),
+    )
     text = failure_text(result(verdict=Verdict(Status.FAIL, reasons)), 120)
     assert re.search(r"loop +loops: 0\.61 \(want <= 0\.15\)", text)
     assert re.search(r"similarity +far off", text)
@@ -54,7 +58,7 @@ def test_only_broken_rules_are_shown_each_on_its_line() -> None:
 
 def test_an_error_shows_its_reason_and_no_answer() -> None:
     """What the engine broke is not presented as the model's answer."""
-    text = failure_text(result(verdict=Verdict(Status.ERROR, (Reason("engine", "out of memory"),))), 100)
+    text = failure_text(result(verdict=Verdict(Status.ERROR, (Reason(rule="engine", text="out of memory"),))), 100)
     assert "ERROR" in text
     assert "out of memory" in text
     assert "standard answer" not in text
@@ -71,7 +75,9 @@ def test_several_samples_say_how_many_passed() -> None:
 
 def test_an_empty_answer_is_said_to_be_empty() -> None:
     """Nothing is not mistaken for a missing section."""
-    assert "(empty)" in failure_text(result(answer="", verdict=Verdict(Status.FAIL, (Reason("units", "empty"),))), 80)
+    assert "(empty)" in failure_text(
+        result(answer="", verdict=Verdict(Status.FAIL, (Reason(rule="units", text="empty"),))), 80
+    )
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])
@@ -89,7 +95,7 @@ def test_without_color_there_is_no_escape() -> None:
 @pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in HOSTILE.items()])
 def test_no_position_lets_hostile_text_through(text: str) -> None:
     """Id, prompt, answer, standard answer, adapter and reasons are all shown and never obeyed."""
-    broken = Verdict(Status.FAIL, (Reason(text, text, 0.5, 0.1, True),))
+    broken = Verdict(Status.FAIL, (Reason(rule=text, text=text, value=0.5, limit=0.1, repetition=True),))
     shown = failure_text(result(case(f"f/{text}", text, text), text, adapter=text, verdict=broken), 100, color=True)
     assert not UNSAFE.search(SGR.sub("", shown))
     shown.encode("utf-8")
@@ -132,6 +138,6 @@ def test_the_comparison_counts_by_role() -> None:
 @pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in HOSTILE.items()])
 def test_the_summary_lets_no_hostile_name_through(text: str) -> None:
     """Adapter names and the gate's words are shown and never obeyed."""
-    demo = report(result(adapter=text), gate=GateFacts(False, text, (Check(text, text, False),)))
+    demo = report(result(adapter=text), gate=GateFacts(False, text, (Check(name=text, text=text, passed=False),)))
     shown = summary(demo.adapters, demo.gate, 80, color=True)
     assert not UNSAFE.search(SGR.sub("", shown))

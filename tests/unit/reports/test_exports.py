@@ -45,11 +45,11 @@ def test_json_says_its_schema_and_what_every_reader_needs() -> None:
 
 @pytest.mark.parametrize("value", [math.nan, math.inf], ids=str)
 def test_json_has_no_number_that_json_does_not_know(value: float) -> None:
-    """NaN and the infinities are strings."""
+    """NaN and the infinities are null, as in every other JSON output."""
     (found,) = json.loads(to_json(report(result(values={"similarity": value}))), parse_constant=pytest.fail)[
         "adapters"
     ][0]["results"]
-    assert found["attempts"][0]["scores"]["values"]["similarity"] == str(value)
+    assert found["attempts"][0]["scores"]["values"]["similarity"] is None
 
 
 def test_markdown_begins_with_the_verdict_and_names_what_changed() -> None:
@@ -62,7 +62,9 @@ def test_markdown_begins_with_the_verdict_and_names_what_changed() -> None:
 
 def test_markdown_of_one_adapter_names_the_failing_cases() -> None:
     """There is nothing to compare, so failures stand where changes would."""
-    text = to_markdown(report(result(case("f/a"), verdict=Verdict(Status.FAIL, (Reason("loop", "it loops"),)))))
+    text = to_markdown(
+        report(result(case("f/a"), verdict=Verdict(Status.FAIL, (Reason(rule="loop", text="it loops"),))))
+    )
     assert "**FAIL** (1)" in text
     assert "<code>f/a</code>: <code>it loops</code>" in text
 
@@ -76,8 +78,8 @@ _CODE = re.compile(r"<code>.*?</code>", re.DOTALL)
 
 
 def _page_of(text: str) -> str:
-    verdict = Verdict(Status.FAIL, (Reason(text, text, 0.5, 0.1, True),))
-    gate = GateFacts(False, text, (Check(text, text, False),))
+    verdict = Verdict(Status.FAIL, (Reason(rule=text, text=text, value=0.5, limit=0.1, repetition=True),))
+    gate = GateFacts(False, text, (Check(name=text, text=text, passed=False),))
     return to_markdown(report(result(case(f"f/{text}", text), text, adapter=text, verdict=verdict), gate=gate))
 
 

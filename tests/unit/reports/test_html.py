@@ -57,11 +57,11 @@ class Tree(HTMLParser):
 
 def hostile_report(text: str) -> Report:
     """``text`` in every position that something read from outside can reach."""
-    reasons = (Reason(text, text, 0.5, 0.1, True),)
+    reasons = (Reason(rule=text, text=text, value=0.5, limit=0.1, repetition=True),)
     of = case(f"f/{text}", text, text, tags=(text,), system=text)
     return report(
         result(of, text, adapter=text, verdict=Verdict(Status.FAIL, reasons)),
-        gate=GateFacts(False, text, (Check(text, text, False),)),
+        gate=GateFacts(False, text, (Check(name=text, text=text, passed=False),)),
         training=TrainingFacts(text, text, {text: text}),
     )
 

@@ -7,11 +7,13 @@ import dataclasses
 import pytest
 
 from harness.judging.results import CaseResult, Reason, Status, Verdict
-from harness.reports.model import Change, changes, figures, headline, shortfall
+from harness.reports.model import headline, shortfall
+from harness.suite.compare import Change, changes
+from harness.suite.figures import figures
 from tests.support.builders import case, looped, report, result
 
 ANSWER, LOOPS = looped("", "The waves roll in and out again,\n", 40)
-FAILED = Verdict(Status.ERROR, (Reason("engine", "out of memory"),))
+FAILED = Verdict(Status.ERROR, (Reason(rule="engine", text="out of memory"),))
 
 
 def passing(case_id: str = "f/a", adapter: str = "v4.0") -> CaseResult:
@@ -29,21 +31,21 @@ def broken(case_id: str = "f/a", adapter: str = "v4.0") -> CaseResult:
 def test_the_repeater_rate_counts_only_cases_that_were_judged() -> None:
     """An engine failure neither helps nor harms the rate."""
     found = figures([passing("f/a"), failing("f/b"), broken("f/c")])
-    assert found.repeater_rate == 0.5
+    assert found.repeaters.estimate == 0.5
     assert (found.passed, found.failed, found.errors) == (1, 1, 1)
-    assert found.cutoff_rate == 0.5
+    assert found.cutoffs.estimate == 0.5
 
 
 def test_the_repetition_score_is_weighted() -> None:
     """A case that weighs three times as much counts three times."""
-    assert figures([passing("f/a"), failing("f/b", weight=3.0)]).repetition == pytest.approx(0.75)
+    assert figures([passing("f/a"), failing("f/b", weight=3.0)]).repetition.estimate == pytest.approx(0.75)
 
 
 def test_nothing_measured_has_no_figures() -> None:
     """No number is made up for an empty suite or for one that only broke."""
     for results in ([], [broken()]):
         found = figures(results)
-        assert found.repetition is found.repeater_rate is found.cutoff_rate is None
+        assert found.repetition.estimate is found.repeaters.estimate is found.cutoffs.estimate is None
 
 
 @pytest.mark.parametrize(
@@ -53,8 +55,8 @@ def test_nothing_measured_has_no_figures() -> None:
         (failing(), passing(), "fixed"),
         (failing(), failing(), "still failing"),
         (passing(), passing(), "still passing"),
-        (passing(), broken(), "not told"),
-        (broken(), passing(), "not told"),
+        (passing(), broken(), "not judged"),
+        (broken(), passing(), "not judged"),
     ],
     ids=["broken", "fixed", "failing", "passing", "lost", "found"],
 )
@@ -68,19 +70,25 @@ def test_what_got_worse_comes_first() -> None:
     """Broken, fixed, still failing, not told, still passing."""
     before = [passing("f/a"), failing("f/b"), failing("f/c"), passing("f/d"), passing("f/e")]
     after = [passing("f/a"), failing("f/b"), passing("f/c"), failing("f/d"), broken("f/e")]
-    assert [c.kind for c in changes(before, after)] == ["broken", "fixed", "still failing", "not told", "still passing"]
+    assert [c.kind for c in changes(before, after)] == [
+        "broken",
+        "fixed",
+        "still failing",
+        "not judged",
+        "still passing",
+    ]
 
 
 def test_a_case_that_ran_on_one_side_only_is_not_told() -> None:
     """A case that vanished is not silently left out."""
     found = changes([passing("f/a")], [passing("f/b")])
-    assert {(c.result.case.id, c.kind) for c in found} == {("f/a", "not told"), ("f/b", "not told")}
+    assert {(c.result.case.id, c.kind) for c in found} == {("f/a", "not judged"), ("f/b", "not judged")}
 
 
 def test_a_change_has_at_least_one_side() -> None:
     """An empty one is a mistake of the caller."""
     with pytest.raises(ValueError, match="at least one side"):
-        _ = Change("not told", None, None).result
+        _ = Change("not judged", None, None).result
 
 
 @pytest.mark.parametrize(
@@ -91,7 +99,7 @@ def test_a_change_has_at_least_one_side() -> None:
         ([passing("f/a"), failing("f/b")], "v4.0: 1 of 2 cases fail (1 repeat themselves)"),
         ([broken("f/a")], "v4.0: 1 could not be judged"),
         ([failing(), passing(adapter="v4.1")], "v4.1 against v4.0: 1 fixed"),
-        ([failing(), broken(adapter="v4.1")], "v4.1 against v4.0: nothing to compare, 1 without a verdict"),
+        ([failing(), broken(adapter="v4.1")], "v4.1 against v4.0: 1 not judged"),
     ],
     ids=["nothing", "all", "some", "error", "two", "two-lost"],
 )

@@ -41,14 +41,14 @@ def test_hostile_text_is_text_in_every_position(tmp_path: Path) -> None:
     """No cell becomes a formula or an error, none exceeds the limit, and the file opens."""
     results = []
     for name, text in HOSTILE.items():
-        verdict = Verdict(Status.FAIL, (Reason(text, text, 0.5, 0.1, True),))
+        verdict = Verdict(Status.FAIL, (Reason(rule=text, text=text, value=0.5, limit=0.1, repetition=True),))
         of = case(f"{name}/{text}", text, text, tags=(text,))
         results.append(result(of, text, adapter=text, verdict=verdict))
     facts = {text: text for text in HOSTILE.values()}
     path = write_xlsx(
         report(
             *results,
-            gate=GateFacts(False, "=1+1", (Check("=1+1", "@SUM(1)", None),)),
+            gate=GateFacts(False, "=1+1", (Check(name="=1+1", text="@SUM(1)", passed=None),)),
             training=TrainingFacts("=1+1", facts=facts),
         ),
         tmp_path / "report.xlsx",
@@ -85,7 +85,7 @@ def test_every_sample_has_its_row(tmp_path: Path) -> None:
 
 def test_a_case_without_an_answer_has_a_row_all_the_same(tmp_path: Path) -> None:
     """What the engine broke is visible, with its reason."""
-    lost = result(verdict=Verdict(Status.ERROR, (Reason("engine", "out of memory"),)))
+    lost = result(verdict=Verdict(Status.ERROR, (Reason(rule="engine", text="out of memory"),)))
     (row,) = rows(write_xlsx(report(lost), tmp_path / "report.xlsx"))
     assert (row["response"], row["verdict"], row["reasons"]) == (None, "ERROR", "engine: out of memory")
 

@@ -15,7 +15,7 @@ from harness.models.weights import AdapterWeights
 from harness.runs.chat import Chat, Voice
 from tests.support.trainings import tiny_model
 
-GREEDY = Decoding("greedy", 256, early_fail=False)
+GREEDY = Decoding(method="greedy", max_tokens=256, early_fail=False)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,12 @@ def sliced(renderer: PromptRenderer, answer: str) -> ScriptedEngine:
         done = starts[-1] - starts[0]
         ids = whole[done : done + request.decoding.max_tokens]
         reason = "stop" if done + len(ids) == len(whole) else "length"
-        return Completion(0, renderer.tokenizer.decode(ids, skip_special_tokens=True), ids, reason)  # type: ignore[arg-type]
+        return Completion(
+            request_id=0,
+            text=renderer.tokenizer.decode(ids, skip_special_tokens=True),
+            token_ids=ids,
+            finish_reason=reason,  # type: ignore[arg-type]
+        )
 
     return ScriptedEngine(say)
 
@@ -55,7 +60,10 @@ def test_an_answer_comes_in_pieces_and_whole(renderer: PromptRenderer, answer: s
 def test_an_answer_ends_at_its_limit(renderer: PromptRenderer) -> None:
     """max_tokens counts over all slices."""
     chat = Chat(
-        sliced(renderer, "x" * 500), renderer, Voice("v1", None), decoding=Decoding("greedy", 30, early_fail=False)
+        sliced(renderer, "x" * 500),
+        renderer,
+        Voice("v1", None),
+        decoding=Decoding(method="greedy", max_tokens=30, early_fail=False),
     )
     assert "".join(chat.ask("Hello")) == "x" * 30
     assert chat.cut_off
@@ -94,7 +102,10 @@ def test_slices_of_a_sampled_answer_have_seeds_of_their_own(renderer: PromptRend
     """Or every slice would draw the same numbers."""
     engine = sliced(renderer, "y" * 100)
     chat = Chat(
-        engine, renderer, Voice("v1", None), decoding=Decoding("sample", 256, temperature=1.0, early_fail=False)
+        engine,
+        renderer,
+        Voice("v1", None),
+        decoding=Decoding(method="sample", max_tokens=256, temperature=1.0, early_fail=False),
     )
     list(chat.ask("Hello"))
     seeds = [r.decoding.seed for r in engine.requests]

@@ -15,10 +15,19 @@ from harness.engines.base import Completion
 from harness.errors import StoreError
 from harness.judging.results import Attempt, CaseResult, Reason, Status, Verdict
 from harness.metrics.types import Loop, Scores
+from harness.safe.records import dump, load
 from harness.store import Store, Training
-from harness.store.records import dump, load
 
-COMPLETION = Completion(0, "la la la", (5, 6, 2), "stop", -1.5, -0.5, ((5, 2),), 0.25)
+COMPLETION = Completion(
+    request_id=0,
+    text="la la la",
+    token_ids=(5, 6, 2),
+    finish_reason="stop",
+    logprob=-1.5,
+    score=-0.5,
+    alternatives=((5, 2),),
+    seconds=0.25,
+)
 
 
 @pytest.fixture
@@ -27,10 +36,31 @@ def store(tmp_path: Path) -> Store:
 
 
 def result(case_id: str = "badcase1/a", adapter: str = "v4.0", status: Status = Status.PASS) -> CaseResult:
-    case = Case(case_id, "badcase1", (Message("user", "sing"),), "la", decoding=Decoding(early_stopping="never"))
-    scores = Scores({"rep8": 0.5, "repetition": 0.5}, (Loop(0, 8, 3, 2.7),))
-    verdict = Verdict(status, (Reason("loop", "it loops", 0.5, 0.15, repetition=True),))
-    return CaseResult(case, adapter, (Attempt(0, "la la la", "stop", scores, verdict, "key", 3),), verdict)
+    case = Case(
+        id=case_id,
+        folder="badcase1",
+        messages=(Message("user", "sing"),),
+        standard_answer="la",
+        decoding=Decoding(early_stopping="never"),
+    )
+    scores = Scores({"rep8": 0.5, "repetition": 0.5}, (Loop(start=0, end=8, period=3, copies=2.7),))
+    verdict = Verdict(status, (Reason(rule="loop", text="it loops", value=0.5, limit=0.15, repetition=True),))
+    return CaseResult(
+        case,
+        adapter,
+        (
+            Attempt(
+                sample=0,
+                answer="la la la",
+                finish_reason="stop",
+                scores=scores,
+                verdict=verdict,
+                generation="key",
+                tokens=3,
+            ),
+        ),
+        verdict,
+    )
 
 
 def test_a_generation_is_found_by_its_key(store: Store) -> None:
@@ -49,7 +79,7 @@ def test_a_cut_answer_serves_only_whom_it_proves_enough(
     store: Store, proven: float, asked: float | None, serves: bool
 ) -> None:
     """An answer that was cut by proof is none for who asks for a stronger proof, or for the whole text."""
-    store.save_generation("k", {}, Completion(0, "la", (5,), "loop"), proven)
+    store.save_generation("k", {}, Completion(request_id=0, text="la", token_ids=(5,), finish_reason="loop"), proven)
     assert (store.generation("k", asked) is not None) is serves
 
 
@@ -88,9 +118,21 @@ def test_unknown_run_is_an_error_that_names_it(store: Store) -> None:
 
 def test_trainings_are_kept_by_state(store: Store) -> None:
     """The newest state of a training counts."""
-    training = Training("t1", "2026-01-01", None, "started", "run", "v4.1", {"steps": 0})
+    training = Training(
+        id="t1", started="2026-01-01", finished=None, status="started", run="run", adapter="v4.1", facts={"steps": 0}
+    )
     store.save_training(training)
-    store.save_training(Training("t1", "2026-01-01", "2026-01-02", "trained", "run", "v4.1", {"steps": 9}))
+    store.save_training(
+        Training(
+            id="t1",
+            started="2026-01-01",
+            finished="2026-01-02",
+            status="trained",
+            run="run",
+            adapter="v4.1",
+            facts={"steps": 9},
+        )
+    )
     (found,) = store.trainings("v4.1")
     assert (found.status, found.facts["steps"]) == ("trained", 9)
 
@@ -130,7 +172,9 @@ def test_a_database_of_another_version_is_refused(tmp_path: Path) -> None:
 @given(st.text(), st.floats(allow_nan=False, allow_infinity=False), st.integers(0, 9))
 def test_any_answer_text_survives_the_records(text: str, value: float, sample: int) -> None:
     """Whatever characters a model says, and whatever finite numbers are measured, come back exactly."""
-    attempt = Attempt(sample, text, "length", Scores({"x": value}), Verdict(Status.FAIL))
+    attempt = Attempt(
+        sample=sample, answer=text, finish_reason="length", scores=Scores({"x": value}), verdict=Verdict(Status.FAIL)
+    )
     assert load(Attempt, dump(attempt)) == attempt
 
 

@@ -23,9 +23,9 @@ from harness.suite.gate import GateOutcome, GateVerdict, judge_suite
 from tests.support.builders import case, result
 
 GOOD = Verdict(Status.PASS)
-LOOP = Verdict(Status.FAIL, (Reason("loop", "it loops", 0.9, 0.15, repetition=True),))
-OTHER = Verdict(Status.FAIL, (Reason("similarity", "too far", 0.1, 0.5),))
-ERROR = Verdict(Status.ERROR, (Reason("engine", "it broke"),))
+LOOP = Verdict(Status.FAIL, (Reason(rule="loop", text="it loops", value=0.9, limit=0.15, repetition=True),))
+OTHER = Verdict(Status.FAIL, (Reason(rule="similarity", text="too far", value=0.1, limit=0.5),))
+ERROR = Verdict(Status.ERROR, (Reason(rule="engine", text="it broke"),))
 SAMPLED = Decoding(method="sample", temperature=0.7, samples=4, min_pass=2)
 
 
@@ -155,7 +155,15 @@ def draw_suite(draw: random.Random, rates: Sequence[float]) -> list[CaseResult]:
         for k in range(SAMPLED.samples):
             good = draw.random() < rate
             scores = Scores({"repetition": draw.random() * 0.05 if good else 0.3 + 0.7 * draw.random()})
-            attempts.append(Attempt(k, "", "stop" if good else "length", scores, GOOD if good else LOOP))
+            attempts.append(
+                Attempt(
+                    sample=k,
+                    answer="",
+                    finish_reason="stop" if good else "length",
+                    scores=scores,
+                    verdict=GOOD if good else LOOP,
+                )
+            )
         results.append(CaseResult(of, "v1", tuple(attempts), combine([a.verdict for a in attempts], SAMPLED.min_pass)))
     return results
 

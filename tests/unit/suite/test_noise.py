@@ -14,7 +14,7 @@ from harness.judging.results import Status, Verdict
 from harness.metrics.types import Scores
 from harness.suite.noise import measure_noise
 
-REQUESTS = [Request(number, (number,), Decoding()) for number in range(10, 18)]
+REQUESTS = [Request(id=number, prompt_ids=(number,), decoding=Decoding()) for number in range(10, 18)]
 
 
 def _judge(request_id: int, completion: Completion) -> tuple[Scores, Verdict]:

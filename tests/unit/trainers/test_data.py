@@ -44,7 +44,7 @@ def write(path: Path, rows: Any) -> Path:
 
 def read(tmp_path: Path, stage: Any, row: Any, name: str = "d.json") -> Record:
     """The record that one row makes."""
-    return next(iter(list(Source([write(tmp_path / name, [row])], stage))))
+    return next(iter(list(Source(paths=[write(tmp_path / name, [row])], stage=stage))))
 
 
 @pytest.mark.parametrize("name", ["d.json", "d.jsonl", "d.csv"])
@@ -119,7 +119,7 @@ def test_one_problem_of_many_records_is_told_once(tmp_path: Path) -> None:
     """With the first records and how many more there are."""
     rows = [{"instruction": "Hi", "chosen": "a", "rejected": "a"}] * 13
     with pytest.raises(DataError) as error:
-        list(Source([write(tmp_path / "d.json", rows)], "dpo"))
+        list(Source(paths=[write(tmp_path / "d.json", rows)], stage="dpo"))
     assert str(error.value) == "d.json: records 1, 2, 3 and 10 more: chosen and rejected are the same"
 
 
@@ -127,7 +127,7 @@ def test_all_problems_come_together_and_are_counted(tmp_path: Path) -> None:
     """Ten different ones are shown."""
     rows = [{"instruction": "Hi", "chosen": "a", "rejected": "b", "rejected_finished": f"x{i}"} for i in range(13)]
     with pytest.raises(DataError, match=r"record 10: .*; and 3 more$"):
-        list(Source([write(tmp_path / "d.json", rows)], "dpo"))
+        list(Source(paths=[write(tmp_path / "d.json", rows)], stage="dpo"))
 
 
 @pytest.mark.parametrize(
@@ -148,13 +148,13 @@ def test_contradicting_pairs_are_refused(tmp_path: Path) -> None:
     """A over B and B over A teach nothing."""
     row = {"instruction": "Hi", "chosen": "a", "rejected": "b"}
     with pytest.raises(DataError, match="record 2: contradicts"):
-        list(Source([write(tmp_path / "d.json", [row, {**row, "chosen": "b", "rejected": "a"}])], "dpo"))
+        list(Source(paths=[write(tmp_path / "d.json", [row, {**row, "chosen": "b", "rejected": "a"}])], stage="dpo"))
 
 
 def test_repetitions_and_unused_fields_are_told(tmp_path: Path) -> None:
     """They are kept; a person decides."""
     row = {"instruction": "Hi", "chosen": "a", "rejected": "b", "score": 3}
-    source = Source([write(tmp_path / "d.json", [row, row])], "dpo")
+    source = Source(paths=[write(tmp_path / "d.json", [row, row])], stage="dpo")
     assert len(list(source)) == 2
     assert source.notes() == ("1 records are repetitions of earlier ones (kept)", "fields that are not used: score")
 
@@ -219,7 +219,16 @@ def test_the_end_of_turn_closes_what_the_model_ended(renderer: PromptRenderer) -
 def test_blocks_render_as_single_pairs_do(renderer: PromptRenderer) -> None:
     """The fast way for a hundred thousand has the ids of the slow one."""
     made = pairs(40)
-    records = [Record(p.case_id, p.messages, p.chosen, p.rejected, p.rejected_finished) for p in made]
+    records = [
+        Record(
+            source=p.case_id,
+            messages=p.messages,
+            chosen=p.chosen,
+            rejected=p.rejected,
+            rejected_finished=p.rejected_finished,
+        )
+        for p in made
+    ]
     fast = list(render_records(records, renderer, "dpo"))
     slow = list(pair_examples(made, renderer))
     assert [e.record() for e in fast] == [e.record() for e in slow]
@@ -228,7 +237,7 @@ def test_blocks_render_as_single_pairs_do(renderer: PromptRenderer) -> None:
 def test_every_assistant_turn_is_learnt_as_its_own_test_would_see_it(renderer: PromptRenderer) -> None:
     """In one sequence, where the template leaves earlier turns as they were."""
     turns = (Message("user", "a"), Message("assistant", "b"), Message("user", "c"), Message("assistant", "d"))
-    (example,) = render_records([Record("r", turns)], renderer, "sft")
+    (example,) = render_records([Record(source="r", messages=turns)], renderer, "sft")
     assert isinstance(example, TurnsExample)
     ids = [*example.prompt, *example.rest]
     learnt = [renderer.tokenizer.decode(ids[start:end]) for start, end in example.spans]

@@ -69,7 +69,7 @@ def test_one_process_is_started_directly() -> None:
 
 def test_several_go_through_torchrun_of_the_trainers_environment() -> None:
     """Never the one on PATH, and with a port that is said."""
-    command = Launch(EIGHT, master_port=29500).command(Path("/v/python"), Path("/e.py"), Path("/j.json"))
+    command = Launch(devices=EIGHT, master_port=29500).command(Path("/v/python"), Path("/e.py"), Path("/j.json"))
     assert command[:3] == ["/v/python", "-m", "torch.distributed.run"]
     assert command[command.index("--nproc_per_node") + 1] == "8"
     assert command[command.index("--master_port") + 1] == "29500"
@@ -77,8 +77,8 @@ def test_several_go_through_torchrun_of_the_trainers_environment() -> None:
 
 def test_deepspeed_needs_torchrun_even_alone() -> None:
     """LLaMA-Factory refuses it otherwise."""
-    assert Launch((0,), deepspeed=True).torchrun
-    assert not Launch((0,)).torchrun
+    assert Launch(devices=(0,), deepspeed=True).torchrun
+    assert not Launch(devices=(0,)).torchrun
 
 
 @pytest.mark.parametrize(
@@ -101,9 +101,21 @@ def asked(tmp_path: Path) -> TrainRequest:
     """A request on two nodes of eight GPUs."""
     model = tiny_model(tmp_path / "model with space")
     return TrainRequest(
-        "dpo", model, (), named_recipe("production"), tmp_path,
-        launch=Launch(EIGHT, 1, True, 2, 0, "node0", 29500),
-    )  # fmt: skip
+        stage="dpo",
+        model_path=model,
+        examples=(),
+        recipe=named_recipe("production"),
+        output=tmp_path,
+        launch=Launch(
+            devices=EIGHT,
+            cpu_processes=1,
+            deepspeed=True,
+            nodes=2,
+            node_rank=0,
+            master_address="node0",
+            master_port=29500,
+        ),
+    )
 
 
 def test_every_node_gets_its_own_line(asked: TrainRequest) -> None:
@@ -127,13 +139,21 @@ def test_the_slurm_script_prepares_once_and_ranks_by_node(asked: TrainRequest) -
 
 def facts(tmp_path: Path, rows: int = 24, validation: Path | None = None) -> DataFacts:
     """As if so many examples had been written."""
-    return DataFacts(tmp_path / "examples.jsonl", validation, rows, 0, 100, 10, ())
+    return DataFacts(
+        train=tmp_path / "examples.jsonl",
+        validation=validation,
+        rows=rows,
+        validation_rows=0,
+        tokens=100,
+        longest=10,
+        notes=(),
+    )
 
 
 def single(tmp_path: Path, stage: str = "dpo", parents: tuple[Path, ...] = (), **recipe: object) -> TrainRequest:
     """A request for one CPU process."""
     made = Recipe.from_mapping(recipe)
-    return TrainRequest(stage, tmp_path, (), made, tmp_path, parents)  # type: ignore[arg-type]
+    return TrainRequest(stage=stage, model_path=tmp_path, examples=(), recipe=made, output=tmp_path, parents=parents)  # type: ignore[arg-type]
 
 
 def test_the_configuration_leaves_prompts_alone_and_hides_nothing(tmp_path: Path) -> None:
