@@ -41,9 +41,9 @@ class Launch:
     def __post_init__(self) -> None:
         problems = []
         if not 1 <= self.cpu_processes <= _MOST:
-            problems.append(f"{self.cpu_processes} CPU processes (want 1..{_MOST})")
+            problems.append(f"{self.cpu_processes} CPU processes (expected 1..{_MOST})")
         if self.nodes < 1 or not 0 <= self.node_rank < self.nodes:
-            problems.append(f"node rank {self.node_rank} of {self.nodes} nodes (want 0..{max(self.nodes, 1) - 1})")
+            problems.append(f"node rank {self.node_rank} of {self.nodes} nodes (expected 0..{max(self.nodes, 1) - 1})")
         if self.nodes > 1 and not 0 < self.master_port < 65536:
             problems.append("several nodes need a master port: a random one would differ on every node")
         if self.nodes > 1 and self.master_address in ("127.0.0.1", "localhost", ""):

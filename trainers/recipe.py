@@ -171,7 +171,7 @@ class Recipe:
             if name == "pref_loss" and value in _FORBIDDEN_LOSSES:
                 continue
             if not any(value == a and type(value) is type(a) for a in allowed):
-                yield f"{name} = {value!r} (want one of {', '.join(map(repr, allowed))})"
+                yield f"{name} = {value!r} (expected one of {', '.join(map(repr, allowed))})"
         for name, (kind, least, most) in (_NUMBERS | _OPTIONAL_NUMBERS).items():
             value = getattr(self, name)
             if value is None and name in _OPTIONAL_NUMBERS:
@@ -179,22 +179,22 @@ class Recipe:
             number = isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool)
             if not number or not math.isfinite(value) or not least <= value <= most:
                 want = "a whole number" if kind is int else "a number"
-                yield f"{name} = {value!r} (want {want} {least:g}..{most:g})"
+                yield f"{name} = {value!r} (expected {want} {least:g}..{most:g})"
         if self.learning_rate == 0:
             yield "learning_rate = 0 would train nothing"
         for name in ("resize_vocab", "gradient_checkpointing", "cache_reference"):
             if not isinstance(getattr(self, name), bool):
-                yield f"{name} = {getattr(self, name)!r} (want true or false)"
+                yield f"{name} = {getattr(self, name)!r} (expected true or false)"
         for name, least in (("lora_targets", 1), ("additional_targets", 0)):
             value = getattr(self, name)
             words = isinstance(value, tuple) and all(isinstance(v, str) and _MODULE.fullmatch(v) for v in value)
             if not words or len(value) < least:
-                yield f"{name} = {value!r} (want a list of module names)"
+                yield f"{name} = {value!r} (expected a list of module names)"
         for key, value in self.environment.items():
             if not _VARIABLE.fullmatch(key) or not isinstance(value, str) or "\0" in value:
-                yield f'environment.{key} = {value!r} (want NAME = "text")'
+                yield f'environment.{key} = {value!r} (expected NAME = "text")'
         if not isinstance(self.gpus, str):
-            yield f'gpus = {self.gpus!r} (want a number or a list such as "0-7")'
+            yield f'gpus = {self.gpus!r} (expected a number or a list such as "0-7")'
         elif self.gpus.strip():
             # The form only; which devices there are is known where the training starts.
             try:

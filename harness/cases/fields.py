@@ -82,9 +82,9 @@ class Fields:
         if isinstance(value, Refused):
             self.refuse("weight", value.what)
         elif isinstance(value, bool) or not isinstance(value, int | float):
-            self.refuse("weight", f"is {kind(value)}; want a number above 0")
+            self.refuse("weight", f"is {kind(value)}; expected a number above 0")
         elif not (math.isfinite(value) and 0 < value <= 1e9):
-            self.refuse("weight", f"is {quote(value)}; want a finite number above 0")
+            self.refuse("weight", f"is {quote(value)}; expected a finite number above 0")
         else:
             return float(value)
         return default
@@ -96,7 +96,7 @@ class Fields:
             return default
         for at, tag in enumerate(values):
             if tag != tag.strip() or re.search(r"[,;\x00-\x1f]", tag):
-                self.refuse(f"tags[{at}]", f"is {quote(tag)}; want no ',' or ';' and no blanks around it")
+                self.refuse(f"tags[{at}]", f"is {quote(tag)}; expected no ',' or ';' and no blanks around it")
             elif tag in values[:at]:
                 self.refuse(f"tags[{at}]", f"is {quote(tag)} again; name each tag once")
         return values
@@ -106,7 +106,9 @@ class Fields:
         values = self.texts(name, single=True) or ()
         for at, pattern in enumerate(values):
             if len(pattern) > _LONGEST_PATTERN:
-                self.refuse(name, f"pattern {at + 1} has {len(pattern)} characters; want {_LONGEST_PATTERN} at most")
+                self.refuse(
+                    name, f"pattern {at + 1} has {len(pattern)} characters; expected {_LONGEST_PATTERN} at most"
+                )
                 continue
             try:
                 # What Python may read differently some day is a warning to its authors, not to the run.
@@ -137,7 +139,7 @@ class Fields:
         elif not isinstance(value, list):
             if name in self.values:
                 want = "a string or a list of strings" if single else "a list of strings"
-                self.refuse(name, f"is {kind(value)}; want {want}")
+                self.refuse(name, f"is {kind(value)}; expected {want}")
         else:
             found = [self._text(item, f"{name}[{at}]") for at, item in enumerate(value)]
             return tuple(text for text in found if text is not None) if None not in found else None
@@ -150,7 +152,7 @@ class Fields:
             self.refuse("messages", value.what)
         elif not isinstance(value, list) or not value:
             what = "an empty list" if value == [] else kind(value)
-            self.refuse("messages", f'is {what}; want a list of turns like {{"role": "user", "content": "..."}}')
+            self.refuse("messages", f'is {what}; expected a list of turns like {{"role": "user", "content": "..."}}')
         else:
             turns = [self._message(turn, at) for at, turn in enumerate(value)]
             whole = tuple(turn for turn in turns if turn is not None)
@@ -158,7 +160,7 @@ class Fields:
                 return None
             if whole[-1].role == "user":
                 return whole
-            self.refuse("messages", f"ends with the {whole[-1].role}'s turn; want a user turn last, to be answered")
+            self.refuse("messages", f"ends with the {whole[-1].role}'s turn; expected a user turn last, to be answered")
         return None
 
     def decoding(self, base: Decoding) -> Decoding:
@@ -190,7 +192,7 @@ class Fields:
         name = f"messages[{at}]"
         if not isinstance(turn, dict):
             what = turn.what if isinstance(turn, Refused) else f"is {kind(turn)}"
-            self.refuse(name, what + '; want a turn like {"role": "user", "content": "..."}')
+            self.refuse(name, what + '; expected a turn like {"role": "user", "content": "..."}')
             return None
         before = self.problems.count
         self._known_only(turn, ["role", "content"], f"{name}.", {})
@@ -211,7 +213,7 @@ class Fields:
         """The plain values of an object field, with every nested trap refused; empty where absent or wrong."""
         value = self.values.get(name, {})
         if not isinstance(value, dict):
-            self.refuse(name, value.what if isinstance(value, Refused) else f"is {kind(value)}; want an object")
+            self.refuse(name, value.what if isinstance(value, Refused) else f"is {kind(value)}; expected an object")
             return {}
         before = self.problems.count
         self._known_only(value, known, f"{name}.", {})
@@ -227,9 +229,9 @@ class Fields:
                     if problem is not None:
                         self.refuse(f"{name}.{key}", problem)
                 elif not isinstance(part, bool | int | float):
-                    self.refuse(f"{name}.{key}", f"holds {kind(part)}; want a plain value")
+                    self.refuse(f"{name}.{key}", f"holds {kind(part)}; expected a plain value")
                 elif isinstance(part, int) and part.bit_length() > 63:
-                    self.refuse(f"{name}.{key}", "a whole number too large; want 64 bits at most")
+                    self.refuse(f"{name}.{key}", "a whole number too large; expected 64 bits at most")
         return {} if self.problems.count > before else value
 
     def _known_only(
@@ -247,7 +249,7 @@ def _text_problem(value: object) -> str | None:
     if isinstance(value, Refused):
         return value.what
     if not isinstance(value, str):
-        return f"is {kind(value)}; want a string" + (", or leave the field out" if value is None else "")
+        return f"is {kind(value)}; expected a string" + (", or leave the field out" if value is None else "")
     if not value.strip():
         return "is empty; write it, or leave the field out"
     return _character_problem(value)

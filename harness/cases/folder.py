@@ -119,7 +119,7 @@ class _Reading:
             return
         problem = self._why_no_cases(entries)
         if problem or not among_others:
-            self._problems.add(show(folder), problem or f"holds no case file; want {_WANTED}")
+            self._problems.add(show(folder), problem or f"holds no case file; expected {_WANTED}")
 
     def files(self, folder: Path, paths: list[Path]) -> None:
         # Not resolve(): a folder is called what its user calls it.

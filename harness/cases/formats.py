@@ -112,7 +112,7 @@ def _read_json(text: str, place: str, problems: Problems) -> list[Record]:
         value = parse(text)
     except MalformedJSON as error:
         hint = "; for a record on each line name the file .jsonl" if error.extra else "; mend it"
-        problems.add(place, (_spot(error) if text.strip() else "is empty; want a list of records") + hint)
+        problems.add(place, (_spot(error) if text.strip() else "is empty; expected a list of records") + hint)
         return []
     if isinstance(value, list) and len(value) > MOST_RECORDS:
         problems.add(place, TOO_MANY)
@@ -120,7 +120,7 @@ def _read_json(text: str, place: str, problems: Problems) -> list[Record]:
     if isinstance(value, list):
         return [Record(f"{place}, record {number}", item) for number, item in enumerate(value, 1)]
     what = value.what if isinstance(value, Refused) else f"holds {kind(value)}"
-    problems.add(place, f"{what}; want a list of records, [{{...}}, {{...}}]")
+    problems.add(place, f"{what}; expected a list of records, [{{...}}, {{...}}]")
     return []
 
 
@@ -139,7 +139,7 @@ def _read_jsonl(text: str, place: str, problems: Problems) -> list[Record]:
             records.append(Record(where, parse(content)))
         except MalformedJSON as error:
             column = f" at column {error.column}" if error.column else ""
-            problems.add(where, f"not JSON{column}: {error}; want one record in one line")
+            problems.add(where, f"not JSON{column}: {error}; expected one record in one line")
     return records
 
 

@@ -30,9 +30,9 @@ def id_problem(name: str) -> str | None:
     if not name:
         return "is empty; give a name, or leave the field out"
     if len(name) > LONGEST_ID:
-        return f"has {len(name)} characters; want {LONGEST_ID} at most"
+        return f"has {len(name)} characters; expected {LONGEST_ID} at most"
     if not _GIVEN.fullmatch(name):
-        return "want letters, digits, '.', '_' and '-' only, the first one a letter or digit"
+        return "expected letters, digits, '.', '_' and '-' only, the first one a letter or digit"
     return None
 
 

@@ -1,20 +1,21 @@
-"""A bad case as the harness knows it, whatever file it came from.
+"""A bad case, whatever file it came from.
 
-Frozen values only: a case is read once and never changed, so every later step (prompt, cache key, verdict, pair)
-may rely on it. A case's id is given or derived from its content, never from its position in a file, so that
-adding a record does not rename its neighbours (node ids, --lf and the history of a case hang on it).
+A case is read once and never changed, so every later step (prompt, cache key, verdict, pair) may rely on it. Its id is
+given or derived from its content, never from its position in a file: a new record must not rename its neighbours,
+because node ids, ``--lf`` and the history of a case depend on ids.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import math
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
 
 from harness.cases.decoding import Decoding
-from harness.errors import SettingsError
+from harness.safe.validate import Amount, NonNegative, Share, field_problems, from_mapping, raise_problems
 
 __all__ = ["Case", "Message", "Role", "Thresholds"]
 
@@ -29,90 +30,65 @@ class Message:
     content: str
 
 
+_Number = Annotated[float, Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
+ScoreLimits = Annotated[Mapping[str, _Number], Meta(description="names of scores with finite numbers")]
+"""Limits of scores by name."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
     """What an answer is judged against. Shares are 0..1, similarities 0..1, lengths are mixed units."""
 
-    max_rep8_excess: float = 0.30
-    """Most rep-8 above the standard answer's own; above the usual 0.2 where that has less and the answer ended."""
-    max_rep8d_excess: float = 0.35
-    """The same with every run of digits taken for one sign."""
-    max_loop_excess: float = 0.15
-    """Most share of the answer inside its longest tandem run (on units, numbered, on characters), above the standard
-    answer's own. Counts from ``min_loop_copies`` copies and ``min_loop_units`` units on."""
-    max_tail_excess: float = 0.05
-    """The same for a run that reaches the end of the answer: one that did not terminate."""
-    max_templated_excess: float = 0.30
-    """Most share of the answer in lines or sentences that repeat but for a word, above the standard answer's own."""
-    min_loop_copies: float = 4.0
-    """Fewest copies that make a loop; 3 do where one copy is a sentence (12 units) or more."""
-    min_loop_units: float = 32.0
-    """Fewest units that make a loop; twice as many characters for one on characters."""
-    min_similarity: float = 0.0
-    """Least similarity to the standard answer; 0 is off: a good answer may be worded otherwise."""
-    min_units: int = 1
-    """Fewest words and numbers an answer must have; an empty answer never passes."""
-    min_length_ratio: float = 0.1
-    """Least length in units, as a share of the standard answer's; counts where that has 20 units or more."""
+    max_rep8_excess: Share = 0.30
+    """Maximum of rep-8 above the standard answer's own. Values up to the usual 0.2 are excused where the answer ended
+    and the standard answer has less."""
+    max_rep8d_excess: Share = 0.35
+    """The same with every run of digits replaced by one sign."""
+    max_loop_excess: Share = 0.15
+    """Maximum share of the answer inside its longest tandem run (on units, numbered, on characters), above the standard
+    answer's own. A run counts from ``min_loop_copies`` copies and ``min_loop_units`` units on."""
+    max_tail_excess: Share = 0.05
+    """The same for a run that reaches the end of the answer, which therefore did not terminate."""
+    max_templated_excess: Share = 0.30
+    """Maximum share of the answer in lines or sentences that repeat except for a word, above the standard answer's
+    own."""
+    min_loop_copies: NonNegative = 4.0
+    """Minimum number of copies of a loop; 3 are enough where one copy is a sentence (12 units) or longer."""
+    min_loop_units: NonNegative = 32.0
+    """Minimum units of a loop; twice as many characters for a loop of characters."""
+    min_similarity: Share = 0.0
+    """Minimum similarity to the standard answer; 0 is off, since a good answer may be worded differently."""
+    min_units: Amount = 1
+    """Minimum number of words and numbers of an answer; an empty answer never passes."""
+    min_length_ratio: Share = 0.1
+    """Minimum length as a share of the standard answer's; counts where the standard answer has 20 units or more."""
     allow_cutoff: bool = True
-    """Whether an answer cut off at max_tokens may pass (it is counted in the cut-off rate either way)."""
+    """Whether an answer cut off at max_tokens may pass; it counts in the cut-off rate either way."""
     reference_may_repeat: bool = False
-    """Whether the standard answer may itself be a loop (the prompt asks for one); else such a case is refused."""
-    min_metrics: Mapping[str, float] = field(default_factory=dict, hash=False)
-    """Least value of any score by name, the user's own metrics included."""
-    max_metrics: Mapping[str, float] = field(default_factory=dict, hash=False)
-    """Most value of any score by name."""
+    """Whether the standard answer may itself be a loop because the prompt asks for one; otherwise the case is
+    refused."""
+    min_metrics: ScoreLimits = field(default_factory=dict, hash=False)
+    """Minimum of any score by name, your own metrics included."""
+    max_metrics: ScoreLimits = field(default_factory=dict, hash=False)
+    """Maximum of any score by name."""
 
     def __post_init__(self) -> None:
-        problems = list(self._problems())
-        if problems:
-            raise SettingsError("thresholds: " + "; ".join(problems))
-
-    def _problems(self) -> Iterator[str]:
-        # By the type of the default, so that a new threshold is checked without being named here.
-        for spec in dataclasses.fields(self):
-            value, default = getattr(self, spec.name), cast("float", spec.default)
-            if spec.default is dataclasses.MISSING:
-                good = isinstance(value, Mapping) and all(isinstance(k, str) and _finite(v) for k, v in value.items())
-                want = "names of scores with finite numbers"
-            elif isinstance(default, bool):
-                good, want = isinstance(value, bool), "true or false"
-            elif isinstance(default, int):
-                good, want = type(value) is int and value >= 0, "a whole number >= 0"
-            elif default <= 1.0:
-                good, want = _finite(value) and 0.0 <= value <= 1.0, "a number 0..1"
-            else:
-                good, want = _finite(value) and value >= 0, "a finite number >= 0"
-            if not good:
-                yield f"{spec.name} = {value!r} (want {want})"
+        raise_problems("thresholds", field_problems(self))
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any], base: Thresholds | None = None) -> Thresholds:
-        """``base`` (or the defaults) with ``values`` over it; limits on scores by name go over those of ``base``.
+        """``base`` (or the defaults) with ``values`` over it; limits of scores by name are added to those of ``base``.
 
         Raises:
             SettingsError: an unknown name or a wrong value; all problems in one message.
         """
-        names = {f.name for f in dataclasses.fields(cls)}
-        unknown = sorted(set(values) - names)
-        if unknown:
-            raise SettingsError(
-                f"thresholds: unknown {', '.join(map(repr, unknown))}; known: {', '.join(sorted(names))}"
-            )
         base = base or cls()
-        given = dict(values)
-        for name, value in values.items():
+        merged = dict(values)
+        for name in ("min_metrics", "max_metrics"):
             # A record that adds a limit keeps its folder's: a limit that vanished would pass everything.
-            if isinstance(getattr(base, name), Mapping) and isinstance(value, Mapping):
-                given[name] = {**getattr(base, name), **value}
-        return dataclasses.replace(base, **given)
-
-
-def _finite(value: object) -> bool:
-    # math.isfinite fails on whole numbers that no float holds.
-    return (isinstance(value, int) and not isinstance(value, bool)) or (
-        isinstance(value, float) and math.isfinite(value)
-    )
+            if isinstance(value := values.get(name), Mapping):
+                merged[name] = {**getattr(base, name), **value}
+        return from_mapping(cls, merged, base, "thresholds")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

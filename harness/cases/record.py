@@ -59,7 +59,7 @@ def read_case(record: Record, folder: str, defaults: Defaults, problems: Problem
     """The case that ``record`` describes; None, with the reasons in ``problems``, when it describes none."""
     if not isinstance(record.values, Mapping):
         found = record.values
-        what = f"is {kind(found)}" + '; want an object like {"text": "...", "standard_answer": "..."}'
+        what = f"is {kind(found)}" + '; expected an object like {"text": "...", "standard_answer": "..."}'
         problems.add(record.place, found.what if isinstance(found, Refused) else what)
         return None
     before = problems.count

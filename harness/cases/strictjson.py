@@ -63,16 +63,16 @@ def _pairs(pairs: list[tuple[str, object]]) -> object:
 
 
 def _whole(digits: str) -> object:
-    return int(digits) if len(digits) <= _MOST_DIGITS else Refused("a whole number too large; want 64 bits at most")
+    return int(digits) if len(digits) <= _MOST_DIGITS else Refused("a whole number too large; expected 64 bits at most")
 
 
 def _number(digits: str) -> object:
     value = float(digits)
-    return value if math.isfinite(value) else Refused("a number too large; want a finite number")
+    return value if math.isfinite(value) else Refused("a number too large; expected a finite number")
 
 
 def _constant(name: str) -> object:
-    return Refused(f"{name} is not a number; want a finite number")
+    return Refused(f"{name} is not a number; expected a finite number")
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_int=_whole, parse_float=_number, parse_constant=_constant)

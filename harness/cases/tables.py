@@ -75,7 +75,7 @@ def _records(rows: Iterator[tuple[int, Sequence[object]]], unit: str, place: str
     """Records of numbered rows, blank ones left out; the first row names the fields."""
     first = next(rows, None)
     if first is None:
-        problems.add(place, "is empty; want a first row that names the fields, e.g. text,standard_answer")
+        problems.add(place, "is empty; expected a first row that names the fields, e.g. text,standard_answer")
         return []
     columns = _columns(first[1], f"{place}, {unit} {first[0]}", problems)
     if columns is None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from harness.cli.project import add_json, project_settings, say, say_json
 from harness.project.manifest import read_manifest
+from harness.project.settings import LIMIT_NAMES
 from harness.reports.conclusion import conclude_run
 from harness.store import Store
 from harness.suite.gate import GateOutcome
@@ -38,7 +39,9 @@ def run(args: argparse.Namespace) -> int:
     with Store.existing(settings.database) as store:
         found = store.run(args.run or "last")
         # What the run was asked to keep to counts, unless this call says otherwise.
-        recorded = {k: v for k, v in {**found.facts.get("limits", {})}.items() if k in names and v is not None}
+        # Runs of older versions recorded some limits under other names; these fall back to the settings.
+        limits = found.facts.get("limits", {})
+        recorded = {name: limits[name] for name in LIMIT_NAMES if limits.get(name) is not None}
         recorded |= {"baseline": found.facts["baseline"]} if found.facts.get("baseline") else {}
         settings = project_settings({**recorded, **{k: v for k, v in given.items() if v is not None}})
         outcome = conclude_run(found, store, read_manifest(settings.manifest_path), settings)

@@ -47,12 +47,12 @@ def run(args: argparse.Namespace) -> int:
                 lines = stack.enter_context(path.open("rb"))
                 prepare(path.stat().st_size)
             except OSError as error:
-                raise UsageError(f"{args.file}: {error.strerror or error}; want a file of JSON lines") from error
+                raise UsageError(f"{args.file}: {error.strerror or error}; expected a file of JSON lines") from error
         for line in score_lines(lines, everything=args.all):
             count[line.verdict.status] += 1
             sys.stdout.write((as_json(line) if args.json else for_terminal(as_text(line), keep_newlines=False)) + "\n")
     if not count:
-        raise UsageError(f'{args.file}: no line to score; want JSON lines like {{"text": "..."}}')
+        raise UsageError(f'{args.file}: no line to score; expected JSON lines like {{"text": "..."}}')
     if not args.json:
         sys.stdout.write(", ".join(f"{count[s]} {s.value}" for s in (Status.PASS, Status.FAIL, Status.ERROR)) + "\n")
     if count[Status.ERROR]:

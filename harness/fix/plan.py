@@ -13,8 +13,8 @@ from typing import get_args
 from harness.errors import StoreError, UsageError
 from harness.judging.results import CaseResult, Status
 from harness.pairs.build import spread
-from harness.pairs.candidates import Sampling
 from harness.project.manifest import Adapter, Manifest, check_name, next_version, read_manifest
+from harness.project.sampling import Sampling
 from harness.project.settings import Settings
 from harness.store import Run, Store
 from trainers import Stage
@@ -127,7 +127,7 @@ def plan_fix(
         passing=tuple(r for r in results if r.verdict.status is Status.PASS),
         results=results,
         recipe=recipe,
-        sampling=sampling or Sampling(),
+        sampling=sampling or settings.sampling,
         stage=stage,  # type: ignore[arg-type] # one of Stage's, checked above
         registered=manifest.adapters.get(new),
     )

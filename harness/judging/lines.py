@@ -95,7 +95,7 @@ def _read(number: int, line: bytes) -> _Record:
     except (ValueError, RecursionError) as error:
         return _Record(number, "", None, f"line {number} is not JSON in UTF-8: {error}; write one object a line")
     if not isinstance(data, dict):
-        return _Record(number, "", None, f'line {number} is not an object; want {{"text": "..."}}')
+        return _Record(number, "", None, f'line {number} is not an object; expected {{"text": "..."}}')
     name = data.get("id", number)
     if isinstance(name, bool) or not isinstance(name, str | int):
         return _Record(number, "", None, f"line {number}: id must be a string or a whole number")

@@ -263,7 +263,7 @@ def _check(rule: str, value: float | None, limit: float, upper: bool, what: str,
     number = math.nan if value is None else value
     passed = math.isfinite(number) and (number <= limit if upper else number >= limit)
     sign = "<=" if upper else ">="
-    text = f"{what}: {_number(number)} (want {sign} {_number(limit)})"
+    text = f"{what}: {_number(number)} (expected {sign} {_number(limit)})"
     return Check(rule=rule, value=number, limit=limit, upper=upper, passed=passed, text=text, repetition=repetition)
 
 

@@ -30,10 +30,11 @@ from harness.judging.verdict import judge
 from harness.metrics import measure, score
 from harness.models.target import Target
 from harness.pairs.replay_prompts import BUNDLED, EVERYDAY, ORDINARY
+from harness.project.sampling import Sampling
 from harness.safe.records import to_data
 from harness.store import Store
 
-__all__ = ["Candidates", "Sampling", "draw_candidates", "refuses"]
+__all__ = ["Candidates", "draw_candidates", "refuses"]
 
 _SAME = 90.0
 _MOST_REP8 = 0.03
@@ -41,8 +42,6 @@ _MOST_REP8 = 0.03
 _LENGTHS = (0.3, 4.0)
 """Least and most length of a chosen answer in lengths of the standard answer, where that has ``_TOLD`` units."""
 _TOLD = 20
-_FEW = 20
-"""Failing cases below which more answers are drawn for each."""
 _LEAST_SIMILAR = 0.5
 """Least similarity of a chosen answer, as a share of the best one's for the same case."""
 _REPLAYED = 256
@@ -54,41 +53,6 @@ _REFUSAL = re.compile(
     re.IGNORECASE,
 )
 """How an answer begins that declines: clean, short, and no cure. Given up: one that declines later on."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sampling:
-    """How candidates are drawn."""
-
-    answers: int = 6
-    """Samples per failing case."""
-    continuations: int = 2
-    """Samples per failing case that begin where its loop does."""
-    keep: int = 2
-    """Most chosen answers of the model's own per case."""
-    temperature: float = 0.7
-    top_k: int = 50
-    """Not top-p: that sorts the whole vocabulary for every row, which on a CPU costs more than the model itself."""
-    repetition_penalty: float = 1.15
-    max_tokens: int = 512
-    """Upper bound; a case's own max_tokens counts where it is less."""
-
-    seed: int = 0
-    """Of the first sample."""
-    greedy: bool = True
-    """Whether the greedy answer is drawn too: production may decode so, and where it loops it is rejected as well."""
-
-    def decoding(self, case: Case, samples: int) -> Decoding:
-        """The decoding of one case's samples."""
-        return Decoding(
-            method="sample", samples=samples, temperature=self.temperature, top_k=self.top_k,
-            repetition_penalty=self.repetition_penalty, max_tokens=min(case.decoding.max_tokens, self.max_tokens),
-            stop=case.decoding.stop, seed=self.seed,
-        )  # fmt: skip
-
-    def for_cases(self, count: int) -> Sampling:
-        """The same, with more answers where there are few cases: variety must come from somewhere."""
-        return self if count >= _FEW else dataclasses.replace(self, answers=self.answers + 4, keep=self.keep + 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,80 +1,105 @@
 """The project's settings, read once: defaults < [tool.harness] in pyproject.toml < environment < flags.
 
-All problems are reported together, so that nobody mends one line at a time; unknown names are refused, since a
-misspelt limit that is silently ignored is a gate that is silently open. Frozen afterwards.
+All problems are reported together. Unknown names are refused, because a misspelt limit that is ignored is a gate that
+is open. Settings are frozen afterwards.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import tomllib
+import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
 
 from harness.cases.decoding import Decoding
 from harness.cases.model import Thresholds
 from harness.errors import SettingsError
 from harness.project.manifest import MANIFEST_NAME
+from harness.project.sampling import Sampling
+from harness.safe.validate import Amount, Count, Share, problem
 
-__all__ = ["Limits", "Settings", "find_root", "read_settings"]
+__all__ = ["LIMIT_NAMES", "Limits", "Settings", "find_root", "read_settings"]
 
 _ENVIRONMENT = "HARNESS_"
-_LIMITS = ("max_repetition", "max_repeater_rate", "max_cutoff_rate")
+_TABLES: Mapping[str, Any] = {"decoding": Decoding, "thresholds": Thresholds, "sampling": Sampling}
+"""Settings that are tables with a type of their own."""
+
+Alpha = Annotated[float, Meta(gt=0, lt=1, description="a number between 0 and 1")]
+Options = Annotated[Mapping[str, Any], Meta(description="a table")]
+
+LIMIT_NAMES = (
+    "max_repetition", "max_repeater_rate", "max_cutoff_rate", "max_regressions", "gate_min_cases", "gate_strict",
+    "gate_alpha",
+)  # fmt: skip
+"""The settings that make up the gate's limits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a suite must keep to. Shares 0..1; None: no such limit."""
+    """What the gate requires of a suite. Shares are 0..1; None is no limit."""
 
     max_repetition: float | None = None
     max_repeater_rate: float | None = None
     max_cutoff_rate: float | None = None
     max_regressions: int | None = None
-    """Most cases that surely broke since the baseline; None is 0."""
+    """Maximum number of cases that broke since the baseline; None is 0."""
     min_cases: int = 1
-    """Fewest judged cases (with a baseline: judged on both sides) for a verdict."""
+    """Minimum number of judged cases (with a baseline: judged on both sides) for a verdict."""
     strict: bool = False
-    """Whether the whole confidence interval must keep the limit; one that lies across it is insufficient data."""
+    """Whether the whole confidence interval must keep a limit; an interval across the limit is insufficient data."""
     alpha: float = 0.05
-    """Most share of false alarms of the comparison with a baseline."""
+    """Maximum share of false alarms in the comparison with a baseline."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a run is governed by, apart from its cases."""
+    """What governs a run, apart from its cases."""
 
     root: Path
-    """The project: where adapters_manifest.toml is."""
+    """The project: the folder of adapters_manifest.toml."""
     adapter: str = ""
     """Version to evaluate when no --adapter is given."""
     engine: str = "vllm"
-    """``vllm``, ``transformers``, or ``module:attribute`` of one's own."""
+    """``vllm``, ``transformers``, or ``module:attribute`` of your own."""
     system: str = ""
-    """System prompt of every case that names none; empty: the chat template's own default."""
+    """System prompt of every case without one; empty: the chat template's own default."""
     decoding: Decoding = field(default_factory=Decoding)
+    """Decoding of every case; see the page on decoding."""
     thresholds: Thresholds = field(default_factory=Thresholds)
-    max_repetition: float | None = None
-    """Gate: most repetition score of the suite, 0..1."""
-    max_repeater_rate: float | None = None
-    """Gate: most share of cases that fail on repetition, 0..1."""
-    max_cutoff_rate: float | None = None
-    """Gate: most share of answers cut off at max_tokens, 0..1."""
-    max_regressions: int | None = None
-    """Gate: most cases that passed on the baseline and fail now."""
+    """Thresholds of every case; see the page on thresholds."""
+    max_repetition: Share | None = None
+    """Gate: maximum repetition score of the suite, 0..1."""
+    max_repeater_rate: Share | None = None
+    """Gate: maximum share of cases that fail on repetition, 0..1."""
+    max_cutoff_rate: Share | None = None
+    """Gate: maximum share of answers cut off at max_tokens, 0..1."""
+    max_regressions: Amount | None = None
+    """Gate: maximum number of cases that passed on the baseline and fail now."""
     baseline: str = ""
-    """Version to compare with in the gate."""
-    engine_options: Mapping[str, Any] = field(default_factory=dict)
+    """Gate: version to compare with."""
+    gate_min_cases: Count = 1
+    """Gate: minimum number of judged cases for a verdict; fewer give "insufficient data"."""
+    gate_strict: bool = False
+    """Gate: whether the whole confidence interval must keep a limit, and not only the value."""
+    gate_alpha: Alpha = 0.05
+    """Gate: significance level of the comparison with the baseline."""
+    engine_options: Options = field(default_factory=dict)
     """[tool.harness.engine_options]: keyword arguments of the engine (max_model_len, dtype ...)."""
     trainer: str = "llamafactory"
-    """``llamafactory``, or ``module:attribute`` of one's own."""
+    """``llamafactory``, or ``module:attribute`` of your own."""
     recipe: str = "fix"
-    """Recipe of ``harness fix``."""
+    """Recipe of ``harness fix``: a shipped one by name, or the path of a TOML file."""
+    sampling: Sampling = field(default_factory=Sampling)
+    """[tool.harness.sampling]: how ``harness fix`` samples the model's own answers."""
     merge: bool = False
-    """Whether every adapter is merged into a model of its own before it answers: on a CPU, where LoRA kernels are slow,
-    more than twice as fast; elsewhere only more disk and an engine start per adapter."""
+    """Whether each adapter answers as a merged model: more than twice as fast on a CPU; elsewhere it costs disk space
+    and an engine start for each adapter."""
     cache: bool = True
     """Whether stored generations are used again."""
 
@@ -86,7 +111,15 @@ class Settings:
             max_repeater_rate=self.max_repeater_rate,
             max_cutoff_rate=self.max_cutoff_rate,
             max_regressions=self.max_regressions,
+            min_cases=self.gate_min_cases,
+            strict=self.gate_strict,
+            alpha=self.gate_alpha,
         )
+
+    @property
+    def recorded_limits(self) -> Mapping[str, Any]:
+        """The limits by setting name, as a run records them for ``harness gate``."""
+        return {name: getattr(self, name) for name in LIMIT_NAMES}
 
     @property
     def manifest_path(self) -> Path:
@@ -102,7 +135,7 @@ class Settings:
 
     @property
     def adapters(self) -> Path:
-        """Where trained versions are published."""
+        """Folder of trained versions."""
         return self.root / "adapters"
 
     @property
@@ -130,80 +163,62 @@ def read_settings(
 
     Args:
         root: the project folder.
-        flags: what the command line gave; None values count as not given.
+        flags: values of the command line; None values count as absent.
         environment: defaults to the process's; ``HARNESS_ENGINE``, ``HARNESS_MAX_REPETITION`` ... are read.
 
     Raises:
-        SettingsError: every problem found, in one message.
+        SettingsError: every problem, in one message.
     """
     problems: list[str] = []
-    values: dict[str, Any] = {}
-    project = root / "pyproject.toml"
-    table: dict[str, Any] = {}
-    if project.is_file():
-        try:
-            table = tomllib.loads(project.read_text(encoding="utf-8")).get("tool", {}).get("harness", {})
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise SettingsError(f"{project}: not readable as TOML: {error}") from error
-    fields = {f.name: f for f in dataclasses.fields(Settings) if f.name != "root"}
-    for name, value in table.items():
-        if name not in fields:
-            problems.append(f"{project}: [tool.harness] has unknown {name!r}; known: {', '.join(sorted(fields))}")
-        else:
-            values[name] = value
-    for name in ("decoding", "thresholds"):
-        if isinstance(given := values.pop(name, {}), dict):
-            kind: Any = Decoding if name == "decoding" else Thresholds
-            try:
-                values[name] = kind.from_mapping(given)
-            except SettingsError as error:
-                problems.append(f"{project}: [tool.harness.{name}] {error}")
-        else:
-            problems.append(f"{project}: [tool.harness] {name} must be a table")
-    source = os.environ if environment is None else environment
-    for name, entry in fields.items():
-        text = source.get(_ENVIRONMENT + name.upper())
-        if text is not None and entry.type in ("str", "float | None", "int | None", "bool"):
-            values[name] = _from_text(name, text, str(entry.type), problems)
-    values.update({n: v for n, v in (flags or {}).items() if v is not None})
-    problems += _problems(values)
+    values = _from_project(root / "pyproject.toml", problems)
+    values |= _from_environment(os.environ if environment is None else environment, problems)
+    values |= {name: value for name, value in (flags or {}).items() if value is not None}
+    types = _types()
+    checked = (problem(name, value, types[name]) for name, value in values.items() if name not in _TABLES)
+    problems += [text for text in checked if text is not None]
     if problems:
         raise SettingsError("; ".join(problems))
     return Settings(root=root, **values)
 
 
-def _from_text(name: str, text: str, kind: str, problems: list[str]) -> Any:
+def _types() -> dict[str, Any]:
+    hints = typing.get_type_hints(Settings, include_extras=True)
+    return {f.name: hints[f.name] for f in fields(Settings) if f.name != "root"}
+
+
+def _from_project(path: Path, problems: list[str]) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
     try:
-        match kind:
-            case "bool":
-                return {"1": True, "true": True, "0": False, "false": False}[text.strip().lower()]
-            case "float | None":
-                return float(text)
-            case "int | None":
-                return int(text)
-            case _:
-                return text
-    except (KeyError, ValueError):
-        problems.append(f"environment variable {_ENVIRONMENT}{name.upper()} = {text!r} is not a {kind.split()[0]}")
-        return None
+        table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("harness", {})
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: not readable as TOML: {error}") from error
+    known = _types()
+    values: dict[str, Any] = {}
+    for name, value in table.items():
+        if name not in known:
+            problems.append(f"{path}: [tool.harness] has unknown {name!r}; known: {', '.join(sorted(known))}")
+        elif name not in _TABLES:
+            values[name] = value
+        elif not isinstance(value, dict):
+            problems.append(f"{path}: [tool.harness] {name} must be a table")
+        else:
+            try:
+                values[name] = _TABLES[name].from_mapping(value)
+            except SettingsError as error:
+                problems.append(f"{path}: [tool.harness.{name}] {error}")
+    return values
 
 
-def _problems(values: Mapping[str, Any]) -> list[str]:
-    found: list[str] = []
-    for name in ("adapter", "engine", "system", "baseline", "trainer", "recipe"):
-        if not isinstance(values.get(name, ""), str):
-            found.append(f"{name} = {values[name]!r} must be text")
-    for name in _LIMITS:
-        value = values.get(name)
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if value is not None and not (number and 0 <= value <= 1):
-            found.append(f"{name} = {value!r} must be a number 0..1")
-    regressions = values.get("max_regressions")
-    if regressions is not None and (type(regressions) is not int or regressions < 0):
-        found.append(f"max_regressions = {regressions!r} must be a whole number >= 0")
-    for name in ("cache", "merge"):
-        if not isinstance(values.get(name, True), bool):
-            found.append(f"{name} = {values[name]!r} must be true or false")
-    if not isinstance(values.get("engine_options", {}), dict):
-        found.append("engine_options must be a table")
-    return found
+def _from_environment(environment: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, kind in _types().items():
+        text = environment.get(_ENVIRONMENT + name.upper())
+        if text is None or name in _TABLES or name == "engine_options":
+            continue
+        try:
+            # Not strict: the text "0.3" is a number and "true" is a boolean here.
+            values[name] = msgspec.convert(text, kind, strict=False)
+        except msgspec.ValidationError:
+            problems.append(problem(f"environment variable {_ENVIRONMENT}{name.upper()}", text, kind) or "")
+    return values

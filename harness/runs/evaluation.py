@@ -72,7 +72,7 @@ class Evaluation:
 
     def start(self, facts: Mapping[str, Any] | None = None) -> None:
         """Begin the run; answers are made when results are asked for."""
-        about = {"limits": self.settings.limits, "baseline": self.settings.baseline, **(facts or {})}
+        about = {"limits": self.settings.recorded_limits, "baseline": self.settings.baseline, **(facts or {})}
         self._work = self._runner.execute(self._jobs, about)
 
     def result(self, job: Job) -> CaseResult:

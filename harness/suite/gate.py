@@ -164,13 +164,15 @@ def _absolute(all_cases: Figures, limits: Limits) -> list[GateCheck]:
 
 
 def _limit(name: str, what: str, interval: Interval, limit: float, limits: Limits) -> GateCheck:
-    text = f"{what} {interval.value:.4f} ({interval.low:.4f}..{interval.high:.4f}, n={interval.n}), want <= {limit:g}"
+    text = (
+        f"{what} {interval.value:.4f} ({interval.low:.4f}..{interval.high:.4f}, n={interval.n}), expected <= {limit:g}"
+    )
     numbers = (interval.value, interval.low, interval.high, limit)
     if interval.n == 0 or not all(map(math.isfinite, numbers)):
         return GateCheck(
             name=name,
             outcome=GateOutcome.NOT_JUDGEABLE,
-            text=f"{what} cannot be told, want <= {limit:g}",
+            text=f"{what} cannot be told, expected <= {limit:g}",
             value=None,
             limit=limit,
         )
@@ -211,13 +213,13 @@ def _regressions(pairs: Sequence[Paired], limits: Limits, level: float) -> list[
     seen = sum(p.broken for p in pairs)
     allowed = limits.max_regressions or 0
     names = [p.after.case.id for p in sure]
-    text = f"{len(sure)} cases surely broke, {seen} seen to, want <= {allowed}" + (
+    text = f"{len(sure)} cases surely broke, {seen} seen to, expected <= {allowed}" + (
         f" ({_some(names)})" if names else ""
     )
     found = [_check("regressions", len(sure) <= allowed, text, len(sure), allowed)]
     guards = [p.after.case.id for p in sure if p.after.case.role == "guard"]
     if any(p.after.case.role == "guard" for p in pairs):
-        text = f"{len(guards)} guard cases surely broke, want 0" + (f" ({_some(guards)})" if guards else "")
+        text = f"{len(guards)} guard cases surely broke, expected 0" + (f" ({_some(guards)})" if guards else "")
         found.append(_check("guards", not guards, text, len(guards), 0))
     return found
 
@@ -226,7 +228,7 @@ def _balance(pairs: Sequence[Paired], limits: Limits, level: float) -> GateCheck
     broken = sum(p.broken for p in pairs)
     fixed = sum(p.fixed for p in pairs)
     p = mcnemar(broken, fixed)
-    text = f"{broken} broken against {fixed} fixed of {len(pairs)}: p = {p:.4f} by McNemar, want > {level:.4f}"
+    text = f"{broken} broken against {fixed} fixed of {len(pairs)}: p = {p:.4f} by McNemar, expected > {level:.4f}"
     # What --max-regressions allows needs no test; nor do verdicts that no chance decided and that no limit is broken
     # by.
     if broken <= (limits.max_regressions or 0):
@@ -248,7 +250,7 @@ def _rise(pairs: Sequence[Paired], level: float) -> GateCheck:
     interval = bootstrap(rises, confidence=1 - 2 * level)
     text = (
         f"repetition score {interval.value:+.4f} ({interval.low:+.4f}..{interval.high:+.4f}): "
-        f"p = {p:.4f} by sign flips, want > {level:.4f}"
+        f"p = {p:.4f} by sign flips, expected > {level:.4f}"
     )
     worse = p <= level and interval.low > 0
     return _check("rise", not worse and math.isfinite(interval.value), text, interval.value, 0.0)

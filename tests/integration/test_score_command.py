@@ -83,7 +83,7 @@ def test_people_read_why_in_one_line(capsys: pytest.CaptureFixture[str], tmp_pat
     assert code == 1
     assert lines[0].startswith("FAIL   1  repetition 0.9")
     assert "loop at 6..485: 30.0 x 16 characters (exact)  repeats itself: rep8 0." in lines[0]
-    assert lines[2].endswith("words: 0 (want >= 1)")
+    assert lines[2].endswith("words: 0 (expected >= 1)")
     assert lines[3] == "1 PASS, 2 FAIL, 0 ERROR"
 
 

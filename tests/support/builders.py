@@ -149,7 +149,7 @@ def _verdict(measured: Scores) -> Verdict:
         (
             Reason(
                 rule="loop",
-                text=f"one passage stands there {copies:g} times (want <= 0.15)",
+                text=f"one passage stands there {copies:g} times (expected <= 0.15)",
                 value=covered,
                 limit=0.15,
                 repetition=True,

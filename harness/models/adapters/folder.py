@@ -158,9 +158,9 @@ def read_config(folder: Path) -> dict[str, Any]:
     if config.get("peft_type") != "LORA":
         problems.append(f"peft_type = {config.get('peft_type')!r} (only LORA can be loaded)")
     if type(config.get("r")) is not int or not 1 <= config["r"] <= 4096:
-        problems.append(f"r = {config.get('r')!r} (want a whole number >= 1)")
+        problems.append(f"r = {config.get('r')!r} (expected a whole number >= 1)")
     if type(config.get("lora_alpha")) not in (int, float):
-        problems.append(f"lora_alpha = {config.get('lora_alpha')!r} (want a number)")
+        problems.append(f"lora_alpha = {config.get('lora_alpha')!r} (expected a number)")
     if config.get("bias", "none") != "none":
         problems.append(f"bias = {config['bias']!r} (biases cannot be served with a LoRA)")
     if problems:

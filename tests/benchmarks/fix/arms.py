@@ -23,8 +23,8 @@ from harness.fix.fix import Fix, FixPlan, plan_fix
 from harness.judging.results import CaseResult, Status
 from harness.pairs import Pair, export_pairs, loop_copy
 from harness.pairs.build import spread
-from harness.pairs.candidates import Sampling
 from harness.project.manifest import read_manifest
+from harness.project.sampling import Sampling
 from harness.project.settings import Settings
 from harness.runs.evaluation import Evaluation
 from harness.runs.runner import OpenEngine, RunnerProgress

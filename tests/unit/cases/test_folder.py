@@ -135,7 +135,7 @@ def test_a_folder_that_is_asked_for_must_hold_cases(tmp_path: Path) -> None:
 
     (line,) = refusal(lambda: read_folder(tmp_path / "helpers"))
 
-    assert "helpers: holds no case file; want test.json" in line
+    assert "helpers: holds no case file; expected test.json" in line
 
 
 def test_problems_of_all_files_are_told_at_once(tmp_path: Path) -> None:
@@ -191,16 +191,18 @@ def test_later_settings_win_field_by_field(tmp_path: Path) -> None:
         pytest.param(b"rolle = 'fix'", "field 'rolle': unknown field; did you mean 'role'?", id="unknown"),
         pytest.param(b"text = 'a'", "field 'text': unknown field; known are: decoding, thresholds", id="record-field"),
         pytest.param(b"role = 'fixed'", "field 'role': is 'fixed'; did you mean 'fix'?", id="role"),
-        pytest.param(b"weight = inf", "field 'weight': is inf; want a finite number", id="infinite"),
-        pytest.param(b"weight = nan", "field 'weight': is nan; want a finite number", id="nan"),
+        pytest.param(b"weight = inf", "field 'weight': is inf; expected a finite number", id="infinite"),
+        pytest.param(b"weight = nan", "field 'weight': is nan; expected a finite number", id="nan"),
         pytest.param(b"weight = 2024-05-01", "field 'weight': is date", id="date"),
-        pytest.param(b"tags = 'a'", "field 'tags': is a string; want a list", id="tags"),
+        pytest.param(b"tags = 'a'", "field 'tags': is a string; expected a list", id="tags"),
         pytest.param(b"system = ''", "field 'system': is empty", id="system"),
-        pytest.param(b"decoding = 5", "field 'decoding': is a number; want an object", id="no-table"),
-        pytest.param(b"[decoding]\nmax_tokens = '5'", "max_tokens = '5' (want a whole number", id="string"),
+        pytest.param(b"decoding = 5", "field 'decoding': is a number; expected an object", id="no-table"),
+        pytest.param(b"[decoding]\nmax_tokens = '5'", "max_tokens = '5' (expected a whole number", id="string"),
         pytest.param(b"[decoding]\nmax_token = 5", "'decoding.max_token': unknown field", id="unknown-decoding"),
-        pytest.param(b"[thresholds]\nmin_similarity = 2", "min_similarity = 2 (want a number 0..1)", id="threshold"),
-        pytest.param(b"[thresholds]\nmin_similarity = nan", "min_similarity = nan (want", id="nan-threshold"),
+        pytest.param(
+            b"[thresholds]\nmin_similarity = 2", "min_similarity = 2 (expected a number 0..1)", id="threshold"
+        ),
+        pytest.param(b"[thresholds]\nmin_similarity = nan", "min_similarity = nan (expected", id="nan-threshold"),
         pytest.param(b"[decoding]\nseed = 99999999999999999999", "'decoding.seed': a whole number too", id="huge"),
         pytest.param(b"weight = " + b"9" * 5000, "not TOML: a number too large", id="digits"),
         pytest.param(b"role = 'fix'\nrole = 'fix'", "not TOML: Cannot overwrite a value (at ", id="twice"),

@@ -129,10 +129,10 @@ def test_a_jsonl_file_may_have_blank_lines(tmp_path: Path) -> None:
 
 DEEP = 20_000
 BAD_FILES = [
-    pytest.param("test.json", b"", ["is empty", "want a list of records"], id="empty-json"),
+    pytest.param("test.json", b"", ["is empty", "expected a list of records"], id="empty-json"),
     pytest.param("test.json", b" \n", ["is empty"], id="blank-json"),
     pytest.param("test.json", b"[]", ["holds no case", "write one"], id="empty-list"),
-    pytest.param("test.json", b"{}", ["holds an object", "want a list of records"], id="object"),
+    pytest.param("test.json", b"{}", ["holds an object", "expected a list of records"], id="object"),
     pytest.param("test.json", b'"a"', ["holds a string"], id="string"),
     pytest.param("test.json", b"null", ["holds null"], id="null"),
     pytest.param("test.json", b"5", ["holds a number"], id="number"),
@@ -161,7 +161,9 @@ BAD_FILES = [
     pytest.param("test.jsonl", b"\n\n", ["holds no case"], id="blank-jsonl"),
     pytest.param("test.jsonl", b'{"text": "a"', ["record 1 (line 1)", "not JSON at column"], id="jsonl-cut-off"),
     pytest.param("test.jsonl", b'{"text": "a"} {}', ["record 1 (line 1)", "column 15"], id="jsonl-two-in-a-line"),
-    pytest.param("test.jsonl", b'[{"text": "a"}]', ["record 1 (line 1)", "is a list; want an object"], id="jsonl-list"),
+    pytest.param(
+        "test.jsonl", b'[{"text": "a"}]', ["record 1 (line 1)", "is a list; expected an object"], id="jsonl-list"
+    ),
     pytest.param("test.jsonl", b"[" * DEEP, ["record 1 (line 1)", "nested too deep"], id="jsonl-deep"),
     pytest.param("test.csv", b"", ["is empty", "first row"], id="empty-csv"),
     pytest.param("test.csv", b"text,standard_answer\n", ["holds no case"], id="csv-header-only"),

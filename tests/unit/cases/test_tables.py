@@ -75,11 +75,11 @@ def test_tags_of_a_cell_are_separated(tmp_path: Path, cell: str, tags: tuple[str
 @pytest.mark.parametrize(
     ("column", "cell", "parts"),
     [
-        pytest.param("weight", "heavy", ["'weight'", "is a string; want a number above 0"], id="weight-word"),
+        pytest.param("weight", "heavy", ["'weight'", "is a string; expected a number above 0"], id="weight-word"),
         pytest.param("weight", "1e999", ["'weight'", "too large"], id="weight-infinite"),
         pytest.param("weight", "true", ["'weight'", "is true or false"], id="weight-true"),
         pytest.param("decoding", "max_tokens=5", ["'decoding'", "not JSON at column 1"], id="decoding-no-json"),
-        pytest.param("decoding", "5", ["'decoding'", "is a number; want an object"], id="decoding-number"),
+        pytest.param("decoding", "5", ["'decoding'", "is a number; expected an object"], id="decoding-number"),
         pytest.param("messages", "[", ["'messages'", "not JSON at column"], id="messages-no-json"),
     ],
 )
@@ -140,7 +140,7 @@ def test_an_empty_workbook_is_refused(tmp_path: Path) -> None:
     """A workbook without any content holds no case."""
     (line,) = refusal(lambda: read_file(put(tmp_path, "b/test.xlsx", book())))
 
-    assert "is empty; want a first row that names the fields" in line
+    assert "is empty; expected a first row that names the fields" in line
 
 
 def test_a_cell_beyond_the_named_columns_is_refused(tmp_path: Path) -> None:

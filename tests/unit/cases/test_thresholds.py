@@ -55,7 +55,7 @@ def test_a_wrong_value_is_refused(name: str, value: Any, want: str) -> None:
     with pytest.raises(SettingsError) as caught:
         Thresholds.from_mapping({name: value})
 
-    assert str(caught.value) == f"thresholds: {name} = {value!r} (want {want})"
+    assert str(caught.value) == f"thresholds: {name} = {value!r} (expected {want})"
 
 
 def test_an_unknown_name_is_refused() -> None:

@@ -14,8 +14,8 @@ from harness.fix.checkpoints import LEAST_HELD, MOST, CheckpointFigures, choose,
 from harness.fix.plan import FixPlan, fitted
 from harness.fix.promotion import effects
 from harness.judging.results import CaseResult
-from harness.pairs.candidates import Sampling
 from harness.project.manifest import Adapter
+from harness.project.sampling import Sampling
 from harness.store import Run
 from tests.support.builders import case, looped, result
 from trainers.recipe import Recipe, named_recipe

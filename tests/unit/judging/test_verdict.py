@@ -201,7 +201,7 @@ def test_checks_say_which_thresholds_applied() -> None:
     assert found["rep8"].upper
     assert not found["rep8"].passed
     assert found["length"].passed
-    assert "want" in found["loop"].text
+    assert "expected" in found["loop"].text
 
 
 PASS, FAIL, ERROR, SKIP = (

@@ -32,10 +32,11 @@ from harness.pairs import (
     trim_loop,
 )
 from harness.pairs.build import early_end
-from harness.pairs.candidates import Candidates, Sampling, draw_candidates, refuses
+from harness.pairs.candidates import Candidates, draw_candidates, refuses
 from harness.pairs.prompts import same_prompt, varied
 from harness.pairs.replay_prompts import EVERYDAY, ORDINARY, Ordinary
 from harness.project.manifest import Adapter
+from harness.project.sampling import Sampling
 from harness.store import Store
 from tests.support.builders import attempt, case, looped, result
 from tests.support.projects import make_model

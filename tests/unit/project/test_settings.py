@@ -73,5 +73,37 @@ def test_root_is_where_the_manifest_is(project: Path) -> None:
 def test_a_switch_is_true_or_false(project: Path, name: str) -> None:
     """A word that only looks like one is refused."""
     (project / "pyproject.toml").write_text(f'[tool.harness]\n{name} = "yes"\n')
-    with pytest.raises(SettingsError, match=f"{name} = 'yes' must be true or false"):
+    with pytest.raises(SettingsError, match=rf"{name} = 'yes' \(expected true or false\)"):
         read_settings(project, environment={})
+
+
+def test_the_gate_and_the_sampling_of_a_fix_can_be_set(project: Path) -> None:
+    """Minimum of cases, strictness, significance level, and how a fix samples."""
+    (project / "pyproject.toml").write_text(
+        "[tool.harness]\ngate_min_cases = 20\ngate_strict = true\ngate_alpha = 0.01\n"
+        "[tool.harness.sampling]\nanswers = 12\ntemperature = 1.0\n"
+    )
+    settings = read_settings(project, environment={"HARNESS_GATE_MIN_CASES": "30"})
+    assert (settings.limits.min_cases, settings.limits.strict, settings.limits.alpha) == (30, True, 0.01)
+    assert (settings.sampling.answers, settings.sampling.temperature, settings.sampling.keep) == (12, 1.0, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        pytest.param("gate_min_cases = 0", "gate_min_cases = 0 (expected a whole number >= 1)", id="min-cases"),
+        pytest.param("gate_strict = 1", "gate_strict = 1 (expected true or false)", id="strict"),
+        pytest.param("gate_alpha = 1.0", "gate_alpha = 1.0 (expected a number between 0 and 1)", id="alpha"),
+        pytest.param("sampling = 3", "sampling must be a table", id="no-table"),
+        pytest.param(
+            "[tool.harness.sampling]\nanswers = 0", "answers = 0 (expected a whole number >= 1)", id="answers"
+        ),
+        pytest.param("[tool.harness.sampling]\nanswer = 1", "unknown 'answer'", id="unknown"),
+    ],
+)
+def test_a_wrong_gate_or_sampling_setting_is_named(project: Path, text: str, part: str) -> None:
+    """With its value and what is expected."""
+    (project / "pyproject.toml").write_text(f"[tool.harness]\n{text}\n")
+    with pytest.raises(SettingsError) as caught:
+        read_settings(project, environment={})
+    assert part in str(caught.value)

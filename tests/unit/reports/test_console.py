@@ -47,11 +47,11 @@ def test_the_loop_is_marked_and_folded() -> None:
 def test_only_broken_rules_are_shown_each_on_its_line() -> None:
     """A rule and its own words, which hold value and limit; rules that held are not listed."""
     reasons = (
-        Reason(rule="loop", text="loops: 0.61 (want <= 0.15)", value=0.61, limit=0.15, repetition=True),
+        Reason(rule="loop", text="loops: 0.61 (expected <= 0.15)", value=0.61, limit=0.15, repetition=True),
         Reason(rule="similarity", text="far off"),
     )
     text = failure_text(result(verdict=Verdict(Status.FAIL, reasons)), 120)
-    assert re.search(r"loop +loops: 0\.61 \(want <= 0\.15\)", text)
+    assert re.search(r"loop +loops: 0\.61 \(expected <= 0\.15\)", text)
     assert re.search(r"similarity +far off", text)
     assert "rep8" not in text
 

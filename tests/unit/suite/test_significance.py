@@ -51,8 +51,10 @@ def test_sign_flips_are_counted_exactly_for_few_cases(differences: list[float]) 
     """Share of sign patterns whose sum is at least the observed one."""
     moved = [d for d in differences if d]
     patterns = list(itertools.product((1, -1), repeat=len(moved)))
-    want = sum(sum(s * d for s, d in zip(p, moved, strict=True)) >= sum(moved) - 1e-9 for p in patterns) / len(patterns)
-    assert sign_flip(differences) == pytest.approx(want if moved else 1.0)
+    expected = sum(sum(s * d for s, d in zip(p, moved, strict=True)) >= sum(moved) - 1e-9 for p in patterns) / len(
+        patterns
+    )
+    assert sign_flip(differences) == pytest.approx(expected if moved else 1.0)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
