@@ -12,7 +12,7 @@ from typing import Any
 from harness.cases.decoding import Decoding
 from harness.cli.project import project_settings, say
 from harness.engines import open_engine
-from harness.models.target import Target, resolve_target
+from harness.models.target import resolve_target
 from harness.project.manifest import read_manifest
 from harness.runs.chat import Chat, Voice
 from harness.safe.escape import for_terminal
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         if parent is not None and parent.model_path != target.model_path:
             say(f"{adapter.name} and {parent.name} are models of their own here, one engine holds one: /base is off")
             parent = None
-        options = _engine_options([t for t in (target, parent) if t is not None]) | dict(settings.engine_options)
+        options = engine_options([t for t in (target, parent) if t is not None], settings.engine_options)
         say(f"{adapter.name} on {settings.engine}; {_HELP}")
         engine = open_engine(settings.engine, target.model_path, **options)
         system = settings.system if args.system is None else args.system
@@ -61,11 +61,6 @@ def run(args: argparse.Namespace) -> int:
         finally:
             engine.close()
     return 0
-
-
-def _engine_options(targets: list[Target]) -> dict[str, Any]:
-    adapted = [t for t in targets if t.weights is not None]
-    return {"max_loras": len(adapted), "max_lora_rank": max(t.rank for t in adapted)} if adapted else {}
 
 
 def _talk(chat: Chat, parent: Voice | None) -> None:

@@ -15,7 +15,7 @@ from harness.judging.results import Verdict
 from harness.judging.verdict import judge
 from harness.metrics import score
 from harness.metrics.types import Scores
-from harness.models.target import resolve_target
+from harness.models.target import engine_options, resolve_target
 from harness.project.manifest import read_manifest
 from harness.store import Store
 from harness.suite.noise import NoiseReport, measure_noise
@@ -61,10 +61,11 @@ def run(args: argparse.Namespace) -> int:
         longest = max(len(r.prompt_ids) + r.decoding.max_tokens for r in requests)
         warn(f"{len(cases)} cases, {args.runs} runs on {target.name} with {settings.engine}")
         engine = open_engine(
-            settings.engine, target.model_path, max_model_len=longest,
-            max_loras=int(target.weights is not None), max_lora_rank=target.rank,
-            log_path=settings.reports / "noise-engine.log", **settings.engine_options,
-        )  # fmt: skip
+            settings.engine,
+            target.model_path,
+            log_path=settings.reports / "noise-engine.log",
+            **engine_options([target], settings.engine_options, longest=longest),
+        )
         try:
             report = measure_noise(engine, requests, lambda i, c: _judged(cases[i], c), runs=args.runs)
         finally:

@@ -27,7 +27,7 @@ from harness.fix.checkpoints import Selection, choose, judge_checkpoints, looked
 from harness.fix.plan import FixPlan, fitted, plan_fix
 from harness.fix.promotion import Effect, Promotion, decide, effects
 from harness.judging.results import CaseResult, Status
-from harness.models.target import resolve_target
+from harness.models.target import engine_options, resolve_target
 from harness.pairs import Pair, build_pairs, check_pairs, export_pairs, import_pairs, read_hand_made
 from harness.pairs.candidates import Candidates, draw_candidates
 from harness.pairs.files import DATASET
@@ -273,14 +273,9 @@ class Fix:
         )
 
     def _candidates(self) -> Candidates:
-        options: Mapping[str, Any] = self._settings.engine_options
-
         def engine(longest: int) -> Engine:
-            wanted = {
-                "max_model_len": longest, "max_loras": int(self._target.weights is not None),
-                "max_lora_rank": self._target.rank, **options,
-            }  # fmt: skip
-            return self._open_engine(self._settings.engine, self._target.model_path, **wanted)
+            options = engine_options([self._target], self._settings.engine_options, longest=longest)
+            return self._open_engine(self._settings.engine, self._target.model_path, **options)
 
         return draw_candidates(
             self.plan.training, self._target, self._store, self.plan.sampling, engine, self._display.sampling

@@ -15,12 +15,11 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from harness.errors import EngineMissing
-from harness.safe.files import locked, write_text
+from harness.safe.files import locked, new_folder, write_text
 
 __all__ = ["EMBEDDED", "cache_folder", "embedded_model"]
 
@@ -84,24 +83,18 @@ def _convert(source: Path, folder: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(
         parent, gguf_file=file, dtype=torch.bfloat16, quantization_config=GgufConfig(dequantize=True)
     )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".tmp-{folder.name}-", dir=folder.parent))
-    try:
+    if folder.exists():
+        shutil.rmtree(folder)
+    with new_folder(folder) as work:
         model.save_pretrained(work)
         tokenizer.save_pretrained(work)
-        _mend_tokenizer(work)
+        _fix_tokenizer(work)
         prompt = AutoTokenizer.from_pretrained(work)
         facts = {"source": file, "version": _VERSION, "probe": _probe(prompt)}
         write_text(work / _DONE, json.dumps(facts, indent=2) + "\n")
-        if folder.exists():
-            shutil.rmtree(folder)
-        work.chmod(0o755)
-        work.rename(folder)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
-def _mend_tokenizer(folder: Path) -> None:
+def _fix_tokenizer(folder: Path) -> None:
     config_path, data_path = folder / "tokenizer_config.json", folder / "tokenizer.json"
     config = json.loads(config_path.read_text(encoding="utf-8"))
     config.update(eos_token=_END_OF_TURN, pad_token=_END_OF_TURN, clean_up_tokenization_spaces=False)

@@ -7,9 +7,10 @@ chain that cannot be stacked is an :class:`~harness.errors.AdapterError` before 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.errors import AdapterError
 from harness.models.embedded import cache_folder
@@ -20,7 +21,10 @@ from harness.project.manifest import Adapter, Manifest
 from harness.project.settings import Settings
 from harness.safe.files import locked
 
-__all__ = ["ModelCache", "Target", "resolve_target"]
+if TYPE_CHECKING:
+    from harness.models.adapters.lora import Lora
+
+__all__ = ["ModelCache", "Target", "engine_options", "resolve_target"]
 
 
 class ModelCache(FileDigests, PromptCache, Protocol):
@@ -62,14 +66,11 @@ def resolve_target(name: str, manifest: Manifest, settings: Settings, cache: Mod
         AdapterError: its folder is missing, damaged or not what the manifest says.
     """
     adapter = manifest.adapter(name)
-    model_path = locate_model(manifest.models[adapter.model], settings.root)
-    chain = manifest.chain(name)
-    weights, rank = _weights(chain, model_path)
-    parents, base = tuple(a.path for a in chain if a.path is not None), model_path
-    if settings.merge:
-        weights, rank = None, 0
-    if weights is None and parents:
-        model_path = _merged(chain, base)
+    model_path = base = locate_model(manifest.models[adapter.model], settings.root)
+    loras = _opened(manifest.chain(name), base)
+    weights = None if settings.merge else _weights(name, loras)
+    if weights is None and loras:
+        model_path = _merged(loras, base)
         if model_digest(model_path, cache) == model_digest(base, cache):
             raise AdapterError(f"adapter {name!r} changes no weight of {base} by as much as a rounding error")
     return Target(
@@ -78,55 +79,75 @@ def resolve_target(name: str, manifest: Manifest, settings: Settings, cache: Mod
         model_digest=model_digest(model_path, cache),
         renderer=PromptRenderer(model_path, cache),
         weights=weights,
-        rank=rank,
+        rank=sum(lora.facts.rank for lora in loras) if weights else 0,
         base_path=base,
-        parents=parents,
+        parents=tuple(lora.folder for lora in loras),
     )
 
 
-def _weights(chain: tuple[Adapter, ...], model_path: Path) -> tuple[AdapterWeights | None, int]:
+def _opened(chain: Sequence[Adapter], base: Path) -> list[Lora]:
+    """The chain's adapters, opened once: digests as the manifest says, trained as one chain on this model."""
     if not chain:
-        return None, 0
-    from harness.models.adapters.folder import check
+        return []
     from harness.models.adapters.lineage import check_lineage
-    from harness.models.adapters.stack import can_stack
+    from harness.models.adapters.lora import open_all
 
-    folders, rank = [], 0
-    for adapter in chain:
-        assert adapter.path is not None
-        facts = check(adapter.path)
-        if facts.digest != adapter.sha256:
+    loras = open_all(adapter.path for adapter in chain if adapter.path is not None)
+    for adapter, lora in zip(chain, loras, strict=True):
+        if lora.facts.digest != adapter.sha256:
             raise AdapterError(
-                f"adapter {adapter.name!r}: {adapter.path} has digest {facts.digest[:12]}..., the manifest says "
+                f"adapter {adapter.name!r}: {adapter.path} has digest {lora.facts.digest[:12]}..., the manifest says "
                 f"{adapter.sha256[:12]}...; the files were changed: restore them, or register them as a new version"
             )
-        rank += facts.rank
-        folders.append((adapter.path, facts.digest))
-    check_lineage(model_path, [path for path, _ in folders])
-    if not can_stack([path for path, _ in folders]):
-        # An engine takes no modules saved whole, and no rank beyond its limit.
-        return None, 0
-    name = chain[-1].name
-    if len(folders) == 1:
-        path, digest = folders[0]
-    else:
-        from harness.models.adapters.stack import stack
-
-        digest = hashlib.sha256("\n".join(d for _, d in folders).encode()).hexdigest()
-        path = cache_folder() / "stacked" / digest[:24]
-        if not path.is_dir():
-            stack(tuple(f for f, _ in folders), path)
-    return AdapterWeights(name, path, digest), rank
+    check_lineage(base, loras)
+    return loras
 
 
-def _merged(chain: tuple[Adapter, ...], model_path: Path) -> Path:
-    """The model with a chain merged into it, for chains that no engine can be given as one LoRA; made once."""
+def _weights(name: str, loras: Sequence[Lora]) -> AdapterWeights | None:
+    """The chain as one LoRA; None where an engine cannot load it as one (whole modules, or a rank beyond its limit)."""
+    if not loras:
+        return None
+    from harness.models.adapters.stack import can_stack, stack
+
+    if not can_stack(loras):
+        return None
+    if len(loras) == 1:
+        return AdapterWeights(name, loras[0].folder, loras[0].facts.digest)
+    digest = hashlib.sha256("\n".join(lora.facts.digest for lora in loras).encode()).hexdigest()
+    path = cache_folder() / "stacked" / digest[:24]
+    if not path.is_dir():
+        stack(loras, path)
+    return AdapterWeights(name, path, digest)
+
+
+def _merged(loras: Sequence[Lora], base: Path) -> Path:
+    """The model with the chain merged into it; made once."""
     from harness.models.adapters.lineage import fingerprint
     from harness.models.adapters.merge import merge
 
-    key = hashlib.sha256("\n".join([fingerprint(model_path), *(a.sha256 for a in chain)]).encode()).hexdigest()
+    key = hashlib.sha256("\n".join([fingerprint(base), *(x.facts.digest for x in loras)]).encode()).hexdigest()
     path = cache_folder() / "merged" / key[:24]
     with locked(path, seconds=3600):
         if not path.is_dir():
-            merge(model_path, [a.path for a in chain if a.path is not None], path)
+            merge(base, loras, path)
     return path
+
+
+def engine_options(
+    targets: Iterable[Target], options: Mapping[str, Any], *, longest: int | None = None
+) -> dict[str, Any]:
+    """What an engine must be opened with to answer on ``targets``.
+
+    Args:
+        targets: adapter versions on one model.
+        options: ``[tool.harness.engine_options]``; these win.
+        longest: tokens of the longest prompt and its answer together; None: the engine's own limit.
+    """
+    weighted = [target for target in targets if target.weights is not None]
+    return {
+        **({} if longest is None else {"max_model_len": longest}),
+        # 0 is not the same as 1: without adapters an engine leaves its LoRA layers out.
+        "max_loras": len(weighted),
+        "max_lora_rank": max((target.rank for target in weighted), default=0),
+        **options,
+    }

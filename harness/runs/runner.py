@@ -27,7 +27,7 @@ from harness.errors import HarnessError
 from harness.judging.results import Attempt, CaseResult, Reason, Status, Verdict
 from harness.judging.verdict import combine, judge, loop_units, skipped
 from harness.metrics import score
-from harness.models.target import Target
+from harness.models.target import Target, engine_options
 from harness.project.settings import Settings
 from harness.store import Run, RunStatus, Store
 
@@ -189,13 +189,7 @@ class Runner:
         ]
         targets = {w.job.target.name: w.job.target for w in group}
         longest = max(len(r.prompt_ids) + r.decoding.max_tokens for r in requests)
-        options = {
-            "max_model_len": longest,
-            # None at all is not the same as one: without adapters an engine leaves its LoRA layers out.
-            "max_loras": sum(t.weights is not None for t in targets.values()),
-            "max_lora_rank": max(t.rank for t in targets.values()),
-            **self._settings.engine_options,
-        }
+        options = engine_options(targets.values(), self._settings.engine_options, longest=longest)
         self._tell("starting")
         engine = self._open_engine(
             self._settings.engine,

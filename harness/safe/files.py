@@ -1,9 +1,14 @@
-"""The only module that writes files, and the only one that decides whether a path may be followed.
+"""Files and folders that appear whole or not at all.
 
-Every file is written whole: a temporary file of random name in the same folder, fsync, rename over the target, fsync
-of the folder. A reader, or a run after ``kill -9``, sees the old file or the new one, never half of one. Accepted:
-twice the space for a moment, and a ``.tmp-*`` left behind by a kill (swept by a later write). Append-only
-logs of child processes are the exception; they are opened where the process is started.
+A file is written to a temporary file of random name in the same folder, synced to disk and renamed over the target. A
+reader, or a run after ``kill -9``, sees the old file or the new one, never half of one. Whole folders follow the same
+steps with :func:`new_folder`.
+
+Every file of a project is written through this module, with four exceptions. SQLite writes its own database. Logs of
+child processes are opened where the process starts. The trainer's environment does not have this package, so
+``trainers/entry.py`` writes its own files. ``setup/environments.py`` runs before anything is installed.
+
+Trade-off: a write needs twice the space for a moment. A kill may leave a ``.tmp-*`` file, which a later write removes.
 """
 
 from __future__ import annotations
@@ -11,6 +16,8 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,7 +26,7 @@ from filelock import FileLock, Timeout
 
 from harness.errors import StoreError
 
-__all__ = ["digest_file", "digest_folder", "locked", "replace_with", "write_bytes", "write_text"]
+__all__ = ["digest_file", "digest_folder", "locked", "new_folder", "replace_with", "write_bytes", "write_text"]
 
 
 def replace_with(path: Path, write: Callable[[Path], object]) -> Path:
@@ -62,6 +69,30 @@ def write_bytes(path: Path, data: bytes) -> Path:
 def write_text(path: Path, text: str) -> Path:
     """Write ``text`` as UTF-8, its line ends untouched, whole or not at all."""
     return write_bytes(path, text.encode("utf-8"))
+
+
+@contextmanager
+def new_folder(destination: Path) -> Iterator[Path]:
+    """Fill a temporary folder, which becomes ``destination`` at the end; an error leaves nothing behind.
+
+    Args:
+        destination: must not exist; its parent is made when absent.
+
+    Yields:
+        The temporary folder, beside ``destination``.
+
+    Raises:
+        OSError: no space, no rights, or ``destination`` exists by now.
+    """
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".tmp-{destination.name}-", dir=destination.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        temporary.rename(destination)
+        _sync_folder(destination.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextmanager

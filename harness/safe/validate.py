@@ -56,7 +56,8 @@ def problem(name: str, value: object, kind: Any) -> str | None:
 
 def field_problems(instance: object) -> list[str]:
     """The problems of every field of a dataclass instance."""
-    values = ((name, getattr(instance, name), kind) for name, kind in _hints(type(instance)).items())
+    kind_of: Any = type(instance)
+    values = ((name, getattr(instance, name), kind) for name, kind in _hints(kind_of).items())
     return [text for name, value, kind in values if (text := problem(name, value, kind)) is not None]
 
 

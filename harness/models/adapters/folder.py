@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ import numpy as np
 
 from harness.errors import AdapterError
 from harness.models.adapters.tensors import TensorFile, copy_tensors
-from harness.safe.files import digest_folder
+from harness.safe.files import digest_folder, new_folder
 
 __all__ = ["CONFIG", "FILES", "WEIGHTS", "AdapterFacts", "check", "publish", "read_config"]
 
@@ -123,22 +122,16 @@ def publish(source: Path, destination: Path, notes: Mapping[str, str] | None = N
         raise AdapterError(f"{destination} exists already; an adapter version is never overwritten, take another name")
     for name in FILES:
         _plain_file(source / name)
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".tmp-{destination.name}-", dir=destination.parent))
     try:
-        shutil.copyfile(source / CONFIG, temporary / CONFIG)
-        if notes:
-            copy_tensors(source / WEIGHTS, temporary / WEIGHTS, notes=notes)
-        else:
-            shutil.copyfile(source / WEIGHTS, temporary / WEIGHTS)
-        facts = check(temporary)
-        temporary.chmod(0o755)
-        temporary.rename(destination)
+        with new_folder(destination) as temporary:
+            shutil.copyfile(source / CONFIG, temporary / CONFIG)
+            if notes:
+                copy_tensors(source / WEIGHTS, temporary / WEIGHTS, notes=notes)
+            else:
+                shutil.copyfile(source / WEIGHTS, temporary / WEIGHTS)
+            return check(temporary)
     except OSError as error:
         raise AdapterError(f"cannot publish {source} as {destination}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return facts
 
 
 def read_config(folder: Path) -> dict[str, Any]:

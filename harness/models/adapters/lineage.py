@@ -16,7 +16,7 @@ from pathlib import Path
 
 from harness.errors import AdapterError
 from harness.models.adapters.folder import WEIGHTS, check
-from harness.models.adapters.lora import Lora
+from harness.models.adapters.lora import Lora, open_all
 from harness.models.adapters.tensors import TensorInfo, read_header, read_notes
 
 __all__ = ["Lineage", "check_lineage", "fingerprint", "parts_of", "read_lineage", "stack_notes"]
@@ -52,10 +52,11 @@ def stack_notes(digests: Sequence[str]) -> dict[str, str]:
     return {_STACK: ",".join(digests)}
 
 
-def parts_of(folder: Path) -> tuple[str, ...]:
+def parts_of(adapter: Path | Lora) -> tuple[str, ...]:
     """Digests of the adapters that a folder's weights consist of: its own, or a stack's parts."""
+    folder = adapter.folder if isinstance(adapter, Lora) else adapter
     parts = tuple(p for p in read_notes(folder / WEIGHTS).get(_STACK, "").split(",") if p)
-    return parts or (check(folder).digest,)
+    return parts or (adapter.facts.digest if isinstance(adapter, Lora) else check(folder).digest,)
 
 
 def fingerprint(model: Path) -> str:
@@ -82,23 +83,24 @@ def fingerprint(model: Path) -> str:
     return total.hexdigest()
 
 
-def check_lineage(model: Path, folders: Sequence[Path]) -> None:
+def check_lineage(model: Path, adapters: Sequence[Path | Lora]) -> None:
     """Refuse a chain of adapters that was not trained as one, or not on this model.
 
     Args:
         model: folder of the base model.
-        folders: the adapters that are applied to it together, oldest first.
+        adapters: what is applied to it together, oldest first: folders, or adapters that are open already.
 
     Raises:
         AdapterError: says which adapter, what it needs and what it would get.
     """
-    if not folders:
+    if not adapters:
         return
     tensors = _model_tensors(model)
     digests: list[str] = []
     identity = ""
-    for folder in folders:
-        _check_shapes(Lora(folder), tensors, model)
+    for lora in open_all(adapters):
+        folder = lora.folder
+        _check_shapes(lora, tensors, model)
         lineage = read_lineage(folder)
         if lineage is not None:
             identity = identity or fingerprint(model)
@@ -113,7 +115,7 @@ def check_lineage(model: Path, folders: Sequence[Path]) -> None:
                     f"{_named(digests)}: fluent answers of a model that nobody trained. "
                     "Give the manifest's entry the right on_top_of, or restore the parent's files"
                 )
-        digests += parts_of(folder)
+        digests += parts_of(lora)
 
 
 def _check_shapes(lora: Lora, tensors: dict[str, tuple[Path, TensorInfo]], model: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,13 @@ from harness.errors import AdapterError
 from harness.models.adapters.folder import WEIGHTS, check, read_config
 from harness.models.adapters.tensors import TensorFile
 
-__all__ = ["Lora"]
+__all__ = ["Lora", "open_all"]
 
 _PREFIX = "base_model.model."
 
 
 class Lora:
-    """One adapter folder, opened for arithmetic."""
+    """One adapter folder: read, checked and hashed once, and handed on as this value."""
 
     def __init__(self, folder: Path) -> None:
         """Open and check.
@@ -81,6 +81,11 @@ class Lora:
         for name in self._file.tensors:
             if ".lora_A." in name:
                 yield name.partition(".lora_A.")[0].removeprefix(_PREFIX), name, name.replace(".lora_A.", ".lora_B.")
+
+
+def open_all(adapters: Iterable[Path | Lora]) -> list[Lora]:
+    """The adapters, each opened, checked and hashed once; an adapter that is open already is taken as it is."""
+    return [adapter if isinstance(adapter, Lora) else Lora(adapter) for adapter in adapters]
 
 
 def _pattern(patterns: Any, module: str, default: Any) -> Any:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import math
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -24,9 +23,9 @@ from numpy.typing import NDArray
 
 from harness.errors import AdapterError
 from harness.models.adapters.lineage import check_lineage
-from harness.models.adapters.lora import Lora
+from harness.models.adapters.lora import Lora, open_all
 from harness.models.adapters.tensors import Replacement, TensorInfo, copy_tensors, read_header
-from harness.safe.files import write_text
+from harness.safe.files import new_folder, write_text
 
 __all__ = ["merge"]
 
@@ -35,8 +34,13 @@ _FLOATS = ("F32", "F16", "BF16", "F64")
 _COPIED = {".json", ".jinja", ".model", ".txt"}
 
 
-def merge(model: Path, folders: Sequence[Path], destination: Path) -> Path:
+def merge(model: Path, adapters: Sequence[Path | Lora], destination: Path) -> Path:
     """Write the merged model into ``destination``, which must not exist and appears whole or not at all.
+
+    Args:
+        model: folder of the base model.
+        adapters: what to merge, oldest first: folders, or adapters that are open already.
+        destination: folder of the merged model.
 
     Raises:
         AdapterError: it exists, the chain does not belong on this model, a layer is not in the model's files, or no
@@ -44,8 +48,8 @@ def merge(model: Path, folders: Sequence[Path], destination: Path) -> Path:
     """
     if destination.exists():
         raise AdapterError(f"{destination} exists already; name a new folder")
-    check_lineage(model, folders)
-    loras = [Lora(folder) for folder in folders]
+    loras = open_all(adapters)
+    check_lineage(model, loras)
     shards = sorted(model.glob("*.safetensors"))
     headers = {path: read_header(path) for path in shards}
     tensors = {n: i for header in headers.values() for n, i in header.items()}
@@ -58,22 +62,18 @@ def merge(model: Path, folders: Sequence[Path], destination: Path) -> Path:
             f"{destination}: needs {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free; "
             "free space, or export elsewhere"
         )
-    temporary = Path(tempfile.mkdtemp(prefix=f".tmp-{destination.name}-", dir=destination.parent))
     try:
-        for path in model.iterdir():
-            if path.is_file() and path.suffix in _COPIED:
-                shutil.copyfile(path, temporary / path.name)
-        for path in shards:
-            here = {n: r for n, r in whole.items() if _place(n, headers, tensors) == path}
-            copy_tensors(path, temporary / path.name, change=_adder(loras), replaced=here)
-        if whole:
-            _tell(temporary, whole, headers, tensors)
-        temporary.chmod(0o755)
-        temporary.rename(destination)
+        with new_folder(destination) as temporary:
+            for path in model.iterdir():
+                if path.is_file() and path.suffix in _COPIED:
+                    shutil.copyfile(path, temporary / path.name)
+            for path in shards:
+                here = {n: r for n, r in whole.items() if _place(n, headers, tensors) == path}
+                copy_tensors(path, temporary / path.name, change=_adder(loras), replaced=here)
+            if whole:
+                _tell(temporary, whole, headers, tensors)
     except OSError as error:
         raise AdapterError(f"cannot write {destination}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return destination
 
 

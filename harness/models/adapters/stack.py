@@ -11,8 +11,6 @@ are no sums; merge those (:mod:`harness.models.adapters.merge`).
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,61 +20,59 @@ import numpy as np
 from harness.errors import AdapterError
 from harness.models.adapters.folder import CONFIG, WEIGHTS, AdapterFacts, check
 from harness.models.adapters.lineage import parts_of, stack_notes
-from harness.models.adapters.lora import Lora
+from harness.models.adapters.lora import Lora, open_all
 from harness.models.adapters.tensors import write_tensors
-from harness.safe.files import write_text
+from harness.safe.files import new_folder, write_text
 
 __all__ = ["can_stack", "stack"]
 
 _PREFIX = "base_model.model."
-_MOST = 512
+MAX_STACKED_RANK = 512
 """vLLM's largest max_lora_rank."""
 
 
-def can_stack(folders: Sequence[Path]) -> bool:
-    """Whether an engine can be given the adapters as one LoRA; else the model must be merged for them."""
-    facts = [check(folder) for folder in folders]
-    return not any(f.extras for f in facts) and sum(f.rank for f in facts) <= _MOST
+def can_stack(adapters: Sequence[Path | Lora]) -> bool:
+    """Whether an engine can load the adapters as one LoRA; otherwise they must be merged into the model."""
+    facts = [lora.facts for lora in open_all(adapters)]
+    return not any(f.extras for f in facts) and sum(f.rank for f in facts) <= MAX_STACKED_RANK
 
 
-def stack(folders: Sequence[Path], destination: Path) -> AdapterFacts:
-    """Write one LoRA that does what ``folders`` do together, oldest first, into a folder that must not exist.
+def stack(adapters: Sequence[Path | Lora], destination: Path) -> AdapterFacts:
+    """Write one LoRA that does what ``adapters`` do together, into a folder that must not exist.
 
     When two calls make the same folder at once, the first wins and both succeed.
+
+    Args:
+        adapters: oldest first: folders, or adapters that are open already.
+        destination: folder of the new adapter.
 
     Raises:
         AdapterError: fewer than one folder, an adapter that is no sum, or layers of different shapes.
     """
-    if not folders:
+    if not adapters:
         raise AdapterError("there is no adapter to stack")
-    parts = [Lora(folder) for folder in folders]
+    parts = open_all(adapters)
     for part in parts:
         if part.whole:
             raise AdapterError(
                 f"{part.folder}: also holds whole modules ({', '.join(part.whole[:3])}), which cannot be added up; "
                 "merge it: harness adapters export NAME --merge"
             )
-    digests = [digest for folder in folders for digest in parts_of(folder)]
+    digests = [digest for part in parts for digest in parts_of(part)]
     rank = sum(part.facts.rank for part in parts)
-    if rank > _MOST:
+    if rank > MAX_STACKED_RANK:
         raise AdapterError(
-            f"{destination.name}: the chain has rank {rank} together, engines take {_MOST} at most; "
+            f"{destination.name}: the chain has rank {rank} together, engines take {MAX_STACKED_RANK} at most; "
             "merge it: harness adapters export NAME --merge"
         )
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".tmp-{destination.name}-", dir=destination.parent))
     try:
-        write_tensors(temporary / WEIGHTS, _stacked(parts, rank), stack_notes(digests))
-        write_text(temporary / CONFIG, json.dumps(_config(parts, rank), indent=2) + "\n")
-        facts = check(temporary)
-        temporary.chmod(0o755)
-        try:
-            temporary.rename(destination)
-        except OSError as error:
-            if not (destination / WEIGHTS).is_file():
-                raise AdapterError(f"cannot write {destination}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        with new_folder(destination) as temporary:
+            write_tensors(temporary / WEIGHTS, _stacked(parts, rank), stack_notes(digests))
+            write_text(temporary / CONFIG, json.dumps(_config(parts, rank), indent=2) + "\n")
+            facts = check(temporary)
+    except OSError as error:
+        if not (destination / WEIGHTS).is_file():
+            raise AdapterError(f"cannot write {destination}: {error.strerror or error}") from error
     return facts
 
 
