@@ -12,7 +12,7 @@ from typing import Any
 from harness.cases.decoding import Decoding
 from harness.cli.project import project_settings, say
 from harness.engines import open_engine
-from harness.models.target import resolve_target
+from harness.models.target import engine_options, resolve_target
 from harness.project.manifest import read_manifest
 from harness.runs.chat import Chat, Voice
 from harness.safe.escape import for_terminal
