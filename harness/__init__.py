@@ -26,8 +26,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from harness.plugin.badcase import BadCase
+    from harness.reports.tables import load_run
 
-__all__ = ["BadCase", "__version__"]
+__all__ = ["BadCase", "__version__", "load_run"]
 
 __version__ = "0.1.0"
 
@@ -38,4 +39,8 @@ def __getattr__(name: str) -> object:
         from harness.plugin.badcase import BadCase
 
         return BadCase
+    if name == "load_run":
+        from harness.reports.tables import load_run
+
+        return load_run
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

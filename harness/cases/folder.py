@@ -24,7 +24,7 @@ from harness.cases.fields import Fields
 from harness.cases.formats import SUFFIXES, read_records, read_toml
 from harness.cases.model import Case, Thresholds
 from harness.cases.problems import Problems, show
-from harness.cases.record import Defaults, Record, read_case
+from harness.cases.record import CaseRecord, Defaults, read_case
 
 __all__ = ["SETTINGS_FILE", "read_file", "read_folder", "read_suite"]
 
@@ -154,7 +154,7 @@ class _Reading:
             weight=fields.weight(base.weight),
         )
 
-    def _own(self, case: Case, record: Record) -> bool:
+    def _own(self, case: Case, record: CaseRecord) -> bool:
         """Whether the case is the first of its id."""
         owner, other = self._owners.setdefault(unicodedata.normalize("NFC", case.id), (record.place, case))
         if other is case:

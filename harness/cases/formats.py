@@ -13,8 +13,9 @@ import stat
 import tomllib
 from pathlib import Path
 
+from harness.cases.parquet import read_parquet
 from harness.cases.problems import Problems, kind, show
-from harness.cases.record import MOST_RECORDS, TOO_MANY, Record
+from harness.cases.record import MAX_RECORDS, TOO_MANY, CaseRecord
 from harness.cases.strictjson import MalformedJSON, Refused, parse
 from harness.cases.tables import read_csv, read_xlsx
 
@@ -22,10 +23,10 @@ __all__ = ["LARGEST_FILE", "SUFFIXES", "read_records", "read_toml"]
 
 LARGEST_FILE = 64 * 1024 * 1024
 """Bytes; 64 MiB of prompts are some 20,000 pages."""
-SUFFIXES = (".json", ".jsonl", ".csv", ".xlsx")
+SUFFIXES = (".json", ".jsonl", ".csv", ".xlsx", ".parquet")
 
 
-def read_records(path: Path, problems: Problems) -> list[Record]:
+def read_records(path: Path, problems: Problems) -> list[CaseRecord]:
     """The records of one case file, in its order, unchecked; what kept a record from being read is in ``problems``."""
     suffix = path.suffix.lower()
     place = show(path)
@@ -36,8 +37,9 @@ def read_records(path: Path, problems: Problems) -> list[Record]:
     data = _read_bytes(path, problems)
     if data is None:
         return []
-    if suffix == ".xlsx":
-        records = read_xlsx(data, place, problems, LARGEST_FILE)
+    if suffix in (".xlsx", ".parquet"):
+        read_binary = read_xlsx if suffix == ".xlsx" else read_parquet
+        records = read_binary(data, place, problems, LARGEST_FILE)
     else:
         text = _decode(data, place, problems)
         if text is None:
@@ -107,26 +109,26 @@ def _decode(data: bytes, place: str, problems: Problems) -> str | None:
         return None
 
 
-def _read_json(text: str, place: str, problems: Problems) -> list[Record]:
+def _read_json(text: str, place: str, problems: Problems) -> list[CaseRecord]:
     try:
         value = parse(text)
     except MalformedJSON as error:
         hint = "; for a record on each line name the file .jsonl" if error.extra else "; mend it"
         problems.add(place, (_spot(error) if text.strip() else "is empty; expected a list of records") + hint)
         return []
-    if isinstance(value, list) and len(value) > MOST_RECORDS:
+    if isinstance(value, list) and len(value) > MAX_RECORDS:
         problems.add(place, TOO_MANY)
         return []
     if isinstance(value, list):
-        return [Record(f"{place}, record {number}", item) for number, item in enumerate(value, 1)]
+        return [CaseRecord(f"{place}, record {number}", item) for number, item in enumerate(value, 1)]
     what = value.what if isinstance(value, Refused) else f"holds {kind(value)}"
     problems.add(place, f"{what}; expected a list of records, [{{...}}, {{...}}]")
     return []
 
 
-def _read_jsonl(text: str, place: str, problems: Problems) -> list[Record]:
-    records: list[Record] = []
-    if text.count("\n") > MOST_RECORDS:
+def _read_jsonl(text: str, place: str, problems: Problems) -> list[CaseRecord]:
+    records: list[CaseRecord] = []
+    if text.count("\n") > MAX_RECORDS:
         problems.add(place, TOO_MANY)
         return records
     number = 0
@@ -136,7 +138,7 @@ def _read_jsonl(text: str, place: str, problems: Problems) -> list[Record]:
         number += 1
         where = f"{place}, record {number} (line {line})"
         try:
-            records.append(Record(where, parse(content)))
+            records.append(CaseRecord(where, parse(content)))
         except MalformedJSON as error:
             column = f" at column {error.column}" if error.column else ""
             problems.add(where, f"not JSON{column}: {error}; expected one record in one line")

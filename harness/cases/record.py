@@ -17,11 +17,11 @@ from harness.cases.model import Case, Message, Role, Thresholds
 from harness.cases.problems import Problems, kind
 from harness.cases.strictjson import Refused
 
-__all__ = ["FIELDS", "MOST_RECORDS", "TOO_MANY", "Defaults", "Record", "read_case"]
+__all__ = ["FIELDS", "MAX_RECORDS", "TOO_MANY", "CaseRecord", "Defaults", "read_case"]
 
-MOST_RECORDS = 1_000_000
+MAX_RECORDS = 1_000_000
 """Records in one file; 64 MiB of nothing but braces would be twenty million, each of them a problem."""
-TOO_MANY = f"holds more than {MOST_RECORDS:,} records; split it over several folders"
+TOO_MANY = f"holds more than {MAX_RECORDS:,} records; split it over several folders"
 
 FIELDS = (
     "id", "text", "messages", "standard_answer", "system", "tags", "role", "decoding", "thresholds", "must_include",
@@ -30,7 +30,7 @@ FIELDS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class CaseRecord:
     """One record as its file holds it, before any check."""
 
     place: str
@@ -55,7 +55,7 @@ class Defaults:
     weight: float = 1.0
 
 
-def read_case(record: Record, folder: str, defaults: Defaults, problems: Problems) -> Case | None:
+def read_case(record: CaseRecord, folder: str, defaults: Defaults, problems: Problems) -> Case | None:
     """The case that ``record`` describes; None, with the reasons in ``problems``, when it describes none."""
     if not isinstance(record.values, Mapping):
         found = record.values

@@ -1,10 +1,12 @@
-"""Case files that are tables, CSV and XLSX, made into the records that JSON would have held.
+"""Case files that are tables, CSV and XLSX, read into the records that JSON would hold.
 
-The first row names the fields; an empty cell is an absent field. What a cell cannot hold by nature is written as text:
-tags separated by ``;`` or ``,``, one regular expression a line, ``messages``, ``decoding`` and ``thresholds`` as JSON.
-A cell is taken as it was typed or not at all: a number, a date, a formula in the place of a text is refused, since what
-the spreadsheet shows of it is not what it holds.
-Given up: other separators than the comma, more than one sheet, more than 256 columns.
+The first row names the fields; an empty cell is an absent field. What a cell cannot hold is written as text: tags
+separated by ``;`` or ``,``, one regular expression a line, ``messages``, ``decoding`` and ``thresholds`` as JSON. A
+cell is taken as it was typed or not at all: a number, a date or a formula in the place of a text is refused, because
+what the spreadsheet shows is not what the cell holds.
+
+Not supported: separators other than the comma, more than one sheet, more than 256 columns. Parquet files are read by
+:mod:`harness.cases.parquet`.
 """
 
 from __future__ import annotations
@@ -19,21 +21,21 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from harness.cases.problems import Problems, nearest, quote
-from harness.cases.record import FIELDS, MOST_RECORDS, TOO_MANY, Record
+from harness.cases.record import FIELDS, MAX_RECORDS, TOO_MANY, CaseRecord
 from harness.cases.strictjson import MalformedJSON, Refused, parse
 
-__all__ = ["read_csv", "read_xlsx"]
+__all__ = ["cell_value", "check_columns", "read_csv", "read_xlsx"]
 
 _JSON_FIELDS = ("messages", "decoding", "thresholds")
 _LINE_FIELDS = ("must_include", "must_not_include")
-_MOST_ROWS = 1_048_576
+_MAX_ROWS = 1_048_576
 """A spreadsheet's own limit; a file that names a row beyond it would otherwise be padded row by row up to there."""
-_MOST_COLUMNS = 256
+_MAX_COLUMNS = 256
 _XSTRING_ESCAPE = re.compile(r"_x[0-9A-Fa-f]{4}_")
 _SEPARATOR = re.compile(r"[;\t|]")
 
 
-def read_csv(text: str, place: str, problems: Problems) -> list[Record]:
+def read_csv(text: str, place: str, problems: Problems) -> list[CaseRecord]:
     """Records of a CSV file (RFC 4180, commas, double quotes)."""
     limit = csv.field_size_limit(max(len(text), 1))
     try:
@@ -43,7 +45,7 @@ def read_csv(text: str, place: str, problems: Problems) -> list[Record]:
         csv.field_size_limit(limit)
 
 
-def read_xlsx(data: bytes, place: str, problems: Problems, largest: int) -> list[Record]:
+def read_xlsx(data: bytes, place: str, problems: Problems, largest: int) -> list[CaseRecord]:
     """Records of the one sheet of a workbook that holds anything; unpacked it may take ``largest`` bytes."""
     problem = _archive_problem(data, largest)
     if problem:
@@ -71,18 +73,20 @@ def read_xlsx(data: bytes, place: str, problems: Problems, largest: int) -> list
     return _records(iter(filled[0][1] if filled else []), "row", place, problems)
 
 
-def _records(rows: Iterator[tuple[int, Sequence[object]]], unit: str, place: str, problems: Problems) -> list[Record]:
+def _records(
+    rows: Iterator[tuple[int, Sequence[object]]], unit: str, place: str, problems: Problems
+) -> list[CaseRecord]:
     """Records of numbered rows, blank ones left out; the first row names the fields."""
     first = next(rows, None)
     if first is None:
         problems.add(place, "is empty; expected a first row that names the fields, e.g. text,standard_answer")
         return []
-    columns = _columns(first[1], f"{place}, {unit} {first[0]}", problems)
+    columns = check_columns(first[1], f"{place}, {unit} {first[0]}", problems)
     if columns is None:
         return []
     records = []
     for number, (line, cells) in enumerate(rows, 1):
-        if number > MOST_RECORDS:
+        if number > MAX_RECORDS:
             problems.add(place, TOO_MANY)
             return []
         where = f"{place}, record {number} ({unit} {line})"
@@ -91,11 +95,11 @@ def _records(rows: Iterator[tuple[int, Sequence[object]]], unit: str, place: str
             problems.add(where, f"has {len(cells)} cells and the first row {len(columns)}; quote a text with commas")
             continue
         values = {name: cell for name, cell in zip(columns, cells, strict=False) if name and cell is not None}
-        records.append(Record(where, {name: _value(name, cell) for name, cell in values.items()}))
+        records.append(CaseRecord(where, {name: cell_value(name, cell) for name, cell in values.items()}))
     return records
 
 
-def _columns(cells: Sequence[object], place: str, problems: Problems) -> list[str] | None:
+def check_columns(cells: Sequence[object], place: str, problems: Problems) -> list[str] | None:
     """The fields that the columns hold, "" for a column that is wrong; None when there is no reading the rest."""
     before = problems.count
     names: list[str] = []
@@ -118,7 +122,7 @@ def _columns(cells: Sequence[object], place: str, problems: Problems) -> list[st
     return None
 
 
-def _value(name: str, cell: object) -> object:
+def cell_value(name: str, cell: object) -> object:
     """A cell as JSON would have held it."""
     if isinstance(cell, str) and name in _JSON_FIELDS:
         try:
@@ -159,10 +163,10 @@ def _sheet_rows(sheet: Any) -> Iterator[tuple[int, list[object]]]:
     # Some programs write a wrong extent, and cells beyond it would not be read.
     sheet.reset_dimensions()
     for number, row in enumerate(sheet.iter_rows(), 1):
-        if number > _MOST_ROWS:
-            raise ValueError(f"it has a row beyond {_MOST_ROWS}")
-        if len(row) > _MOST_COLUMNS:
-            raise ValueError(f"row {number} has a column beyond {_MOST_COLUMNS}")
+        if number > _MAX_ROWS:
+            raise ValueError(f"it has a row beyond {_MAX_ROWS}")
+        if len(row) > _MAX_COLUMNS:
+            raise ValueError(f"row {number} has a column beyond {_MAX_COLUMNS}")
         cells = [_cell(cell) for cell in row]
         while cells and cells[-1] is None:
             cells.pop()

@@ -16,7 +16,7 @@ from harness.cases.decoding import Decoding
 from harness.cases.identity import derive_name
 from harness.cases.model import Case, Message, Thresholds
 from harness.cases.problems import Problems, show
-from harness.cases.record import Defaults, Record, read_case
+from harness.cases.record import CaseRecord, Defaults, read_case
 from harness.cases.strictjson import parse
 from harness.safe.files import write_text
 
@@ -43,7 +43,7 @@ def write_cases(path: Path, cases: Iterable[Case]) -> Path:
         name = _name(case)
         if owners.setdefault(name, number) != number:
             problems.add(place, f"would have the id {name!r} of record {owners[name]}; give each case its own")
-        again = read_case(Record(place, parse(json.dumps(record))), case.folder, Defaults(), problems)
+        again = read_case(CaseRecord(place, parse(json.dumps(record))), case.folder, Defaults(), problems)
         if again is not None and again != case:
             problems.add(place, "would not read as the case that it is; mend the case, e.g. its tags or its id")
     problems.check()

@@ -1,7 +1,7 @@
-"""The command line: thin faces over the runner and the other parts, one module a command.
+"""The command line: one module for each command, thin layers over the other packages.
 
-Exit codes are a contract: 0 all well, 1 a gate or case failed, 2 the words of the call are wrong, 3 the environment or
-the engine broke, 130 interrupted. A user's mistake is one line, a bug keeps its traceback.
+Exit codes are a contract: 0 success, 1 a case or the gate failed, 2 usage error, 3 the environment or the engine broke,
+130 interrupted. A usage error is one line; a bug keeps its traceback.
 """
 
 from __future__ import annotations
@@ -17,21 +17,20 @@ from harness import __version__
 from harness.errors import HarnessError
 from harness.safe.escape import for_terminal
 
-__all__ = ["main"]
+__all__ = ["COMMANDS", "build_parser", "main"]
 
 COMMANDS = (
     "init", "doctor", "setup", "fix", "pairs", "probe", "bisect", "train", "compare", "gate", "score", "adapters",
     "report", "history", "noise", "chat",
 )  # fmt: skip
-"""In the order of the help; each is a module with ``add_parser(subparsers)`` and ``run(args) -> int``."""
+"""The order of the help. Each is a module with ``add_parser(subparsers)`` and ``run(args) -> int``."""
 
 _INTERRUPTED = 130
 _BROKE = 3
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
-    words = list(sys.argv[1:] if argv is None else argv)
+def build_parser(commands: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
+    """The parser of the given commands; a command's own parser is enough to parse its words."""
     parser = argparse.ArgumentParser(
         prog="harness",
         description="Evaluate fine-tuned language models on bad cases, train on what fails, run again.",
@@ -40,15 +39,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"harness {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    modules: dict[str, ModuleType] = {}
-    # A command's own module is enough to parse its words; the help needs them all.
-    wanted = [words[0]] if words and words[0] in COMMANDS else list(COMMANDS)
-    for name in wanted:
-        modules[name] = importlib.import_module(f"harness.cli.{name}")
-        modules[name].add_parser(subparsers)
-    args = parser.parse_args(words)
+    for name in commands:
+        _module(name).add_parser(subparsers)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    args = build_parser([words[0]] if words and words[0] in COMMANDS else COMMANDS).parse_args(words)
     try:
-        return int(modules[args.command].run(args))
+        return int(_module(args.command).run(args))
     except HarnessError as error:
         sys.stderr.write(f"harness {args.command}: {for_terminal(str(error))}\n")
         return error.exit_code
@@ -57,6 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _INTERRUPTED
     except BrokenPipeError:
         return 0
-    except Exception:  # noqa: BLE001 - a bug: show it whole, and still never exit with 1, which says "a case failed"
+    except Exception:  # noqa: BLE001 - a bug is shown whole, and never ends with 1, which means "a case failed"
         traceback.print_exc()
         return _BROKE
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"harness.cli.{name}")

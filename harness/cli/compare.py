@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any
 
 from harness.cli.project import add_json, project_settings, say, say_json
@@ -11,6 +12,7 @@ from harness.errors import StoreError
 from harness.project.manifest import read_manifest
 from harness.reports.console import comparison_table, summary
 from harness.reports.model import AdapterResults
+from harness.reports.tables import changes_frame, write_table
 from harness.store import Store
 from harness.suite.compare import Comparison, changes, compare
 
@@ -18,12 +20,13 @@ __all__ = ["add_parser", "run"]
 
 
 def add_parser(subparsers: Any) -> None:
-    """``harness compare BEFORE AFTER [--json]``."""
+    """``harness compare BEFORE AFTER [--out FILE] [--json]``."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "compare", help="two versions on the cases that both were run on"
     )
     parser.add_argument("before", metavar="BEFORE", help="adapter version")
     parser.add_argument("after", metavar="AFTER", help="adapter version")
+    parser.add_argument("--out", metavar="FILE", type=Path, help="also write the cases as .csv, .xlsx or .parquet")
     add_json(parser)
 
 
@@ -43,6 +46,8 @@ def run(args: argparse.Namespace) -> int:
     common = {r.case.id for r in sides[0]} & {r.case.id for r in sides[1]}
     before, after = (tuple(r for r in side if r.case.id in common) for side in sides)
     comparison = compare(before, after)
+    if args.out is not None:
+        write_table(changes_frame(changes(before, after)), args.out)
     if args.json:
         say_json(comparison)
         return 1 if comparison.broken else 0

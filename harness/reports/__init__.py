@@ -1,13 +1,13 @@
-"""Exports of a run: HTML to read, XLSX to work with, JSON for programs, Markdown for CI.
+"""Exports of a run: HTML to read, XLSX to work with, JSON for programs, Markdown for CI, and reports of your own.
 
-The store is the truth and these are views of it: a report that cannot be written costs no result, and each is written
-whole or not at all. JUnit is pytest's own.
+The store holds the results, and these are views of them. A report that cannot be written costs no result, and each is
+written whole or not at all. pytest writes JUnit XML itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from harness.errors import HarnessError, ReportError
 from harness.reports.html_report import to_html
@@ -17,33 +17,64 @@ from harness.reports.model import Report
 from harness.reports.xlsx_report import write_xlsx
 from harness.safe.files import write_text
 
-__all__ = ["Report", "write_all"]
+__all__ = ["Report", "ReportWriter", "forget_reports", "register_report", "write_all"]
+
+ReportWriter = Callable[[Report, Path], Path]
+"""Writes a report to a path, and returns the path."""
+
+_SHIPPED: dict[str, ReportWriter] = {
+    "report.html": lambda report, path: write_text(path, to_html(report)),
+    "report.xlsx": write_xlsx,
+    "report.json": lambda report, path: write_text(path, to_json(report)),
+    "summary.md": lambda report, path: write_text(path, to_markdown(report)),
+}
+_registered: dict[str, ReportWriter] = {}
+
+
+def register_report(name: str) -> Callable[[ReportWriter], ReportWriter]:
+    """Register a report of your own, to be written under ``name`` with the others; a decorator.
+
+    Registering a name again replaces it, because a conftest may be imported twice.
+
+    Raises:
+        ReportError: ``name`` is no plain file name, or a shipped report has it.
+    """
+    if not name or PurePath(name).name != name or name in _SHIPPED:
+        raise ReportError(f"report {name!r}: use a plain file name other than {', '.join(_SHIPPED)}")
+
+    def register(writer: ReportWriter) -> ReportWriter:
+        _registered[name] = writer
+        return writer
+
+    return register
+
+
+def forget_reports() -> None:
+    """Forget all reports that were registered."""
+    _registered.clear()
 
 
 def write_all(report: Report, folder: Path) -> tuple[Path, ...]:
     """Write every report into ``folder``, which is made when absent.
 
     Returns:
-        The paths of report.html, report.xlsx, report.json and summary.md.
+        The paths of report.html, report.xlsx, report.json, summary.md and the registered reports.
 
     Raises:
         ReportError: at least one could not be written; names them all, and the others were written.
     """
-    writers: dict[str, Callable[[Path], Path]] = {
-        "report.html": lambda path: write_text(path, to_html(report)),
-        "report.xlsx": lambda path: write_xlsx(report, path),
-        "report.json": lambda path: write_text(path, to_json(report)),
-        "summary.md": lambda path: write_text(path, to_markdown(report)),
-    }
     problems: list[str] = []
     written: list[Path] = []
-    for name, write in writers.items():
+    for name, write in {**_SHIPPED, **_registered}.items():
         try:
-            written.append(write(folder / name))
+            written.append(write(report, folder / name))
         except (HarnessError, OSError, ImportError) as error:
             problems.append(f"{name}: {error}")
+        except Exception as error:
+            # A registered report is the user's code: its bug must not cost the run's exit code.
+            if name in _SHIPPED:
+                raise
+            problems.append(f"{name}: {type(error).__name__}: {error}")
     if problems:
-        raise ReportError(
-            f"reports in {folder} are incomplete, the results are safe in the store; {'; '.join(problems)}"
-        )
+        raise ReportError(f"some reports are missing in {folder}, the results are in the store; {'; '.join(problems)}")
     return tuple(written)

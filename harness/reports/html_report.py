@@ -16,7 +16,7 @@ from harness.reports.html_cases import CaseView, card
 from harness.reports.html_facts import breakdown, facts, legend
 from harness.reports.markup import Html, el, join, raw, table
 from harness.reports.model import GateFacts, Report, as_score, as_share, headline, shortfall
-from harness.reports.style import STYLE, style_hash
+from harness.reports.style import style_hash, style_sheet
 from harness.suite.compare import CHANGE_ORDER, ROLES, ChangeKind, changes
 from harness.suite.figures import Figures, figures
 
@@ -52,7 +52,7 @@ def to_html(report: Report) -> str:
         el("meta", name="viewport", content="width=device-width, initial-scale=1"),
         el("meta", name="referrer", content="no-referrer"),
         el("title", f"{_verdict_words(report)[0]} - {headline(report)}"),
-        el("style", raw(STYLE)),
+        el("style", raw(style_sheet())),
     )
     body = el(
         "body",

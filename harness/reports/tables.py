@@ -1,0 +1,156 @@
+"""Results as pandas tables, for notebooks and for files: CSV, XLSX, Parquet.
+
+One row is one case on one adapter, and every score is a column. Files are written whole, and text in them is safe: a
+spreadsheet never takes a model's answer for a formula. pandas is imported on first use, because it takes longer to
+import than most commands take to run.
+
+The workbook of a report (:mod:`harness.reports.xlsx_report`) is not written through pandas: it streams its rows and
+sets types, styles and heights cell by cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import UsageError
+from harness.judging.results import CaseResult
+from harness.project.settings import find_root, read_settings
+from harness.safe.escape import for_csv, for_utf8, for_xlsx
+from harness.safe.files import replace_with
+from harness.store import Run, Store
+from harness.suite.compare import Change
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+__all__ = ["LoadedRun", "changes_frame", "load_run", "results_frame", "write_table"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedRun:
+    """A recorded run with its results."""
+
+    run: Run
+    results: tuple[CaseResult, ...]
+
+    def to_frame(self) -> DataFrame:
+        """A row for each case and adapter; see :func:`results_frame`."""
+        return results_frame(self.results, run=self.run.id)
+
+
+def load_run(run: str = "last", *, root: Path | str | None = None) -> LoadedRun:
+    """Read a recorded run.
+
+    Args:
+        run: id of the run, or the beginning of one; ``last`` is the newest.
+        root: the project's folder; None: the project of the current folder.
+
+    Raises:
+        StoreError: no such run.
+    """
+    folder = find_root(Path.cwd()) if root is None else Path(root)
+    with Store.existing(read_settings(folder).database) as store:
+        recorded = store.run(run)
+        return LoadedRun(run=recorded, results=store.results(recorded.id))
+
+
+def results_frame(results: Sequence[CaseResult], *, run: str = "") -> DataFrame:
+    """Results as a table.
+
+    Columns are ``run``, ``adapter``, the case's fields, ``answer`` (the one that the verdict is about), ``verdict``,
+    ``reasons``, ``note`` (about an ``xfail`` mark), ``finish_reason``, ``tokens``, ``seconds``, ``samples``, and every
+    score by name. A score that an answer does not have is missing.
+    """
+    import pandas as pd
+
+    return pd.DataFrame([{"run": run, **_row(result)} for result in results])
+
+
+def changes_frame(changes: Sequence[Change]) -> DataFrame:
+    """A comparison as a table: a row for each case, with its class and both sides' verdict, score and answer."""
+    import pandas as pd
+
+    rows: list[dict[str, Any]] = []
+    for change in changes:
+        case = change.result.case
+        row: dict[str, Any] = {"id": case.id, "folder": case.folder, "role": case.role, "change": change.kind}
+        for side, result in (("before", change.before), ("after", change.after)):
+            attempt = result.worst if result is not None else None
+            row |= {
+                f"adapter_{side}": result.adapter if result is not None else None,
+                f"verdict_{side}": str(result.verdict.status) if result is not None else None,
+                f"repetition_{side}": result.repetition if result is not None else None,
+                f"answer_{side}": attempt.answer if attempt is not None else None,
+            }
+        rows.append({**row, "prompt": case.prompt, "standard_answer": case.standard_answer})
+    return pd.DataFrame(rows)
+
+
+def write_table(frame: DataFrame, path: Path) -> Path:
+    """Write a table as CSV, XLSX or Parquet, by the name's ending, whole or not at all.
+
+    Raises:
+        UsageError: another ending, or Parquet without pyarrow.
+        StoreError: the file could not be written.
+    """
+    writers: Mapping[str, Callable[[DataFrame, Path], None]] = {
+        ".csv": _write_csv, ".xlsx": _write_xlsx, ".parquet": _write_parquet,
+    }  # fmt: skip
+    write = writers.get(path.suffix.lower())
+    if write is None:
+        raise UsageError(f"{path}: a table ends with {', '.join(writers)}")
+    return replace_with(path, lambda temporary: write(frame, temporary))
+
+
+def _row(result: CaseResult) -> dict[str, Any]:
+    case, attempt = result.case, result.worst
+    scores = attempt.scores.values if attempt is not None and attempt.scores is not None else {}
+    return {
+        "adapter": result.adapter,
+        "id": case.id,
+        "folder": case.folder,
+        "role": case.role,
+        "tags": ", ".join(case.tags),
+        "prompt": case.prompt,
+        "answer": attempt.answer if attempt is not None else None,
+        "standard_answer": case.standard_answer,
+        "verdict": str(result.verdict.status),
+        "reasons": "\n".join(f"{r.rule}: {r.text}" for r in result.verdict.reasons),
+        "note": result.note,
+        "finish_reason": attempt.finish_reason if attempt is not None else None,
+        "tokens": attempt.tokens if attempt is not None else None,
+        "seconds": attempt.seconds if attempt is not None else None,
+        "samples": len(result.attempts),
+        **scores,
+    }
+
+
+def _escaped(frame: DataFrame, escape: Callable[[str], str]) -> DataFrame:
+    return frame.map(lambda cell: escape(cell) if isinstance(cell, str) else cell)
+
+
+def _write_csv(frame: DataFrame, path: Path) -> None:
+    _escaped(frame, for_csv).to_csv(path, index=False, lineterminator="\n")
+
+
+def _write_xlsx(frame: DataFrame, path: Path) -> None:
+    import pandas as pd
+
+    with pd.ExcelWriter(path, engine="openpyxl") as book:
+        _escaped(frame, for_xlsx).to_excel(book, sheet_name="results", index=False, freeze_panes=(1, 0))
+        for row in book.sheets["results"].iter_rows():
+            for cell in row:
+                if isinstance(cell.value, str):
+                    # openpyxl takes a text that begins with "=" for a formula; this is after its guess.
+                    cell.data_type = "s"
+
+
+def _write_parquet(frame: DataFrame, path: Path) -> None:
+    try:
+        _escaped(frame, for_utf8).to_parquet(path, index=False)
+    except ImportError as error:
+        message = f"{path}: writing Parquet needs pyarrow; run: pip install 'badcase-harness[parquet]'"
+        raise UsageError(message) from error
