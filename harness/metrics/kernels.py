@@ -1,12 +1,12 @@
 """Runs the counting kernels on batches of texts: interpreted for a few texts, compiled for many, with equal results.
 
-The kernels (units, ngrams, tandem, templates) are plain Python on integer arrays. On lists they need 2 to 20 ms
-a page, at once; numba compiles the same source to some 60 us a page, after a second from its cache or four seconds
-the first time. So a process starts interpreted and changes over when it has seen ``COMPILE_AFTER`` characters.
-Invariant: which one ran is invisible in the numbers. Each kernel file is compiled on its own, because numba's cache
-looks only at the time stamp of the file that a function is in.
+The kernels (units, ngrams, tandem, templates) are plain Python on integer arrays. On lists they run at once and take
+milliseconds for a page. numba compiles the same source to code that takes microseconds, after a second from its cache
+or several seconds the first time. So a process starts interpreted, and switches when it has seen ``COMPILE_AFTER``
+characters. Invariant: the results do not depend on which one ran. Each kernel file is compiled on its own, because
+numba's cache checks only the time stamp of the file that a function is in.
 
-Without numba everything works, slowly. ``HARNESS_KERNELS=interpreted`` or ``compiled`` decides it instead.
+Without numba everything works, slowly. ``HARNESS_KERNELS=interpreted`` or ``compiled`` chooses explicitly.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ TAIL_SHARE = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """What the kernels found in a batch of texts; plain lists, laid out as their docstrings say."""
+    """The results of the kernels on a batch of texts; plain lists, laid out as the kernels' docstrings say."""
 
     bounds: list[int]
     offsets: list[int]
@@ -60,7 +60,7 @@ class Counts:
     """Units that are words or numbers, per text."""
     shares: list[float]
     runs: tuple[list[int], ...]
-    """On units, on units with digits taken for one sign, on characters."""
+    """On units, on units with digits replaced by one sign, on characters."""
     found: tuple[list[int], ...]
     tails: list[int]
     spans: list[int]
@@ -84,7 +84,7 @@ _compiled: dict[str, Callable[..., None]] = {}
 
 
 def prepare(characters: int) -> None:
-    """Say that this many characters are about to be scored, so that compiling happens first or not at all."""
+    """Announce that this many characters will be scored, so that compiling happens first or not at all."""
     _state.seen += characters
 
 
@@ -102,25 +102,16 @@ def _compile() -> dict[str, Callable[..., None]]:
             from numba import njit
             from numba.extending import register_jitable
 
-            for helper in (
-                ngrams.mark_copies,
-                ngrams.refine,
-                ngrams.sort_trigrams,
-                tandem.equal,
-                tandem.reach,
-                templates.count_bits,
-                templates.count_places,
-            ):
-                register_jitable(helper)
-            made = {kernel.__name__: njit(cache=True, nogil=True)(kernel) for kernel in _KERNELS}
-            _compiled.update(made)
+            for module in (units, ngrams, tandem, templates):
+                for helper in module.HELPERS:
+                    register_jitable(helper)
+            _compiled.update({kernel.__name__: njit(cache=True, nogil=True)(kernel) for kernel in _KERNELS})
     return _compiled
 
 
 def count(texts: Sequence[str]) -> Counts:
     """Run all kernels on texts, together at most some ``BATCH`` characters (longer ones alone)."""
-    place = _place(sum(map(len, texts)))
-    return _count(place, _split(place, texts))
+    return _count(_place(sum(map(len, texts))), texts)
 
 
 def uses_compiled() -> bool:
@@ -146,23 +137,23 @@ def code_pairs(pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     for first, last in batches(len(one) + len(other) for one, other in pairs):
         texts = [f"{one}\n{other}" for one, other in pairs[first:last]]
         place = _place(sum(map(len, texts)))
-        found = _split(place, texts)
+        split, _ = _split(place, texts)
         for d in range(last - first):
-            low, high = int(found.offsets[d]), int(found.offsets[d + 1])
-            middle = bisect_left(found.starts, int(found.bounds[d]) + len(pairs[first + d][0]), low, high)
-            yield place.spell(found.ids[low:middle]), place.spell(found.ids[middle:high])
+            low, high = int(split.offsets[d]), int(split.offsets[d + 1])
+            middle = bisect_left(split.starts, int(split.bounds[d]) + len(pairs[first + d][0]), low, high)
+            yield place.spell(split.ids[low:middle]), place.spell(split.ids[middle:high])
 
 
 def unit_bounds(text: str) -> list[tuple[int, int]]:
     """Start and end of every unit of a text, as character offsets."""
-    found = _split(_place(len(text)), [text])
-    n = found.offsets[1]
-    return list(zip(_plain(found.starts[:n]), _plain(found.ends[:n]), strict=True))
+    split, _ = _split(_place(len(text)), [text])
+    n = split.offsets[1]
+    return list(zip(_plain(split.starts[:n]), _plain(split.ends[:n]), strict=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
-    """Where the kernels run: they themselves, and how to make the arrays that they run on."""
+    """The kernels, interpreted or compiled, and how to make the arrays that they run on."""
 
     kernels: Mapping[str, Callable[..., None]]
     codes: Callable[[str], Any]
@@ -176,26 +167,6 @@ class _Place:
     floats: Callable[[int], Any]
     spell: Callable[[Any], str]
     """Ids as characters."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Split:
-    """A batch as units; arrays as :func:`harness.metrics.units.split_units` says."""
-
-    docs: int
-    codes: Any
-    bounds: Any
-    starts: Any
-    ends: Any
-    kinds: Any
-    gaps: Any
-    ids: Any
-    offsets: Any
-    distinct: Any
-    widths: Any
-    contents: Any
-    slots: Any
-    state: Any
 
 
 def _place(characters: int) -> _Place:
@@ -251,76 +222,166 @@ def _compiled_place() -> _Place:
     )
 
 
-def _split(place: _Place, texts: Sequence[str]) -> _Split:
-    docs = len(texts)
-    lengths = list(map(len, texts))
-    bounds = place.bounds([0, *accumulate(lengths)])
-    n = sum(lengths) + 2
+def _lookup(place: _Place, texts: Sequence[str], n: int) -> units.Lookup:
+    """Scratch for looking up units; the same arrays in every call of a thread, so that stamps stay unique."""
     slots = 16
-    while slots < 2 * max(lengths, default=0):
+    while slots < 2 * max(map(len, texts), default=0):
         slots *= 2
-    found = _Split(
-        docs=docs, codes=place.codes("".join(texts)), bounds=bounds, starts=place.scratch("starts", n), ends=place.scratch("ends", n),
-        kinds=place.scratch("kinds", n, "i1"), gaps=place.scratch("gaps", n, "i1"), ids=place.scratch("ids", n), offsets=place.fresh(docs + 1),
-        distinct=place.fresh(docs), widths=place.fresh(docs), contents=place.fresh(docs), slots=place.scratch("slots", slots, "i8"),
+    return units.Lookup(
+        heads=place.scratch("heads", n),
+        keys=place.scratch("keys", n, "i8"),
+        singles=place.scratch("singles", units.SINGLES, "i8"),
+        slots=place.scratch("slots", slots, "i8"),
         state=place.scratch("state", 1, "i8"),
-    )  # fmt: skip
-    place.kernels["split_units"](
-        docs, found.codes, bounds, place.classes, found.starts, found.ends, found.kinds, found.gaps, found.ids,
-        found.offsets, found.distinct, found.widths, found.contents, place.scratch("one", n), place.scratch("keys", n, "i8"),
-        place.scratch("singles", units.SINGLES, "i8"), found.slots, found.state,
-    )  # fmt: skip
-    return found
+    )
 
 
-def _count(place: _Place, s: _Split) -> Counts:
-    docs, n = s.docs, int(s.bounds[s.docs]) + 2
-    plain, one, two, three, four, five = (place.scratch(x, n) for x in ("plain", "one", "two", "three", "four", "five"))
-    marks, where, evens, odds, masks = (place.scratch(x, n, "i8") for x in ("marks", "where", "evens", "odds", "masks"))
-    numbers, shares = place.fresh(docs), place.floats(ngrams.SHARES * docs)
-    place.kernels["count_repeats"](
-        docs, s.ids, s.kinds, s.offsets, s.distinct, plain, numbers, one, two, three, four, five, marks, where, s.state, shares
-    )  # fmt: skip
-    # The longest periods worth looking for. All but the first copy of a run are repeated 8-grams, so few of these bound
-    # the period; a loop of characters with a longer period than two of the longest units is seen on units.
-    offsets, found_shares, found_numbers = _plain(s.offsets), _plain(shares), _plain(numbers)
+def _split(place: _Place, texts: Sequence[str]) -> tuple[units.Units, units.Lookup]:
+    """A batch as units, and the scratch that it was looked up in."""
+    docs = len(texts)
+    bounds = [0, *accumulate(map(len, texts))]
+    n = bounds[-1] + 2
+    split = units.Units(
+        codes=place.codes("".join(texts)),
+        bounds=place.bounds(bounds),
+        starts=place.scratch("starts", n),
+        ends=place.scratch("ends", n),
+        kinds=place.scratch("kinds", n, "i1"),
+        gaps=place.scratch("gaps", n, "i1"),
+        ids=place.scratch("ids", n),
+        offsets=place.fresh(docs + 1),
+        distinct=place.fresh(docs),
+        widths=place.fresh(docs),
+        contents=place.fresh(docs),
+    )
+    lookup = _lookup(place, texts, n)
+    place.kernels["split_units"](docs, place.classes, split, lookup)
+    return split, lookup
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Repeats:
+    """What :func:`harness.metrics.ngrams.count_repeats` found in a batch."""
+
+    plain: Any
+    """Per unit: its id, with every run of digits replaced by id 0."""
+    numbers: list[int]
+    shares: list[float]
+    tally: ngrams.Tally
+
+
+def _count(place: _Place, texts: Sequence[str]) -> Counts:
+    docs = len(texts)
+    split, lookup = _split(place, texts)
+    repeats = _count_repeats(place, docs, split, lookup)
+    runs, found = _find_runs(place, docs, split, repeats)
+    tails = _find_tails(place, docs, split, repeats, runs[0], found[0])
+    spans, template_shares = _find_templates(place, docs, split, lookup)
+    return Counts(
+        bounds=_plain(split.bounds),
+        offsets=_plain(split.offsets),
+        starts=_view(split.starts),
+        ends=_view(split.ends),
+        kinds=_view(split.kinds),
+        numbers=repeats.numbers,
+        contents=_plain(split.contents),
+        shares=repeats.shares,
+        runs=runs,
+        found=found,
+        tails=tails,
+        spans=spans,
+        template_shares=template_shares,
+    )
+
+
+def _count_repeats(place: _Place, docs: int, split: units.Units, lookup: units.Lookup) -> _Repeats:
+    n = len(split.starts)
+    numbers = ngrams.Numbers(
+        plain=place.scratch("plain", n),
+        following=place.scratch("following", n),
+        copies=place.scratch("copies", n),
+        counts=place.fresh(docs),
+    )
+    groups = ngrams.Groups(places=place.scratch("places", n), ends=place.scratch("group_ends", n))
+    spare = ngrams.Groups(places=place.scratch("spare_places", n), ends=place.scratch("spare_ends", n))
+    tally = ngrams.Tally(
+        marks=place.scratch("marks", n, "i8"), where=place.scratch("where", n, "i8"), state=lookup.state
+    )
+    shares = place.floats(ngrams.SHARES * docs)
+    place.kernels["count_repeats"](docs, split, numbers, groups, spare, tally, shares)
+    return _Repeats(plain=numbers.plain, numbers=_plain(numbers.counts), shares=_plain(shares), tally=tally)
+
+
+def _find_runs(
+    place: _Place, docs: int, split: units.Units, repeats: _Repeats
+) -> tuple[tuple[list[int], ...], tuple[list[int], ...]]:
+    """Runs, and how many there are of each text: on units, on units with digits replaced, on characters."""
+    # All but the first copy of a run are repeated 8-grams, so few of these bound the period. A loop of characters with
+    # a longer period than two of the longest units is found on units.
+    offsets = _plain(split.offsets)
     every, numbered = [0] * docs, [0] * docs
     for d in range(docs):
         at = ngrams.SHARES * d + ngrams.ORDERS
-        if found_shares[at] > 0.0:
-            windows = offsets[d + 1] - offsets[d] - ngrams.ORDERS + 1
-            every[d] = (round(found_shares[at - 1] * windows) + ngrams.ORDERS) // 2
-            numbered[d] = (round(found_shares[at] * windows) + ngrams.ORDERS) // 2 if found_numbers[d] > 2 else 0
-        else:
-            every[d] = ngrams.ORDERS // 2
-            numbered[d] = ngrams.ORDERS // 2 if found_numbers[d] > 2 else 0
-    within = [max(MIN_CHARACTER_PERIOD, 2 * width) for width in _plain(s.widths)]
-    runs = tuple(place.fresh(3 * tandem.KEEP * docs) for _ in range(3))
-    found = tuple(place.fresh(docs) for _ in range(3))
-    find_runs = place.kernels["find_runs"]
-    find_runs(docs, s.ids, s.offsets, place.bounds(every), MIN_RUN_UNITS, marks, where, evens, runs[0], found[0])
-    find_runs(docs, plain, s.offsets, place.bounds(numbered), MIN_RUN_UNITS, marks, where, evens, runs[1], found[1])
-    find_runs(docs, s.codes, s.bounds, place.bounds(within), MIN_RUN_CHARACTERS, marks, where, evens, runs[2], found[2])
-    tails = place.fresh(2 * docs)
-    # Not where the longest run is at the end: that says more.
-    ends, kept = _plain(runs[0]), _plain(found[0])
-    repeating = [
+        windows = offsets[d + 1] - offsets[d] - ngrams.ORDERS + 1 if repeats.shares[at] > 0.0 else 0
+        every[d] = (round(repeats.shares[at - 1] * windows) + ngrams.ORDERS) // 2
+        if repeats.numbers[d] > 2:
+            numbered[d] = (round(repeats.shares[at] * windows) + ngrams.ORDERS) // 2
+    within = [max(MIN_CHARACTER_PERIOD, 2 * width) for width in _plain(split.widths)]
+    scratch = tandem.Scratch(
+        sums=repeats.tally.marks,
+        powers=repeats.tally.where,
+        prints=place.scratch("prints", len(repeats.tally.marks), "i8"),
+    )
+    runs, counts = [], []
+    for sequence, bounds, longest, min_length in (
+        (split.ids, split.offsets, every, MIN_RUN_UNITS),
+        (repeats.plain, split.offsets, numbered, MIN_RUN_UNITS),
+        (split.codes, split.bounds, within, MIN_RUN_CHARACTERS),
+    ):
+        out, found = place.fresh(3 * tandem.KEEP * docs), place.fresh(docs)
+        place.kernels["find_runs"](docs, sequence, bounds, place.bounds(longest), min_length, scratch, out, found)
+        runs.append(_plain(out))
+        counts.append(_plain(found))
+    return tuple(runs), tuple(counts)
+
+
+def _find_tails(
+    place: _Place, docs: int, split: units.Units, repeats: _Repeats, runs: list[int], counts: list[int]
+) -> list[int]:
+    """Tails of the texts whose longest run is not at the end already; such a run says more."""
+    offsets = _plain(split.offsets)
+    wanted = [
         int(
-            found_shares[ngrams.SHARES * d + ngrams.ORDERS - 1] > TAIL_SHARE
-            and not (kept[d] and ends[3 * tandem.KEEP * d + 1] >= offsets[d + 1] - 1)
+            repeats.shares[ngrams.SHARES * d + ngrams.ORDERS - 1] > TAIL_SHARE
+            and not (counts[d] and runs[3 * tandem.KEEP * d + 1] >= offsets[d + 1] - 1)
         )
         for d in range(docs)
     ]
-    place.kernels["find_tails"](docs, s.ids, s.offsets, place.bounds(repeating), two, tails)
-    spans, template_shares = place.fresh(5 * docs), place.floats(templates.SHARES * docs)
-    place.kernels["find_templates"](
-        docs, s.codes, s.starts, s.ends, s.gaps, s.kinds, s.ids, s.offsets, one, two, three, four,
-        place.scratch("alike", templates.LAGS * n, "i1"), masks, evens, odds, s.slots, s.state, spans, template_shares,
-    )  # fmt: skip
-    return Counts(
-        bounds=_plain(s.bounds), offsets=offsets, starts=_view(s.starts), ends=_view(s.ends), kinds=_view(s.kinds), numbers=found_numbers, contents=_plain(s.contents),
-        shares=found_shares, runs=(ends, *map(_plain, runs[1:])), found=(kept, *map(_plain, found[1:])), tails=_plain(tails), spans=_plain(spans), template_shares=_plain(template_shares),
-    )  # fmt: skip
+    tails = place.fresh(2 * docs)
+    same = place.scratch("same", len(split.starts))
+    place.kernels["find_tails"](docs, split.ids, split.offsets, place.bounds(wanted), same, tails)
+    return _plain(tails)
+
+
+def _find_templates(
+    place: _Place, docs: int, split: units.Units, lookup: units.Lookup
+) -> tuple[list[int], list[float]]:
+    n = len(split.starts)
+    segments = templates.Segments(
+        firsts=place.scratch("firsts", n),
+        lasts=place.scratch("lasts", n),
+        words=place.scratch("words", n),
+        evens=place.scratch("evens", n, "i8"),
+        odds=place.scratch("odds", n, "i8"),
+        alike=place.scratch("alike", templates.LAGS * n, "i1"),
+        states=place.scratch("states", n),
+        copied=place.scratch("copied", n),
+        masks=place.scratch("masks", n, "i8"),
+        said=place.scratch("said", n),
+    )
+    spans, shares = place.fresh(templates.SPANS * docs), place.floats(templates.SHARES * docs)
+    place.kernels["find_templates"](docs, split, segments, lookup, spans, shares)
+    return _plain(spans), _plain(shares)
 
 
 def _plain(array: Any) -> list[Any]:

@@ -1,16 +1,18 @@
-"""Text into mixed units: what repetition is counted in.
+"""Splits text into mixed units, in which repetition is counted.
 
-One unit is one CJK character, one word of a script that writes words apart (Latin, Cyrillic, Greek, Arabic, Hangul
-...), one run of digits, or one punctuation mark or symbol. Never whitespace splitting: it sees nothing in Chinese.
-Thai, Lao, Khmer and Burmese write no spaces: one unit is a consonant with its vowels and marks. An emoji sequence
-(skin tone, joiner, variation selector) is one unit, and so is a drawn line: four or more of one mark in a row
-(``-----``, ``=====``, leader dots), which is typography, as long as a table is wide. Chinese numerals count as digits
-only where they number something (``第三，`` or ``三、`` at the start of a clause), since 一 is also the commonest word
-for "a"; so does a letter that labels a line (``A.`` or ``b)``).
+One unit is one CJK character, one word of a script that separates words (Latin, Cyrillic, Greek, Arabic, Hangul ...),
+one run of digits, or one punctuation mark or symbol. Text is never split at white space alone, which finds nothing in
+Chinese. Thai, Lao, Khmer and Burmese write no spaces: one unit is a consonant with its vowels and marks. An emoji
+sequence (skin tone, joiner, variation selector) is one unit. So is a drawn line, which is four or more of one mark in a
+row (``-----``, ``=====``, leader dots). Chinese numerals count as digits only where they number something (``第三，``, or
+``三、`` at the start of a clause), since 一 is also the commonest word for "a". A letter that labels a line (``A.`` or
+``b)``) counts as a number.
 
 The kernel below is plain Python on integer arrays, so that the same source runs interpreted on lists and compiled on
-numpy arrays with equal results (harness/metrics/kernels.py). Given up: dictionaries and segmenters (slow, and a
-version of them would change scores), case folding, Unicode normalisation (a loop repeats itself byte for byte).
+numpy arrays with equal results (harness/metrics/kernels.py).
+
+Not supported: dictionaries and segmenters, which are slow and whose versions would change scores; case folding and
+Unicode normalisation, since a loop repeats itself byte for byte.
 """
 
 from __future__ import annotations
@@ -18,11 +20,70 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import MutableSequence, Sequence
 from functools import cache
+from typing import NamedTuple
 
-__all__ = ["DRAWABLE", "NUMBER", "PUNCTUATION", "WORD", "Ints", "character_classes", "split_units"]
+__all__ = [
+    "DRAWABLE",
+    "HELPERS",
+    "NUMBER",
+    "PUNCTUATION",
+    "WORD",
+    "Ints",
+    "Lookup",
+    "Units",
+    "character_classes",
+    "split_units",
+]
 
 Ints = MutableSequence[int]
 """A list of int, or a numpy array of an integer type."""
+
+
+class Units(NamedTuple):
+    """A batch of texts as units; every field is a list or a numpy array.
+
+    The text "the sea, the" has the units ``the`` ``sea`` ``,`` ``the``: starts 0 4 7 9, ends 3 7 8 12, kinds WORD WORD
+    PUNCTUATION WORD, gaps NEW_LINE APART JOINED APART, ids 1 2 3 1.
+    """
+
+    codes: Ints
+    """Code points of all texts, one after the other."""
+    bounds: Ints
+    """Offsets of the texts in ``codes``; one more than there are texts."""
+    starts: Ints
+    """Per unit: offset of its first character in ``codes``."""
+    ends: Ints
+    """Per unit: offset behind its last character."""
+    kinds: Ints
+    """Per unit: WORD, NUMBER or PUNCTUATION."""
+    gaps: Ints
+    """Per unit: JOINED, APART or NEW_LINE, by what stands before it."""
+    ids: Ints
+    """Per unit: equal within a text exactly when the units are equal; 1, 2 ... by first appearance."""
+    offsets: Ints
+    """Offsets of the texts in the unit arrays; one more than there are texts."""
+    distinct: Ints
+    """Per text: one more than its different units."""
+    widths: Ints
+    """Per text: characters of its longest unit."""
+    contents: Ints
+    """Per text: units that are words or numbers."""
+
+
+class Lookup(NamedTuple):
+    """Scratch: where units are looked up to get their ids."""
+
+    heads: Ints
+    """Per id: offset in ``codes`` where it first stands."""
+    keys: Ints
+    """Per id: its key (hash and length)."""
+    singles: Ints
+    """``SINGLES`` long: ids of units of one character, by code point, with the stamp of their text."""
+    slots: Ints
+    """Hash table: a power of two long, at least twice the characters of the longest text."""
+    state: Ints
+    """``state[0]`` is the last stamp used. A stamp is never used twice, so that nothing needs to be cleared."""
+
 
 # What a unit is.
 WORD = 0
@@ -125,57 +186,141 @@ def character_classes() -> bytes:
     return bytes(table)
 
 
-def split_units(
-    docs: int,
-    codes: Sequence[int],
-    bounds: Sequence[int],
-    classes: Sequence[int],
-    starts: Ints,
-    ends: Ints,
-    kinds: Ints,
-    gaps: Ints,
-    ids: Ints,
-    offsets: Ints,
-    distinct: Ints,
-    widths: Ints,
-    contents: Ints,
-    heads: Ints,
-    keys: Ints,
-    singles: Ints,
-    slots: Ints,
-    state: Ints,
-) -> None:
-    """Units of a batch of texts.
+def is_ordinal(units: Units, classes: Sequence[int], low: int, high: int, first: int, end: int) -> bool:
+    """Whether the Chinese numerals from ``first`` to ``end`` number something: ``第三``, or ``三、`` after a gap."""
+    before = SPACE if first == low else classes[units.codes[first - 1]]
+    after = SPACE if end == high else classes[units.codes[end]]
+    apart = before == SPACE or before == SYMBOL or before >= CLOSER
+    return before == ORDINAL or (apart and (after == CLOSER or after == STOP))
 
-    Arrays:
-        docs: number of texts.
-        codes: code points of all texts, one after the other.
-        bounds: ``docs + 1`` offsets into ``codes``.
-        classes: class of every code point (:func:`character_classes`).
-        starts, ends: out, per unit: offsets into ``codes``.
-        kinds: out, per unit: WORD, NUMBER or PUNCTUATION.
-        gaps: out, per unit: JOINED, APART or NEW_LINE, by what stands before it.
-        ids: out, per unit: equal within a text exactly when the units are equal; 1, 2 ... by first appearance.
-        offsets: out, ``docs + 1`` offsets into the unit arrays.
-        distinct, widths: out, per text: one more than its different units, and its longest unit in characters.
-        contents: out, per text: units that are words or numbers.
-        heads, keys: scratch, one a unit and one more: where an id first stands, and the key that it is looked up by.
-        singles: scratch, ``SINGLES`` long: ids of units of one character, by code point.
-        slots: scratch hash table, a power of two, at least twice the characters of the longest text. More of them than
-            there are characters are used: never full, and small enough to stay near.
-        state: ``state[0]`` is the last stamp used in a hash table; a stamp is never used twice, so nothing is cleared.
+
+def scan_word(codes: Sequence[int], classes: Sequence[int], first: int, high: int) -> tuple[int, int]:
+    """End and hash of the word that begins at ``first``: letters, their marks, and apostrophes between letters."""
+    code = codes[first]
+    end = first + 1
+    while end < high:
+        c = codes[end]
+        k = classes[c]
+        if k > JOINER or k == SPACE:
+            if k != APOSTROPHE or end + 1 >= high or classes[codes[end + 1]] != LETTER:
+                break
+        # 40 bits times 20 bits stay below 2**63: equal in Python and in compiled arithmetic.
+        code = (code * 1000003 + c) & 0xFFFFFFFFFF
+        end += 1
+    return end, code
+
+
+def scan_marks(codes: Sequence[int], classes: Sequence[int], end: int, high: int) -> int:
+    """End of the combining marks, variation selectors and joined symbols from ``end`` on."""
+    while end < high:
+        k = classes[codes[end]]
+        if k == MARK:
+            end += 1
+        elif k == JOINER:
+            end += 1
+            if end < high and classes[codes[end]] == SYMBOL:
+                end += 1
+        else:
+            break
+    return end
+
+
+def scan_other(units: Units, classes: Sequence[int], low: int, high: int, first: int) -> tuple[int, int]:
+    """End and kind of the unit that begins at ``first`` and is no word of letters."""
+    codes = units.codes
+    code = codes[first]
+    kind = classes[code]
+    end = first + 1
+    unit = PUNCTUATION
+    if kind == SINGLE or kind == ORDINAL:
+        unit = WORD
+    elif kind == DIGIT:
+        while end < high and classes[codes[end]] == DIGIT:
+            end += 1
+        return end, NUMBER
+    elif kind == NUMERAL:
+        unit = WORD
+        k = end
+        while k < high and classes[codes[k]] == NUMERAL:
+            k += 1
+        if is_ordinal(units, classes, low, high, first, k):
+            return k, NUMBER
+    elif kind == LEAD:
+        unit = WORD
+        if end < high and classes[codes[end]] == SINGLE:
+            end += 1
+    elif kind == RULE or kind == STOP:
+        k = end
+        while k < high and codes[k] == code:
+            k += 1
+        if k - first >= DRAWN:
+            end = k
+    return scan_marks(codes, classes, end, high), unit
+
+
+def find_id(
+    codes: Sequence[int], lookup: Lookup, first: int, high: int, length: int, code: int, fresh: int, mask: int
+) -> int:
+    """The id of a unit; ``fresh``, which is then entered, where the text has no equal unit yet.
+
+    Args:
+        codes, lookup: as in :func:`split_units`.
+        first, high: offset of the unit's first character, and end of the text.
+        length, code: the unit's characters, and their hash.
+        fresh: the next id.
+        mask: size of the used part of the hash table, less one.
     """
+    stamp = lookup.state[0]
+    if length == 1 and code < SINGLES:
+        held = lookup.singles[code]
+        if held >> 32 == stamp:
+            return held & 0xFFFFFFFF
+        lookup.singles[code] = (stamp << 32) | fresh
+        return fresh
+    key = code << 8 | (length & 0xFF)
+    slot = (code ^ (code >> 17)) & mask
+    while True:
+        held = lookup.slots[slot]
+        if held >> 32 != stamp:
+            lookup.heads[fresh] = first
+            lookup.keys[fresh] = key
+            lookup.slots[slot] = (stamp << 32) | fresh
+            return fresh
+        other = held & 0xFFFFFFFF
+        if lookup.keys[other] == key:
+            # Equal by hash and, up to 255 characters, length; now by text.
+            start = lookup.heads[other]
+            k = 0
+            while k < length and start + k < high and codes[start + k] == codes[first + k]:
+                k += 1
+            if k == length:
+                return other
+        slot = (slot + 1) & mask
+
+
+def split_units(docs: int, classes: Sequence[int], units: Units, lookup: Lookup) -> None:
+    """Split a batch of texts into units.
+
+    Args:
+        docs: number of texts.
+        classes: class of every code point (:func:`character_classes`).
+        units: ``codes`` and ``bounds`` are read, everything else is written.
+        lookup: scratch.
+    """
+    codes = units.codes
+    starts, ends, kinds, gaps, ids = units.starts, units.ends, units.kinds, units.gaps, units.ids
+    singles = lookup.singles
     u = 0
-    offsets[0] = 0
+    units.offsets[0] = 0
     for d in range(docs):
-        low = bounds[d]
-        high = bounds[d + 1]
+        low = units.bounds[d]
+        high = units.bounds[d + 1]
+        # More slots than characters are used: the table is never full, and small enough to stay in the cache.
         size = 16
         while size <= high - low:
             size *= 2
-        mask = size - 1
-        state[0] += 1
-        stamp = state[0]
+        lookup.state[0] += 1
+        stamp = lookup.state[0]
         fresh = 1
         longest = 0
         content = 0
@@ -192,7 +337,7 @@ def split_units(
                 i += 1
                 continue
             if kind == SINGLE and code < SINGLES:
-                # Nearly all of a Chinese text; below it would take half as long again.
+                # Nearly all of a Chinese text; the general path would take half as long again.
                 k = classes[codes[i + 1]] if i + 1 < high else SPACE
                 if k != MARK and k != JOINER:
                     held = singles[code]
@@ -211,107 +356,41 @@ def split_units(
                     content += 1
                     longest = max(longest, 1)
                     continue
-            j = i + 1
-            unit = PUNCTUATION
             if kind == LETTER:
                 unit = WORD
-                while j < high:
-                    c = codes[j]
-                    k = classes[c]
-                    if k > JOINER or k == SPACE:
-                        if k != APOSTROPHE or j + 1 >= high or classes[codes[j + 1]] != LETTER:
-                            break
-                    # 40 bits times 20 bits stay below 2**63: equal in Python and in compiled arithmetic.
-                    code = (code * 1000003 + c) & 0xFFFFFFFFFF
-                    j += 1
-                if j == i + 1 and gap == NEW_LINE and j < high and code < 128 and (codes[j] == 46 or codes[j] == 41):
+                end, code = scan_word(codes, classes, i, high)
+                # A letter that labels a line: "A." or "b)".
+                if (
+                    end == i + 1
+                    and gap == NEW_LINE
+                    and end < high
+                    and code < 128
+                    and (codes[end] == 46 or codes[end] == 41)
+                ):
                     unit = NUMBER
             else:
-                if kind == SINGLE or kind == ORDINAL:
-                    unit = WORD
-                elif kind == DIGIT:
-                    unit = NUMBER
-                    while j < high and classes[codes[j]] == DIGIT:
-                        j += 1
-                elif kind == NUMERAL:
-                    unit = WORD
-                    k = j
-                    while k < high and classes[codes[k]] == NUMERAL:
-                        k += 1
-                    before = SPACE if i == low else classes[codes[i - 1]]
-                    after = SPACE if k == high else classes[codes[k]]
-                    apart = before == SPACE or before == SYMBOL or before >= CLOSER
-                    if before == ORDINAL or (apart and (after == CLOSER or after == STOP)):
-                        unit = NUMBER
-                        j = k
-                elif kind == LEAD:
-                    unit = WORD
-                    if j < high and classes[codes[j]] == SINGLE:
-                        j += 1
-                elif kind == RULE or kind == STOP:
-                    k = j
-                    while k < high and codes[k] == code:
-                        k += 1
-                    if k - i >= DRAWN:
-                        j = k
-                if kind != DIGIT and unit != NUMBER:
-                    while j < high:
-                        k = classes[codes[j]]
-                        if k == MARK:
-                            j += 1
-                        elif k == JOINER:
-                            j += 1
-                            if j < high and classes[codes[j]] == SYMBOL:
-                                j += 1
-                        else:
-                            break
-                for k in range(i + 1, j):
+                end, unit = scan_other(units, classes, low, high, i)
+                for k in range(i + 1, end):
                     code = (code * 1000003 + codes[k]) & 0xFFFFFFFFFF
-            length = j - i
-            if length > longest:
-                longest = length
-            unit_id = 0
-            if length == 1 and code < SINGLES:
-                held = singles[code]
-                if held >> 32 == stamp:
-                    unit_id = held & 0xFFFFFFFF
-                else:
-                    unit_id = fresh
-                    singles[code] = (stamp << 32) | fresh
-                    fresh += 1
-            else:
-                key = code << 8 | (length & 0xFF)
-                slot = (code ^ (code >> 17)) & mask
-                while unit_id == 0:
-                    held = slots[slot]
-                    if held >> 32 != stamp:
-                        unit_id = fresh
-                        heads[fresh] = i
-                        keys[fresh] = key
-                        slots[slot] = (stamp << 32) | fresh
-                        fresh += 1
-                        break
-                    other = held & 0xFFFFFFFF
-                    if keys[other] == key:
-                        # Equal by hash and, up to 255 characters, length; now by text.
-                        first = heads[other]
-                        k = 0
-                        while k < length and first + k < high and codes[first + k] == codes[i + k]:
-                            k += 1
-                        if k == length:
-                            unit_id = other
-                    slot = (slot + 1) & mask
+            longest = max(longest, end - i)
+            unit_id = find_id(codes, lookup, i, high, end - i, code, fresh, size - 1)
+            if unit_id == fresh:
+                fresh += 1
             if unit != PUNCTUATION:
                 content += 1
             starts[u] = i
-            ends[u] = j
+            ends[u] = end
             kinds[u] = unit
             gaps[u] = gap
             ids[u] = unit_id
             u += 1
             gap = JOINED
-            i = j
-        offsets[d + 1] = u
-        distinct[d] = fresh
-        widths[d] = longest
-        contents[d] = content
+            i = end
+        units.offsets[d + 1] = u
+        units.distinct[d] = fresh
+        units.widths[d] = longest
+        units.contents[d] = content
+
+
+HELPERS = (is_ordinal, scan_word, scan_marks, scan_other, find_id)
+"""What :func:`split_units` calls, for the compiler."""

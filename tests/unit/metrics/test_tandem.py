@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.metrics.tandem import BEGUN, KEEP, PARAGRAPH, find_runs, find_tails, reach
+from harness.metrics.tandem import BEGUN, KEEP, PARAGRAPH, Scratch, find_runs, find_tails, reach
 
 
 class Counted(list[int]):
@@ -29,7 +29,7 @@ def runs_of(sequence: list[int], counted: Counted | None = None) -> list[tuple[i
     text, sums = Counted(sequence), Counted([0] * (n + 1))
     runs, found = [0] * (3 * KEEP), [0]
     prints = Counted([0] * (n + 1))
-    find_runs(1, text, [0, n], [n], 12, sums, [0] * (n + 1), prints, runs, found)
+    find_runs(1, text, [0, n], [n], 12, Scratch(sums, [0] * (n + 1), prints), runs, found)
     if counted is not None:
         counted.reads = text.reads + sums.reads + prints.reads
     return [(runs[3 * k], runs[3 * k + 1], runs[3 * k + 2]) for k in range(found[0])]
