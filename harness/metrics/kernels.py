@@ -67,6 +67,10 @@ class Counts:
     template_shares: list[float]
 
 
+_SHARED = ("shared 0", "shared 1", "shared 2", "shared 3", "shared 4", "shared 5")
+"""Scratch arrays that kernels share which run one after the other: a batch must fit the second-level cache. Within a
+kernel each array has one name and one meaning."""
+
 _KERNELS = (units.split_units, ngrams.count_repeats, tandem.find_runs, tandem.find_tails, templates.find_templates)
 
 
@@ -104,7 +108,7 @@ def _compile() -> dict[str, Callable[..., None]]:
 
             for module in (units, ngrams, tandem, templates):
                 for helper in module.HELPERS:
-                    register_jitable(helper)
+                    register_jitable(forceinline=True)(helper)
             _compiled.update({kernel.__name__: njit(cache=True, nogil=True)(kernel) for kernel in _KERNELS})
     return _compiled
 
@@ -298,12 +302,12 @@ def _count_repeats(place: _Place, docs: int, split: units.Units, lookup: units.L
     n = len(split.starts)
     numbers = ngrams.Numbers(
         plain=place.scratch("plain", n),
-        following=place.scratch("following", n),
-        copies=place.scratch("copies", n),
+        following=place.scratch(_SHARED[0], n),
+        copies=place.scratch(_SHARED[5], n),
         counts=place.fresh(docs),
     )
-    groups = ngrams.Groups(places=place.scratch("places", n), ends=place.scratch("group_ends", n))
-    spare = ngrams.Groups(places=place.scratch("spare_places", n), ends=place.scratch("spare_ends", n))
+    groups = ngrams.Groups(places=place.scratch(_SHARED[1], n), ends=place.scratch(_SHARED[2], n))
+    spare = ngrams.Groups(places=place.scratch(_SHARED[3], n), ends=place.scratch(_SHARED[4], n))
     tally = ngrams.Tally(
         marks=place.scratch("marks", n, "i8"), where=place.scratch("where", n, "i8"), state=lookup.state
     )
@@ -330,7 +334,7 @@ def _find_runs(
     scratch = tandem.Scratch(
         sums=repeats.tally.marks,
         powers=repeats.tally.where,
-        prints=place.scratch("prints", len(repeats.tally.marks), "i8"),
+        prints=place.scratch("evens", len(repeats.tally.marks), "i8"),
     )
     runs, counts = [], []
     for sequence, bounds, longest, min_length in (
@@ -358,7 +362,7 @@ def _find_tails(
         for d in range(docs)
     ]
     tails = place.fresh(2 * docs)
-    same = place.scratch("same", len(split.starts))
+    same = place.scratch(_SHARED[1], len(split.starts))
     place.kernels["find_tails"](docs, split.ids, split.offsets, place.bounds(wanted), same, tails)
     return _plain(tails)
 
@@ -368,14 +372,14 @@ def _find_templates(
 ) -> tuple[list[int], list[float]]:
     n = len(split.starts)
     segments = templates.Segments(
-        firsts=place.scratch("firsts", n),
-        lasts=place.scratch("lasts", n),
-        words=place.scratch("words", n),
+        firsts=place.scratch(_SHARED[0], n),
+        lasts=place.scratch(_SHARED[1], n),
+        words=place.scratch(_SHARED[2], n),
         evens=place.scratch("evens", n, "i8"),
         odds=place.scratch("odds", n, "i8"),
         alike=place.scratch("alike", templates.LAGS * n, "i1"),
-        states=place.scratch("states", n),
-        copied=place.scratch("copied", n),
+        states=place.scratch(_SHARED[3], n),
+        copied=place.scratch(_SHARED[4], n),
         masks=place.scratch("masks", n, "i8"),
         said=place.scratch("said", n),
     )

@@ -297,18 +297,18 @@ def drop_copies(low: int, count: int, groups: Groups, copies: Sequence[int]) -> 
 
 def replace_numbers(d: int, units: Units, numbers: Numbers) -> None:
     """Replace the runs of digits of a text by id 0, and note where the next one stands from each unit on."""
-    kinds, ids = units.kinds, units.ids
+    kinds, ids, plain, following = units.kinds, units.ids, numbers.plain, numbers.following
     high = units.offsets[d + 1]
     count = 0
     number = high + ORDERS
     for i in range(high - 1, units.offsets[d] - 1, -1):
         if kinds[i] == NUMBER:
-            numbers.plain[i] = 0
+            plain[i] = 0
             number = i
             count += 1
         else:
-            numbers.plain[i] = ids[i]
-        numbers.following[i] = number
+            plain[i] = ids[i]
+        following[i] = number
     numbers.counts[d] = count
 
 
@@ -325,10 +325,10 @@ def count_with_numbers(
     """
     low = units.offsets[d]
     high = units.offsets[d + 1]
-    following, copies = numbers.following, numbers.copies
+    plain, following, copies, places = numbers.plain, numbers.following, numbers.copies, groups.places
     copied = 0
     if many:
-        copied = mark_copies(numbers.plain, low, high, units.distinct[d], tally.where, copies)
+        copied = mark_copies(plain, low, high, units.distinct[d], tally.where, copies)
     repeats = 0
     left = 0
     last = high - ORDERS + 1
@@ -339,7 +339,7 @@ def count_with_numbers(
             if copied > 0 and copies[i - low] > 0:
                 repeats += 1
             else:
-                groups.places[left] = i
+                places[left] = i
                 left += 1
             i += 1
         if i < last:
@@ -349,9 +349,9 @@ def count_with_numbers(
     order = 0
     while order < ORDERS and count > 0:
         if order % 2 == 0:
-            count = refine(numbers.plain, high, order, count, groups, spare, tally)
+            count = refine(plain, high, order, count, groups, spare, tally)
         else:
-            count = refine(numbers.plain, high, order, count, spare, groups, tally)
+            count = refine(plain, high, order, count, spare, groups, tally)
         order += 1
     if count > 0:
         repeats += groups.ends[count - 1] - count
@@ -377,7 +377,7 @@ def count_repeats(
         tally: scratch.
         shares: out, ``SHARES`` a text.
     """
-    ids, following, copies = units.ids, numbers.following, numbers.copies
+    ids, following, copies, places, ends = units.ids, numbers.following, numbers.copies, spare.places, spare.ends
     for d in range(docs):
         low = units.offsets[d]
         high = units.offsets[d + 1]
@@ -420,10 +420,10 @@ def count_repeats(
         repeats = plain_copied
         begin = 0
         for g in range(count):
-            first = spare.places[begin]
+            first = places[begin]
             if following[first] - first >= ORDERS:
-                repeats += spare.ends[g] - begin - 1
-            begin = spare.ends[g]
+                repeats += ends[g] - begin - 1
+            begin = ends[g]
         repeats += count_with_numbers(d, units, shares[at + 2] > MANY_REPEATS, numbers, groups, spare, tally)
         shares[at + ORDERS] = repeats / (n - ORDERS + 1)
 

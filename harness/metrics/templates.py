@@ -122,28 +122,31 @@ def is_earlier_line(units: Units, lookup: Lookup, low: int, line: int, end: int,
         code: its hash.
         mask: size of the used part of the hash table, less one.
     """
-    ids = units.ids
+    ids, gaps, slots = units.ids, units.gaps, lookup.slots
     stamp = lookup.state[0]
     length = end - line
     slot = (code ^ (code >> 17)) & mask
     while True:
-        held = lookup.slots[slot]
+        held = slots[slot]
         if held >> 32 != stamp:
-            lookup.slots[slot] = (stamp << 32) | (line - low)
+            slots[slot] = (stamp << 32) | (line - low)
             return False
         other = low + (held & 0xFFFFFFFF)
         k = 0
         while k < length and ids[other + k] == ids[line + k]:
             k += 1
         # Equal so far; the same line only when the other one ends here too.
-        if k == length and units.gaps[other + length] == NEW_LINE:
+        if k == length and gaps[other + length] == NEW_LINE:
             return True
         slot = (slot + 1) & mask
 
 
 def split_segments(d: int, units: Units, segments: Segments, lookup: Lookup, shares: MutableSequence[float]) -> int:
     """Split a text into segments and count its lines; returns the number of segments."""
-    ids, kinds, gaps = units.ids, units.kinds, units.gaps
+    # Taken out of the tuples once: in compiled code each access counts references.
+    codes, starts, ids, kinds, gaps = units.codes, units.starts, units.ids, units.kinds, units.gaps
+    firsts, lasts, all_words = segments.firsts, segments.lasts, segments.words
+    evens, odds = segments.evens, segments.odds
     low = units.offsets[d]
     high = units.offsets[d + 1]
     size = 16
@@ -171,13 +174,13 @@ def split_segments(d: int, units: Units, segments: Segments, lookup: Lookup, sha
             line_words += 1
         line_code = (line_code * 1000003 + ids[u]) & 0xFFFFFFFFFF
         gap = gaps[u + 1] if u + 1 < high else NEW_LINE
-        stop = gap == NEW_LINE or (kind == PUNCTUATION and ends_sentence(units.codes[units.starts[u]], gap))
+        stop = gap == NEW_LINE or (kind == PUNCTUATION and ends_sentence(codes[starts[u]], gap))
         if stop and words > 0:
-            segments.firsts[count] = first
-            segments.lasts[count] = u + 1
-            segments.words[count] = words if numbers <= words else 0
-            segments.evens[count] = even
-            segments.odds[count] = odd
+            firsts[count] = first
+            lasts[count] = u + 1
+            all_words[count] = words if numbers <= words else 0
+            evens[count] = even
+            odds[count] = odd
             count += 1
             first = u + 1
             words = numbers = even = odd = 0
@@ -205,32 +208,31 @@ def spare_words(mine: int, theirs: int, lag: int) -> int:
     return theirs - ((3 * (mine + theirs) + 9) // 10 if lag == 1 else (mine + theirs + 3) // 4)
 
 
-def set_masks(first: int, mine: int, units: Units, masks: Ints) -> int:
+def set_masks(first: int, mine: int, ids: Ints, kinds: Ints, masks: Ints) -> int:
     """Set a bit for the place of each of the first ``mine`` words from unit ``first`` on; returns all bits."""
     bit = 1
     u = first
     while bit >> mine == 0:
-        if units.kinds[u] == WORD:
-            masks[units.ids[u]] |= bit
+        if kinds[u] == WORD:
+            masks[ids[u]] |= bit
             bit <<= 1
         u += 1
     return bit - 1
 
 
-def clear_masks(first: int, mine: int, units: Units, masks: Ints) -> None:
+def clear_masks(first: int, mine: int, ids: Ints, kinds: Ints, masks: Ints) -> None:
     """Undo :func:`set_masks`."""
     done = 0
     u = first
     while done < mine:
-        if units.kinds[u] == WORD:
-            masks[units.ids[u]] = 0
+        if kinds[u] == WORD:
+            masks[ids[u]] = 0
             done += 1
         u += 1
 
 
-def common_words(first: int, theirs: int, spare: int, full: int, units: Units, masks: Ints) -> int:
+def common_words(first: int, theirs: int, spare: int, full: int, ids: Ints, kinds: Ints, masks: Ints) -> int:
     """Length of the LCS of the words in ``masks`` and ``theirs`` from unit ``first`` on; 0 where too many are missing."""
-    ids, kinds = units.ids, units.kinds
     vector = full
     done = 0
     u = first
@@ -250,34 +252,36 @@ def common_words(first: int, theirs: int, spare: int, full: int, units: Units, m
 
 def compare_segments(count: int, units: Units, segments: Segments) -> None:
     """Fill ``segments.alike``: the words that each segment has in common with those 1 to ``LAGS`` before it."""
-    alike, evens, odds, masks = segments.alike, segments.evens, segments.odds, segments.masks
+    ids, kinds = units.ids, units.kinds
+    firsts, words, alike = segments.firsts, segments.words, segments.alike
+    evens, odds, masks = segments.evens, segments.odds, segments.masks
     for s in range(count):
-        mine = min(segments.words[s], MAX_WORDS)
+        mine = min(words[s], MAX_WORDS)
         full = 0
         for lag in range(1, LAGS + 1):
             t = s + lag
             if t >= count:
                 break
-            theirs = min(segments.words[t], MAX_WORDS)
+            theirs = min(words[t], MAX_WORDS)
             alike[LAGS * t + lag - 1] = 0
             spare = spare_words(mine, theirs, lag)
             if spare < 0 or count_bits(evens[t] & ~evens[s]) + count_bits(odds[t] & ~odds[s]) > spare:
                 continue
             if full == 0:
                 # Only made for the few segments that come this far.
-                full = set_masks(segments.firsts[s], mine, units, masks)
-            common = common_words(segments.firsts[t], theirs, spare, full, units, masks)
+                full = set_masks(firsts[s], mine, ids, kinds, masks)
+            common = common_words(firsts[t], theirs, spare, full, ids, kinds, masks)
             if 4 * common >= mine + theirs:
                 alike[LAGS * t + lag - 1] = common
         if full > 0:
-            clear_masks(segments.firsts[s], mine, units, masks)
+            clear_masks(firsts[s], mine, ids, kinds, masks)
 
 
-def digits_value(units: Units, u: int) -> int:
-    """The value of a unit's first 15 digits."""
+def digits_value(codes: Ints, start: int, end: int) -> int:
+    """The value of the first 15 of the digits from ``start`` to ``end``."""
     value = 0
-    for i in range(units.starts[u], min(units.ends[u], units.starts[u] + 15)):
-        value = 10 * value + (units.codes[i] & 15)
+    for i in range(start, min(end, start + 15)):
+        value = 10 * value + (codes[i] & 15)
     return value
 
 
@@ -290,7 +294,8 @@ def count_places(units: Units, segments: Segments, begin: int, copy: int, stop: 
         copy, stop: first segment and end of the copy.
         lag: segments of a copy.
     """
-    codes, kinds, ids, said = units.codes, units.kinds, units.ids, segments.said
+    codes, starts, ends, gaps = units.codes, units.starts, units.ends, units.gaps
+    kinds, ids, said = units.kinds, units.ids, segments.said
     firsts, lasts = segments.firsts, segments.lasts
     places = 0
     fresh = False
@@ -304,7 +309,7 @@ def count_places(units: Units, segments: Segments, begin: int, copy: int, stop: 
         for u in range(firsts[m], lasts[m]):
             if kinds[u] == PUNCTUATION:
                 # A hyphen within a word joins a place.
-                inside = inside and codes[units.starts[u]] == 45 and units.gaps[u] == JOINED
+                inside = inside and codes[starts[u]] == 45 and gaps[u] == JOINED
                 continue
             # Said twice in a copy it is one place.
             held = said[ids[u]]
@@ -314,9 +319,10 @@ def count_places(units: Units, segments: Segments, begin: int, copy: int, stop: 
                 while other < other_end and kinds[other] != NUMBER:
                     other += 1
                 if differs and other < other_end:
-                    step = digits_value(units, u) - digits_value(units, other)
+                    step = digits_value(codes, starts[u], ends[u])
+                    step -= digits_value(codes, starts[other], ends[other])
                     # Numbers in words of another script count, as they do after each other.
-                    wide = 0x3000 <= codes[units.starts[u]] < 0xFF00
+                    wide = 0x3000 <= codes[starts[u]] < 0xFF00
                     # What counts is never said twice.
                     if not wide and (held > 0 or step > 1 or step < -1):
                         places += 1
@@ -337,13 +343,12 @@ def count_places(units: Units, segments: Segments, begin: int, copy: int, stop: 
     return places if fresh else 0
 
 
-def are_alike(s: int, lag: int, segments: Segments) -> bool:
+def are_alike(s: int, lag: int, words: Ints, alike: Ints) -> bool:
     """Whether the ``lag`` segments up to ``s`` are, together, alike to the ``lag`` segments before them."""
-    words = segments.words
     common = 0
     total = 0
     for k in range(s - lag + 1, s + 1):
-        common += segments.alike[LAGS * k + lag - 1]
+        common += alike[LAGS * k + lag - 1]
         total += min(words[k], MAX_WORDS) + min(words[k - lag], MAX_WORDS)
     return total > 0 and 2 * common >= ALIKE * total
 
@@ -391,8 +396,9 @@ def mark_run(
             final = stop
         for m in range(k, stop):
             copied[m] = again
+    ids, said = units.ids, segments.said
     for u in range(firsts[begin], lasts[end - 1]):
-        segments.said[units.ids[u]] = 0
+        said[ids[u]] = 0
     if repeated < COPIES * lag:
         return
     for k in range(origin, final):
@@ -412,12 +418,13 @@ def mark_loops(
     d: int, count: int, units: Units, segments: Segments, spans: Ints, shares: MutableSequence[float]
 ) -> None:
     """Find the runs of alike segments at every lag, and mark them."""
+    words, alike, states = segments.words, segments.alike, segments.states
     for s in range(count):
-        segments.states[s] = 0
+        states[s] = 0
     for lag in range(1, LAGS + 1):
         begin = -1
         for s in range(2 * lag - 1, count + 1):
-            if s < count and are_alike(s, lag, segments):
+            if s < count and are_alike(s, lag, words, alike):
                 if begin < 0:
                     begin = s - 2 * lag + 1
             elif begin >= 0:
@@ -427,13 +434,14 @@ def mark_loops(
 
 def sum_up(d: int, count: int, units: Units, segments: Segments, shares: MutableSequence[float]) -> None:
     """The shares of the units that stand in templated loops, and in likely ones."""
+    firsts, lasts, states = segments.firsts, segments.lasts, segments.states
     covered = 0
     likely = 0
     for s in range(count):
-        size = segments.lasts[s] - segments.firsts[s]
-        if segments.states[s] >= LIKELY:
+        size = lasts[s] - firsts[s]
+        if states[s] >= LIKELY:
             likely += size
-        if segments.states[s] == LOOPED:
+        if states[s] == LOOPED:
             covered += size
     n = units.offsets[d + 1] - units.offsets[d]
     shares[SHARES * d] = covered / n

@@ -186,10 +186,10 @@ def character_classes() -> bytes:
     return bytes(table)
 
 
-def is_ordinal(units: Units, classes: Sequence[int], low: int, high: int, first: int, end: int) -> bool:
+def is_ordinal(codes: Sequence[int], classes: Sequence[int], low: int, high: int, first: int, end: int) -> bool:
     """Whether the Chinese numerals from ``first`` to ``end`` number something: ``第三``, or ``三、`` after a gap."""
-    before = SPACE if first == low else classes[units.codes[first - 1]]
-    after = SPACE if end == high else classes[units.codes[end]]
+    before = SPACE if first == low else classes[codes[first - 1]]
+    after = SPACE if end == high else classes[codes[end]]
     apart = before == SPACE or before == SYMBOL or before >= CLOSER
     return before == ORDINAL or (apart and (after == CLOSER or after == STOP))
 
@@ -225,9 +225,8 @@ def scan_marks(codes: Sequence[int], classes: Sequence[int], end: int, high: int
     return end
 
 
-def scan_other(units: Units, classes: Sequence[int], low: int, high: int, first: int) -> tuple[int, int]:
+def scan_other(codes: Sequence[int], classes: Sequence[int], low: int, high: int, first: int) -> tuple[int, int]:
     """End and kind of the unit that begins at ``first`` and is no word of letters."""
-    codes = units.codes
     code = codes[first]
     kind = classes[code]
     end = first + 1
@@ -243,7 +242,7 @@ def scan_other(units: Units, classes: Sequence[int], low: int, high: int, first:
         k = end
         while k < high and classes[codes[k]] == NUMERAL:
             k += 1
-        if is_ordinal(units, classes, low, high, first, k):
+        if is_ordinal(codes, classes, low, high, first, k):
             return k, NUMBER
     elif kind == LEAD:
         unit = WORD
@@ -259,37 +258,44 @@ def scan_other(units: Units, classes: Sequence[int], low: int, high: int, first:
 
 
 def find_id(
-    codes: Sequence[int], lookup: Lookup, first: int, high: int, length: int, code: int, fresh: int, mask: int
+    codes: Sequence[int],
+    heads: Ints,
+    keys: Ints,
+    slots: Ints,
+    stamp: int,
+    mask: int,
+    first: int,
+    end: int,
+    high: int,
+    code: int,
+    fresh: int,
 ) -> int:
     """The id of a unit; ``fresh``, which is then entered, where the text has no equal unit yet.
 
     Args:
-        codes, lookup: as in :func:`split_units`.
-        first, high: offset of the unit's first character, and end of the text.
-        length, code: the unit's characters, and their hash.
-        fresh: the next id.
+        codes: code points.
+        heads, keys, slots: see :class:`Lookup`.
+        stamp: of the text.
         mask: size of the used part of the hash table, less one.
+        first, end: the unit's characters.
+        high: end of the text.
+        code: hash of the unit's characters.
+        fresh: the next id.
     """
-    stamp = lookup.state[0]
-    if length == 1 and code < SINGLES:
-        held = lookup.singles[code]
-        if held >> 32 == stamp:
-            return held & 0xFFFFFFFF
-        lookup.singles[code] = (stamp << 32) | fresh
-        return fresh
+    length = end - first
     key = code << 8 | (length & 0xFF)
     slot = (code ^ (code >> 17)) & mask
     while True:
-        held = lookup.slots[slot]
+        held = slots[slot]
         if held >> 32 != stamp:
-            lookup.heads[fresh] = first
-            lookup.keys[fresh] = key
-            lookup.slots[slot] = (stamp << 32) | fresh
+            heads[fresh] = first
+            keys[fresh] = key
+            slots[slot] = (stamp << 32) | fresh
             return fresh
         other = held & 0xFFFFFFFF
-        if lookup.keys[other] == key:
+        if keys[other] == key:
             # Equal by hash and, up to 255 characters, length; now by text.
-            start = lookup.heads[other]
+            start = heads[other]
             k = 0
             while k < length and start + k < high and codes[start + k] == codes[first + k]:
                 k += 1
@@ -309,7 +315,8 @@ def split_units(docs: int, classes: Sequence[int], units: Units, lookup: Lookup)
     """
     codes = units.codes
     starts, ends, kinds, gaps, ids = units.starts, units.ends, units.kinds, units.gaps, units.ids
-    singles = lookup.singles
+    # Taken out of the tuples once: in compiled code each access counts references.
+    heads, keys, singles, slots = lookup.heads, lookup.keys, lookup.singles, lookup.slots
     u = 0
     units.offsets[0] = 0
     for d in range(docs):
@@ -369,13 +376,21 @@ def split_units(docs: int, classes: Sequence[int], units: Units, lookup: Lookup)
                 ):
                     unit = NUMBER
             else:
-                end, unit = scan_other(units, classes, low, high, i)
+                end, unit = scan_other(codes, classes, low, high, i)
                 for k in range(i + 1, end):
                     code = (code * 1000003 + codes[k]) & 0xFFFFFFFFFF
             longest = max(longest, end - i)
-            unit_id = find_id(codes, lookup, i, high, end - i, code, fresh, size - 1)
-            if unit_id == fresh:
-                fresh += 1
+            if end == i + 1 and code < SINGLES:
+                held = singles[code]
+                if held >> 32 != stamp:
+                    held = (stamp << 32) | fresh
+                    singles[code] = held
+                    fresh += 1
+                unit_id = held & 0xFFFFFFFF
+            else:
+                unit_id = find_id(codes, heads, keys, slots, stamp, size - 1, i, end, high, code, fresh)
+                if unit_id == fresh:
+                    fresh += 1
             if unit != PUNCTUATION:
                 content += 1
             starts[u] = i
