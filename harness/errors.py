@@ -17,7 +17,7 @@
 
 Why a tree: the command line turns the class into the exit code, so that "the words were wrong" (2),
 "the model failed" (1, not an error at all) and "the harness broke" (3) never share one. Messages are one line
-by convention: what, where, what to do. Given up: error codes in the text; the class name serves.
+by convention: what, where, what to do. Not supported: error codes in the text; the class name serves.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 One method, so that LLaMA-Factory and the shipped fake are interchangeable and the fix loop knows neither. A trainer
 gets token ids (:mod:`trainers.examples`), never text: the tests' prompt is the training prompt because nobody renders
 it a second time. It writes below ``request.output`` only, into a folder that did not exist before, and either returns
-weights that were checked or raises; there is no half result. Given up: several trainings behind one call.
+weights that were checked or raises; there is no half result. Not supported: several trainings behind one call.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 JOB.json prepare`` only builds the dataset, once, before several nodes start. This file imports nothing of the harness:
 the two environments share no package. Invariants: no worker outlives the process that asked for the training
 (LLaMA-Factory's own launcher leaves them running), the dataset holds exactly the ids that were asked for, and every
-step leaves one line in ``progress.jsonl``, so that nobody has to read a console. Given up: LLaMA-Factory's own data
+step leaves one line in ``progress.jsonl``, so that nobody has to read a console. Not supported: LLaMA-Factory's own data
 loading (it cuts the ends of prompts, drops records and renders another prompt than the tests, all silently).
 """
 

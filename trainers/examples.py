@@ -4,7 +4,7 @@ Prompts come from the same renderer that the tests use (the model's own chat tem
 themselves, as the model generates them: after a fixed prompt. So the ids of a test run and of its training are the
 same, whatever LLaMA-Factory believes about the model's template. The end-of-turn id ends chosen answers and those
 rejected ones that the model ended; a cut-off answer has none, since training it down after a loop would teach to loop
-on. Nothing is cut, ever: an example over the limit is refused or left out, counted and named. Given up: packing.
+on. Nothing is cut, ever: an example over the limit is refused or left out, counted and named. Not supported: packing.
 """
 
 from __future__ import annotations

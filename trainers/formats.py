@@ -7,7 +7,7 @@
 JSON arrays, JSONL, CSV and Parquet. What LLaMA-Factory would drop, cut or turn around without a word is an error here
 that names file, record and field (an even conversation, a liked empty answer, a chosen turn of role user), the first
 ten in one message. Contradictory pairs are refused; repeated records are kept, counted and named. Records are never
-held in memory together. Given up: tools, images, and LLaMA-Factory's ``formatting: openai``, which rewrites the system
+held in memory together. Not supported: tools, images, and LLaMA-Factory's ``formatting: openai``, which rewrites the system
 prompt.
 """
 

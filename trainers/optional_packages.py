@@ -2,7 +2,7 @@
 
 The trainer's environment holds what every training needs. bitsandbytes, wandb and tensorboard are a choice; without
 them LLaMA-Factory fails only after the model was loaded. The environment's own Python is asked, since only it knows
-where its packages lie. Given up: versions, which the environment's pins are for.
+where its packages lie. Not supported: versions, which the environment's pins are for.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A recipe is a TOML file: one of those shipped in ``trainers/recipes`` (by name) or a project's own (by path). It holds
 what is about learning and hardware; what is about one training (data, model, parents, folder) is in
 :class:`~trainers.base.TrainRequest`. Fields have this project's names, one meaning each, and are translated to
-LLaMA-Factory's in :mod:`trainers.arguments`. Given up: passing LLaMA-Factory's own keys through; half of them are
+LLaMA-Factory's in :mod:`trainers.arguments`. Not supported: passing LLaMA-Factory's own keys through; half of them are
 silently ignored in some combination (refused below where known), and none could be checked.
 """
 
@@ -87,7 +87,7 @@ class Recipe:
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
     cutoff_len: int = 4096
-    """Most tokens of prompt and answer together. Nothing is ever cut: see ``over_long``."""
+    """Maximum of tokens of prompt and answer together. Nothing is ever cut: see ``over_long``."""
     over_long: Literal["error", "drop"] = "error"
     """What becomes of an example over ``cutoff_len``: refuse to train, or leave it out and say so."""
     val_size: float = 0.0

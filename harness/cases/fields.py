@@ -116,7 +116,7 @@ class Fields:
                     re.compile(pattern)
             except (re.error, OverflowError, RecursionError) as error:
                 why = str(error) or "nested too deep"
-                self.refuse(name, f"pattern {at + 1}, {quote(pattern)}, is no regular expression: {why}; mend it")
+                self.refuse(name, f"pattern {at + 1}, {quote(pattern)}, is no regular expression: {why}; fix it")
         return values
 
     def reasons(self, skip: str = "", xfail: str = "") -> tuple[str, str]:

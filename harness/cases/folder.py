@@ -9,7 +9,7 @@
 Everything is read before anything is raised, so one error names all problems of a suite. The order is that of a
 person's file list (badcase2 before badcase10), then that of the records.
 A folder that looks like cases but yields none is an error, never an empty suite: a misnamed file must not turn
-into a green run. Given up: case folders inside case folders.
+into a green run. Not supported: case folders inside case folders.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Reading is bounded before it starts: a regular file (a FIFO would never end) that does not lead out of its folder by a
 symbolic link, at most 64 MiB. A line of JSONL ends at a newline and nowhere else; ``str.splitlines`` would cut a text
 at U+2028. What is wrong with the file as a whole ends its reading, what is wrong with one line does not.
-Given up: reading as a stream. All of a file is in memory, several times over while it is parsed.
+Not supported: reading as a stream. All of a file is in memory, several times over while it is parsed.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def read_toml(path: Path, problems: Problems) -> dict[str, object]:
         problems.add(show(path), "not TOML: nested too deep")
     except ValueError as error:  # TOMLDecodeError, and int() on thousands of digits
         what = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "a number too large"
-        problems.add(show(path), f"not TOML: {what}; mend it")
+        problems.add(show(path), f"not TOML: {what}; fix it")
     return {}
 
 
@@ -113,7 +113,7 @@ def _read_json(text: str, place: str, problems: Problems) -> list[CaseRecord]:
     try:
         value = parse(text)
     except MalformedJSON as error:
-        hint = "; for a record on each line name the file .jsonl" if error.extra else "; mend it"
+        hint = "; for a record on each line name the file .jsonl" if error.extra else "; fix it"
         problems.add(place, (_spot(error) if text.strip() else "is empty; expected a list of records") + hint)
         return []
     if isinstance(value, list) and len(value) > MAX_RECORDS:

@@ -4,7 +4,7 @@ A name lives in node ids, in ``--lf``, in the run database and in a case's histo
 neighbour is added, a file is sorted, or a folder gets a system prompt: only the record's own turns count, and only up
 to canonical equivalence (NFC), which no reader can see. Derived names are plain ASCII: pytest writes anything else in
 node ids as ``\uXXXX``, where neither a person nor ``-k`` finds it. A prompt without ASCII words is ``case-<digest>``.
-Given up: a readable name for a Chinese prompt that has no id; give it one (ids may be Chinese, with that caveat).
+Not supported: a readable name for a Chinese prompt that has no id; give it one (ids may be Chinese, with that caveat).
 """
 
 from __future__ import annotations

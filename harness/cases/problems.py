@@ -3,7 +3,7 @@
 A person who wrote forty records wants to hear of all five mistakes at once, not of the first, five times. Every problem
 is one line that names the place and the remedy, and quotes at most a few characters of what was found: a case file is
 input that nobody vouches for, so nothing of it reaches a terminal unescaped or at length.
-Given up: more than twenty lines; the count says how many there are.
+Not supported: more than twenty lines; the count says how many there are.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def write_cases(path: Path, cases: Iterable[Case]) -> Path:
             problems.add(place, f"would have the id {name!r} of record {owners[name]}; give each case its own")
         again = read_case(CaseRecord(place, parse(json.dumps(record))), case.folder, Defaults(), problems)
         if again is not None and again != case:
-            problems.add(place, "would not read as the case that it is; mend the case, e.g. its tags or its id")
+            problems.add(place, "would not read as the case that it is; fix the case, e.g. its tags or its id")
     problems.check()
     return write_text(path, json.dumps(records, ensure_ascii=False, indent=2) + "\n")
 

@@ -1,4 +1,4 @@
-"""``harness doctor``: what is there, what is missing, and the one command that mends it."""
+"""``harness doctor``: what is there, what is missing, and the one command that fixes it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Finding:
 
 def add_parser(subparsers: Any) -> None:
     """``harness doctor [--json]``."""
-    parser = subparsers.add_parser("doctor", help="what is there, what is missing, and how to mend it")
+    parser = subparsers.add_parser("doctor", help="what is there, what is missing, and how to fix it")
     add_json(parser)
 
 
@@ -103,5 +103,5 @@ def _project(root: Path) -> Iterator[Finding]:
         cases = read_suite(settings.badcases, decoding=settings.decoding, thresholds=settings.thresholds)
         yield Finding(what="bad cases", good=True, text=f"{len(cases)} in {len({c.folder for c in cases})} folders")
     except HarnessError as error:
-        mend = "harness init" if "harness init" in str(error) else "mend the file"
+        mend = "harness init" if "harness init" in str(error) else "fix the file"
         yield Finding(what="project", good=False, text=str(error), mend=mend)

@@ -7,7 +7,7 @@ child's stdin, answers over a pipe that only the two of them hold.
 
 Invariant: the child never outlives its parent. It ends when its stdin does (so also after ``kill -9`` of the parent),
 when the parent closes it, and on Linux by the kernel's death signal. It sits in a session of its own: Ctrl-C goes to
-the parent, which ends it. Given up: more than one call of ``generate`` at a time.
+the parent, which ends it. Not supported: more than one call of ``generate`` at a time.
 """
 
 from __future__ import annotations

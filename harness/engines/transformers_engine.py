@@ -4,7 +4,7 @@ Slow next to vLLM, but it is where ``hf`` semantics come from, and it has what v
 under beam search). Requests of one decoding and adapter share batches; samples go one by one, so that a seed means
 the same answer whatever else is in the run.
 
-Invariant: nothing of the model's own generation config but its end tokens decides how an answer is decoded. Given up:
+Invariant: nothing of the model's own generation config but its end tokens decides how an answer is decoded. Not supported:
 the early FAIL (an answer is made to its end, which costs time and never a verdict), vLLM's semantics, presence_penalty.
 """
 

@@ -5,7 +5,7 @@ ours, so that outcomes are yielded as they finish, requests of any mix of decodi
 advance each on its own. Runs are admitted while their rows and their KV cache fit; the rest waits.
 
 Invariant: a request that cannot be obeyed becomes a :class:`Failure`; an error of the engine itself is an
-:class:`EngineError` and never an answer. Given up: no_repeat_ngram (vLLM has none), and penalties under beam search
+:class:`EngineError` and never an answer. Not supported: no_repeat_ngram (vLLM has none), and penalties under beam search
 (vLLM ranks by raw log-probabilities).
 """
 

@@ -7,7 +7,7 @@ search takes another token a new stream forks off (its prefix comes out of vLLM'
 filled block), and a stream that no live hypothesis follows is aborted at once. So no row is computed that is not used,
 but for at most one per abort, and runs never wait for one another.
 
-Invariant: a run's state changes only in :meth:`start` and :meth:`take`; closing is the engine's matter. Given up:
+Invariant: a run's state changes only in :meth:`start` and :meth:`take`; closing is the engine's matter. Not supported:
 looking ahead a fixed number of tokens per request, which needs fewer requests but computes rows that nobody uses; and
 vLLM's own repetition detection, which counts tokens: that proves nothing about the units that the scorer counts, and a
 stream that it ended too early would have to begin again.
@@ -60,7 +60,7 @@ class Run(Protocol):
 
     @property
     def rows(self) -> int:
-        """Most rows that it needs at a time."""
+        """Maximum of rows that it needs at a time."""
         ...
 
     def start(self) -> None: ...

@@ -1,30 +1,31 @@
-"""Scores texts without any model: JSON lines in, scored lines out, in order, as a stream.
+"""Scores texts without a model: JSON lines in, scored lines out, in order, as a stream.
 
-In, a line each: ``{"id"?, "text", "reference"?}``; other fields are ignored, an absent, null or blank reference is
-none, an absent id is the line's number. Out, a line each: id, verdict PASS, FAIL or ERROR, the reasons, all scores,
-loops as character offsets of the text. A line that cannot be read is ERROR with its reason, and the others go on.
+An input line is ``{"id"?, "text", "reference"?}``. Other fields are ignored. An absent, null or blank reference is none,
+and an absent id is the line's number. An output line holds the id, the verdict (PASS, FAIL or ERROR), the reasons, all
+scores, and the loops as character offsets of the text. A line that cannot be read is ERROR with its reason, and the
+others go on.
 
-The verdict is :func:`harness.judging.verdict.judge` with the default thresholds (or given ones). There is no prompt
-that could say whether a reference may repeat, so it excuses what it holds itself; ``reference_repeats`` marks such
-lines. The compression ratio and the similarities other than the default one come on request: they cost more than all
-others together. Left out: custom metrics, which need a case, and seq-rep-4, which needs the model's tokens.
+The verdict is :func:`harness.judging.verdict.judge` with the default thresholds, or the given ones. No prompt can say
+whether a reference may repeat, so a reference excuses what it holds itself; ``reference_repeats`` marks such lines. The
+compression ratio and the similarities other than the default one are computed on request, because they cost more than
+all others together. Not supported: custom metrics, which need a case, and seq-rep-4, which needs the model's tokens.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.cases.model import Case, Message, Thresholds
 from harness.judging.results import Reason, Status, Verdict
-from harness.judging.verdict import LASTING_SCALE, LEAST_REFERENCE, judge, refusal
+from harness.judging.verdict import judge, refusal, surely_passes
 from harness.metrics.published import compression_ratio
 from harness.metrics.repetition import NOTHING, excesses, measure
 from harness.metrics.similarity import order_similarities, similarity
-from harness.metrics.types import Scores
+from harness.metrics.types import Loop, Scores
 
 __all__ = ["ScoredLine", "as_json", "as_text", "score_lines"]
 
@@ -129,7 +130,7 @@ def _score(batch: list[_Record], limits: Thresholds, everything: bool) -> Iterat
             )
         if everything:
             scores = _with_everything(record, scores)
-        if _surely_passes(scores.values, limits):
+        if surely_passes(scores.values, limits):
             yield ScoredLine(record.id, Verdict(Status.PASS), scores, repeats)
         else:
             yield ScoredLine(record.id, judge(_case(record, limits), scores, None), scores, repeats)
@@ -162,56 +163,59 @@ def _made_case(record: _Record, limits: Thresholds) -> Case:
     )
 
 
-def _surely_passes(values: Mapping[str, float], t: Thresholds) -> bool:
-    """Whether no rule of :func:`judge` can fail: most answers, told by a few comparisons instead of a dozen checks."""
-    return (
-        values["repetition"] <= min(t.max_rep8_excess, t.max_rep8d_excess, t.max_loop_excess, t.max_templated_excess)
-        and values["tail_excess"] <= t.max_tail_excess
-        and values["loop_units"] <= LASTING_SCALE * t.min_loop_units
-        and values["words"] >= t.min_units
-        and (values["reference_units"] < LEAST_REFERENCE or values["length_ratio"] >= t.min_length_ratio)
-        and t.min_similarity == 0.0
-        and t.allow_cutoff
-        and not t.min_metrics
-        and not t.max_metrics
-    )
-
-
 def as_json(line: ScoredLine) -> str:
-    """One line of JSON, numbers with six significant digits."""
-    scores, verdict = line.scores, line.verdict
-    names, values = tuple(scores.values), tuple(scores.values.values())
-    quiet = values[_RUNS] == _NO_RUNS
-    shape = _shapes.get((names, quiet))
-    if shape is None:
-        pieces = [f"{json.dumps(name).replace('%', '%%')}: %.6g" for name in names]
-        if quiet:
-            pieces[_RUNS] = [piece % value for piece, value in zip(pieces[_RUNS], _NO_RUNS, strict=True)]
-        shape = _shapes[names, quiet] = "{" + ", ".join(pieces) + "}"
-    if quiet:
-        # Most answers: what says nothing of a run is written once for all.
-        values = (*values[: _RUNS.start], *values[_RUNS.stop :])
-    loops = reasons = ""
-    if scores.loops:
-        loops = ", ".join([
-            f'{{"start": {x.start}, "end": {x.end}, "period": {x.period}, "copies": {x.copies:.6g}, '
-            f'"kind": "{x.kind}"}}'
-            for x in scores.loops
-        ])  # fmt: skip
-    if verdict.reasons:
-        reasons = ", ".join([json.dumps(_reason(r)) for r in verdict.reasons])
+    """One line of JSON, numbers with six significant digits.
+
+    Nearly all the time of a large file would go into formatting numbers, so the line is made from a template that is
+    kept for each set of score names. Most answers have no run, and all scores of runs are then constants.
+    """
+    names = tuple(line.scores.values)
+    values = line.scores.values
+    quiet = all(values.get(name) == constant for name, constant in _NO_RUNS.items())
+    template = _template(names, quiet)
+    numbers = template.text % tuple([values[name] for name in template.names])
+    loops = ", ".join([_loop(loop) for loop in line.scores.loops])
+    reasons = ", ".join([json.dumps(_reason(r)) for r in line.verdict.reasons])
     more = ', "reference_repeats": true' if line.reference_repeats else ""
     name = line.id if type(line.id) is int else json.dumps(line.id)
     return (
-        f'{{"id": {name}, "verdict": "{verdict.status.value}", "reasons": [{reasons}], '
-        f'"scores": {shape % values}, "loops": [{loops}]{more}}}'
+        f'{{"id": {name}, "verdict": "{line.verdict.status.value}", "reasons": [{reasons}], '
+        f'"scores": {numbers}, "loops": [{loops}]{more}}}'
     )
 
 
-_shapes: dict[tuple[tuple[str, ...], bool], str] = {}
-_RUNS = slice(9, 28)
-"""Where the scores of runs stand among those of a text, ``loop_coverage`` to ``templated``."""
-_NO_RUNS = tuple(NOTHING.values())[_RUNS]
+_RUN_SCORES = ("loop_", "numbered_", "char_loop_", "tail_", "templated")
+_NO_RUNS = {
+    name: value
+    for name, value in NOTHING.items()
+    if name.startswith(_RUN_SCORES) and not name.endswith(("_excess", "_reference"))
+}
+"""The scores of a text without any run, from ``loop_coverage`` to ``templated``."""
+
+
+class _Template(NamedTuple):
+    """A JSON object of scores with a place for each number that varies."""
+
+    text: str
+    names: tuple[str, ...]
+    """Scores to fill in, in order."""
+
+
+@lru_cache(maxsize=256)
+def _template(names: tuple[str, ...], quiet: bool) -> _Template:
+    fixed = _NO_RUNS if quiet else {}
+    pieces = [
+        json.dumps(name).replace("%", "%%") + ": " + (f"{fixed[name]:.6g}" if name in fixed else "%.6g")
+        for name in names
+    ]
+    return _Template("{" + ", ".join(pieces) + "}", tuple(name for name in names if name not in fixed))
+
+
+def _loop(loop: Loop) -> str:
+    return (
+        f'{{"start": {loop.start}, "end": {loop.end}, "period": {loop.period}, "copies": {loop.copies:.6g}, '
+        f'"kind": "{loop.kind}"}}'
+    )
 
 
 def _reason(reason: Reason) -> dict[str, Any]:

@@ -1,23 +1,22 @@
 """From scores to PASS, FAIL, ERROR: the only place where an answer is judged.
 
-Every rule is a positive, finite test: an answer passes because each value is a number on the right side of its limit,
-never because nothing was found against it; NaN, a missing score or a pattern that ran out of time is ERROR and never
-PASS. A standard answer that is itself a loop would excuse every loop, so such a case is refused by name (ERROR, rule
-``standard_answer``) unless it says ``reference_may_repeat``, or its prompt holds the text
-that the answer repeats ("write X 50 times").
+Every rule is a positive, finite test: an answer passes because each value is a number on the right side of its limit.
+NaN, a missing score or a pattern search that ran out of time is ERROR and never PASS. A standard answer that is itself
+a loop would excuse every loop, so such a case is refused by name (ERROR, rule ``standard_answer``). Exceptions are a
+case that says ``reference_may_repeat``, and a prompt that holds the text which the answer repeats ("write X 50 times").
 
-:func:`checks` says which thresholds applied and how each came out; :func:`judge` is its summary. Pure functions of the
-recorded scores, so thresholds can change without generating or scoring again.
+The rules are a table. :func:`checks` says which of them applied and how each came out; :func:`judge` is the summary.
+Both are pure functions of the recorded scores, so thresholds can change without generating or scoring again.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from harness.cases.model import Case
+from harness.cases.model import Case, Thresholds
 from harness.engines.base import FinishReason
 from harness.judging.results import Reason, Status, Verdict
 from harness.metrics.patterns import UNKNOWN
@@ -27,8 +26,7 @@ from harness.metrics.types import Scores
 
 __all__ = [
     "LASTING_SCALE",
-    "LEAST_REFERENCE",
-    "Check",
+    "RuleCheck",
     "checks",
     "combine",
     "judge",
@@ -38,39 +36,251 @@ __all__ = [
 ]
 
 LONG_PERIOD = 12.0
-"""From this many units a copy on, ``FEW_COPIES`` are a loop: nobody says a sentence three times running."""
+"""Units of a copy from which on ``FEW_COPIES`` make a loop: a sentence said three times in a row."""
 FEW_COPIES = 3.0
-BROKEN_OFF = 2.0
-"""Copies of a paragraph, and the beginning of another, with which an answer that breaks off is a loop."""
-REFRAIN = 0.3
-"""Rep-8 of a standard answer that itself says things twice; an answer to its prompt may say them three times."""
+BROKEN_OFF_COPIES = 2.0
+"""Copies of a paragraph, with the beginning of another, that make a loop of an answer that breaks off."""
+REFRAIN_REP8 = 0.3
+"""Rep-8 of a standard answer with a refrain; an answer to its prompt may say a sentence three times."""
 FEW_WORDS = 10
-"""Words below which an answer must reach the least length ratio; a fifth of the ratio is asked of longer ones."""
+"""Words below which an answer must reach the minimum length ratio; longer answers must reach a fifth of it."""
 DRAWN_SCALE = 8.0
-"""A loop of characters without letters and digits is a drawn line until it is this many times ``min_loop_units``."""
+"""A loop of characters without letters and digits is a drawn line up to this many times ``min_loop_units``."""
+CHARACTER_SCALE = 2.0
+"""The same factor for any other loop of characters."""
 LASTING_SCALE = 7.0
-"""A run this many times ``min_loop_units`` above the standard answer's own fails an answer however long the rest is."""
-LONE_TEMPLATES = 8.0
-"""Copies from which on lines that repeat but for a word fail an answer without a standard answer: a week has seven."""
-LEAST_REFERENCE = 20
+"""A run this many times ``min_loop_units`` above the standard answer's own fails an answer of any length."""
+LONE_TEMPLATE_COPIES = 8.0
+"""Copies from which on templated lines fail an answer without a standard answer: a week has seven."""
+MIN_REFERENCE_UNITS = 20
 """Units from which on the standard answer's length says how long an answer should be."""
 REFUSED_COVERAGE = 0.5
 """Share of a standard answer inside one run from which on it is refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class RuleCheck:
     """One rule as it applied to one answer."""
 
     rule: str
     value: float
+    """NaN where the score is missing; such a check does not pass."""
     limit: float
     upper: bool
-    """Whether the value must be at most (else: at least) the limit."""
+    """Whether the value must be at most the limit; otherwise at least."""
     passed: bool
     text: str
     """For people, one line."""
     repetition: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RunRule:
+    """A rule about a tandem run: its excess counts once the run is long and has enough copies to be a loop."""
+
+    rule: str
+    text: str
+    excess: str
+    """Name of the score; the next three likewise."""
+    copies: str
+    length: str
+    period: str
+    limit: str
+    """Name of the threshold."""
+
+
+_RUN_RULES = (
+    _RunRule(
+        rule="loop",
+        text="a stretch that repeats itself",
+        excess="loop_excess",
+        copies="loop_copies",
+        length="loop_units",
+        period="loop_period",
+        limit="max_loop_excess",
+    ),
+    _RunRule(
+        rule="numbered",
+        text="a numbered loop",
+        excess="numbered_excess",
+        copies="numbered_copies",
+        length="numbered_units",
+        period="numbered_period",
+        limit="max_loop_excess",
+    ),
+    _RunRule(
+        rule="char_loop",
+        text="characters that repeat themselves",
+        excess="char_loop_excess",
+        copies="char_loop_copies",
+        length="char_loop_length",
+        period="char_loop_period",
+        limit="max_loop_excess",
+    ),
+    _RunRule(
+        rule="tail",
+        text="an end that repeats itself",
+        excess="tail_excess",
+        copies="tail_copies",
+        length="tail_units",
+        period="tail_period",
+        limit="max_tail_excess",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rule:
+    """One row of the table of rules: which value is compared with which limit."""
+
+    rule: str
+    text: Callable[[_Answer], str]
+    value: Callable[[_Answer], float]
+    limit: Callable[[_Answer], float]
+    upper: bool = True
+    repetition: bool = False
+    applies: Callable[[_Answer], bool] = lambda _: True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    """What the rules look at."""
+
+    case: Case
+    scores: Mapping[str, float]
+    finish_reason: FinishReason | None
+
+    @property
+    def limits(self) -> Thresholds:
+        return self.case.thresholds
+
+    @property
+    def has_reference(self) -> bool:
+        return bool(self.scores.get("has_reference"))
+
+    def score(self, name: str) -> float:
+        """A score; NaN where it is missing."""
+        return self.scores.get(name, math.nan)
+
+    def excused(self, name: str) -> float:
+        """What is usual above the standard answer's own value: excused, unless the answer was cut off.
+
+        A standard answer that repeats nothing does not make an answer worse than having none would.
+        """
+        if self.finish_reason == "length":
+            return 0.0
+        return max(0.0, ASSUMED[name] - self.scores.get(f"{name}_reference", 0.0))
+
+    def above(self) -> str:
+        return " above the standard answer's" if self.has_reference else " above what is usual"
+
+
+def _run_excess(answer: _Answer, rule: _RunRule) -> float:
+    """The excess of a tandem run that is a loop; a run that is none has no positive excess."""
+    limits = answer.limits
+    excess, copies, length, period = map(answer.score, (rule.excess, rule.copies, rule.length, rule.period))
+    scale = _scale(answer, rule)
+    refrain = answer.has_reference and answer.scores.get("rep8_reference", 0.0) >= REFRAIN_REP8
+    few = limits.min_loop_copies
+    if period >= LONG_PERIOD * scale and not refrain:
+        few = BROKEN_OFF_COPIES if rule.rule == "tail" and period >= PARAGRAPH else FEW_COPIES
+    is_loop = copies >= min(few, limits.min_loop_copies) and length >= limits.min_loop_units * scale
+    return excess if is_loop or not math.isfinite(excess) else min(0.0, excess)
+
+
+def _scale(answer: _Answer, rule: _RunRule) -> float:
+    if rule.rule != "char_loop":
+        return 1.0
+    return DRAWN_SCALE if answer.scores.get("char_loop_drawn") else CHARACTER_SCALE
+
+
+def _run_row(rule: _RunRule) -> _Rule:
+    return _Rule(
+        rule=rule.rule,
+        text=lambda a: f"{rule.text}: {_number(a.score(rule.copies))} copies over {_number(a.score(rule.length))}",
+        value=lambda a: _run_excess(a, rule),
+        limit=lambda a: getattr(a.limits, rule.limit),
+        repetition=True,
+    )
+
+
+def _templated_excess(answer: _Answer) -> float:
+    excess = answer.score("templated_excess")
+    few = not answer.has_reference and answer.score("templated_copies") < LONE_TEMPLATE_COPIES
+    if (few or answer.score("templated_units") < answer.limits.min_loop_units) and math.isfinite(excess):
+        return min(0.0, excess)
+    return excess
+
+
+_LOOP, _NUMBERED, _CHARACTERS, _TAIL = map(_run_row, _RUN_RULES)
+
+_RULES: tuple[_Rule, ...] = (
+    _Rule(
+        rule="rep8",
+        text=lambda a: f"repeated 8-grams{a.above()}",
+        value=lambda a: a.score("rep8_excess") - a.excused("rep8"),
+        limit=lambda a: a.limits.max_rep8_excess,
+        repetition=True,
+    ),
+    _Rule(
+        rule="rep8d",
+        text=lambda _: "the same with numbers replaced by one sign",
+        value=lambda a: a.score("rep8d_excess") - a.excused("rep8d"),
+        limit=lambda a: a.limits.max_rep8d_excess,
+        repetition=True,
+    ),
+    _LOOP,
+    _NUMBERED,
+    _CHARACTERS,
+    # No share: text after a loop does not undo it. The early FAIL of a search rests on this rule (loop_units).
+    _Rule(
+        rule="lasting",
+        text=lambda a: f"units of the longest stretch that repeats itself,{a.above()}",
+        value=lambda a: a.score("loop_units") - _reference_run(a.case),
+        limit=lambda a: LASTING_SCALE * a.limits.min_loop_units,
+        repetition=True,
+    ),
+    _TAIL,
+    _Rule(
+        rule="templated",
+        text=lambda _: "lines that repeat except for a word",
+        value=_templated_excess,
+        limit=lambda a: a.limits.max_templated_excess,
+        repetition=True,
+    ),
+    _Rule(
+        rule="length",
+        text=lambda _: "words",
+        value=lambda a: a.score("words"),
+        limit=lambda a: float(a.limits.min_units),
+        upper=False,
+    ),
+    # A short answer to a long one's question may be right; two words are not.
+    _Rule(
+        rule="length_ratio",
+        text=lambda _: "of the standard answer's length",
+        value=lambda a: a.score("length_ratio"),
+        limit=lambda a: a.limits.min_length_ratio / (5 if a.scores.get("words", 0.0) >= FEW_WORDS else 1),
+        upper=False,
+        applies=lambda a: a.case.standard_answer is not None and not a.score("reference_units") < MIN_REFERENCE_UNITS,
+    ),
+    _Rule(
+        rule="similarity",
+        text=lambda _: "similarity to the standard answer",
+        value=lambda a: a.score("similarity"),
+        limit=lambda a: a.limits.min_similarity,
+        upper=False,
+        applies=lambda a: a.case.standard_answer is not None and a.limits.min_similarity > 0.0,
+    ),
+    _Rule(
+        rule="cutoff",
+        text=lambda _: "cut off at max_tokens",
+        value=lambda a: float(a.finish_reason == "length"),
+        limit=lambda _: 0.0,
+        applies=lambda a: not a.limits.allow_cutoff,
+    ),
+)
+"""The built-in rules, in the order to show; patterns and limits of scores by name follow them."""
 
 
 def judge(case: Case, scores: Scores, finish_reason: FinishReason | None) -> Verdict:
@@ -146,125 +356,64 @@ def _merged(verdicts: Sequence[Verdict], status: Status) -> tuple[Reason, ...]:
     return tuple(found.values())
 
 
-def checks(case: Case, scores: Scores, finish_reason: FinishReason | None) -> tuple[Check, ...]:
-    """Every rule that applies to this answer, passed or not, in the order to show.
-
-    A score that is missing or not finite gives a check that did not pass, with value NaN.
-    """
-    t, v = case.thresholds, scores.values
-    above = " above the standard answer's" if v.get("has_reference") else " above what is usual"
-    # A standard answer that repeats nothing does not make an answer worse than none would: what is usual stays excused,
-    # unless it was cut off.
-    spared = 0.0 if finish_reason == "length" else 1.0
-    usual, usual_d = (spared * max(0.0, ASSUMED[name] - v.get(f"{name}_reference", 0.0)) for name in ("rep8", "rep8d"))
-    found = [
-        _most("rep8", v.get("rep8_excess", math.nan) - usual, t.max_rep8_excess, f"repeated 8-grams{above}"),
-        _most(
-            "rep8d",
-            v.get("rep8d_excess", math.nan) - usual_d,
-            t.max_rep8d_excess,
-            "the same with numbers taken for one sign",
-        ),
+def checks(case: Case, scores: Scores, finish_reason: FinishReason | None) -> tuple[RuleCheck, ...]:
+    """Every rule that applies to this answer, passed or not, in the order to show."""
+    answer = _Answer(case=case, scores=scores.values, finish_reason=finish_reason)
+    named = [
+        _check(name, answer.score(name), limit, name, upper=upper)
+        for limits, upper in ((case.thresholds.min_metrics, False), (case.thresholds.max_metrics, True))
+        for name, limit in limits.items()
     ]
-    runs = (
-        ("loop", "loop_excess", "loop_copies", "loop_units", "loop_period", 1.0, "a stretch that repeats itself"),
-        ("numbered", "numbered_excess", "numbered_copies", "numbered_units", "numbered_period", 1.0, "a numbered loop"),
-        ("char_loop", "char_loop_excess", "char_loop_copies", "char_loop_length", "char_loop_period",
-         DRAWN_SCALE if v.get("char_loop_drawn") else 2.0,
-         "characters that repeat themselves"),
-    )  # fmt: skip
-    for rule, excess, copies, length, period, scale, text in runs:
-        found.append(_run(case, scores, (rule, excess, copies, length, period), scale, t.max_loop_excess, text))
-    found.append(
-        # No share: text after a loop does not undo it. What the early FAIL of a search rests on (loop_units).
-        _most(
-            "lasting",
-            v.get("loop_units", math.nan) - _reference_run(case),
-            LASTING_SCALE * t.min_loop_units,
-            f"units of the longest stretch that repeats itself,{above}",
-        )
+    return (
+        *(
+            _check(r.rule, r.value(answer), r.limit(answer), r.text(answer), upper=r.upper, repetition=r.repetition)
+            for r in _RULES
+            if r.applies(answer)
+        ),
+        *_patterns(case, scores),
+        *named,
     )
-    tail = ("tail", "tail_excess", "tail_copies", "tail_units", "tail_period")
-    found.append(_run(case, scores, tail, 1.0, t.max_tail_excess, "an end that repeats itself"))
-    templated = v.get("templated_excess", math.nan)
-    few = not v.get("has_reference") and v.get("templated_copies", math.nan) < LONE_TEMPLATES
-    if (few or v.get("templated_units", math.nan) < t.min_loop_units) and math.isfinite(templated):
-        templated = min(0.0, templated)
-    found.append(_most("templated", templated, t.max_templated_excess, "lines that repeat but for a word"))
-    found.append(_least("length", v.get("words"), float(t.min_units), "words", repetition=False))
-    if case.standard_answer is not None:
-        if not v.get("reference_units", math.nan) < LEAST_REFERENCE:
-            found.append(
-                # A short answer to a long one's question may be right; two words are none.
-                _least(
-                    "length_ratio",
-                    v.get("length_ratio"),
-                    t.min_length_ratio / (5 if v.get("words", 0.0) >= FEW_WORDS else 1),
-                    "of the standard answer's length",
-                )
-            )
-        if t.min_similarity > 0.0:
-            found.append(
-                _least("similarity", v.get("similarity"), t.min_similarity, "similarity to the standard answer")
-            )
-    if not t.allow_cutoff:
-        cut = float(finish_reason == "length")
-        found.append(_most("cutoff", cut, 0.0, "cut off at max_tokens", repetition=False))
-    found.extend(_patterns(case, scores))
-    found.extend(_least(name, v.get(name), limit, name) for name, limit in t.min_metrics.items())
-    found.extend(_most(name, v.get(name), limit, name, repetition=False) for name, limit in t.max_metrics.items())
-    return tuple(found)
 
 
-def _run(
-    case: Case, scores: Scores, names: tuple[str, str, str, str, str], scale: float, limit: float, what: str
-) -> Check:
-    """A tandem run counts by its excess once it is long and has copies enough to be a loop; else it has none."""
-    rule, excess, copies, length, period = names
-    t = case.thresholds
-    value, n, size, each = (scores.values.get(name, math.nan) for name in (excess, copies, length, period))
-    refrain = scores.values.get("has_reference") == 1.0 and scores.values.get("rep8_reference", 0.0) >= REFRAIN
-    few = t.min_loop_copies
-    if each >= LONG_PERIOD * scale and not refrain:
-        few = BROKEN_OFF if rule == "tail" and each >= PARAGRAPH else FEW_COPIES
-    if (n < min(few, t.min_loop_copies) or size < t.min_loop_units * scale) and math.isfinite(value):
-        value = min(0.0, value)
-    said = f"{what}: {_number(n)} copies over {_number(size)}"
-    return _most(rule, value, limit, said)
-
-
-def _patterns(case: Case, scores: Scores) -> list[Check]:
-    found = []
-    for field, patterns, wanted in (
+def _patterns(case: Case, scores: Scores) -> list[RuleCheck]:
+    checked = []
+    for field, patterns, must_match in (
         ("must_include", case.must_include, True),
         ("must_not_include", case.must_not_include, False),
     ):
         for i, pattern in enumerate(patterns):
             value = scores.values.get(f"{field}[{i}]", math.nan)
-            if value == UNKNOWN:
-                value = math.nan
-            text = (
-                f"{field} {pattern!r}" if math.isfinite(value) else f"{field} {pattern!r} could not be searched in time"
-            )
-            make = _least if wanted else _most
-            found.append(make(field, value, float(wanted), text, repetition=False))
-    return found
+            timed_out = value == UNKNOWN
+            text = f"{field} {pattern!r}" + (" could not be searched in time" if timed_out else "")
+            value = math.nan if timed_out else value
+            checked.append(_check(field, value, float(must_match), text, upper=not must_match))
+    return checked
 
 
-def _most(rule: str, value: float | None, limit: float, what: str, repetition: bool = True) -> Check:
-    return _check(rule, value, limit, True, what, repetition)
+def _check(rule: str, value: float, limit: float, what: str, *, upper: bool, repetition: bool = False) -> RuleCheck:
+    passed = math.isfinite(value) and (value <= limit if upper else value >= limit)
+    text = f"{what}: {_number(value)} (expected {'<=' if upper else '>='} {_number(limit)})"
+    return RuleCheck(rule=rule, value=value, limit=limit, upper=upper, passed=passed, text=text, repetition=repetition)
 
 
-def _least(rule: str, value: float | None, limit: float, what: str, repetition: bool = False) -> Check:
-    return _check(rule, value, limit, False, what, repetition)
+def surely_passes(scores: Mapping[str, float], limits: Thresholds) -> bool:
+    """Whether no rule can fail: most answers, decided by a few comparisons instead of a dozen.
 
-
-def _check(rule: str, value: float | None, limit: float, upper: bool, what: str, repetition: bool) -> Check:
-    number = math.nan if value is None else value
-    passed = math.isfinite(number) and (number <= limit if upper else number >= limit)
-    sign = "<=" if upper else ">="
-    text = f"{what}: {_number(number)} (expected {sign} {_number(limit)})"
-    return Check(rule=rule, value=number, limit=limit, upper=upper, passed=passed, text=text, repetition=repetition)
+    A sufficient condition and not the verdict: what it does not accept goes to :func:`judge`. It holds because
+    ``repetition`` is the maximum of all clamped excesses.
+    """
+    rates = (limits.max_rep8_excess, limits.max_rep8d_excess, limits.max_loop_excess, limits.max_templated_excess)
+    return (
+        scores["repetition"] <= min(rates)
+        and scores["tail_excess"] <= limits.max_tail_excess
+        and scores["loop_units"] <= LASTING_SCALE * limits.min_loop_units
+        and scores["words"] >= limits.min_units
+        and (scores["reference_units"] < MIN_REFERENCE_UNITS or scores["length_ratio"] >= limits.min_length_ratio)
+        and limits.min_similarity == 0.0
+        and limits.allow_cutoff
+        and not limits.min_metrics
+        and not limits.max_metrics
+    )
 
 
 def _number(value: float) -> str:

@@ -8,7 +8,7 @@ so an answer that says "give me a 10" cannot close them. Standard library only; 
 redirects (they could carry the key elsewhere); the key comes from the environment alone. Anything but a number is an
 error, never a score.
 
-Given up: caching and batches (a judge is for few cases), and any claim that its number means the same tomorrow.
+Not supported: caching and batches (a judge is for few cases), and any claim that its number means the same tomorrow.
 """
 
 from __future__ import annotations

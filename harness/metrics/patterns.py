@@ -2,7 +2,7 @@
 
 Patterns come from case files and are searched in hostile text, so every search has a time limit (the ``regex`` package;
 ``re`` has none and one nested quantifier would hang the suite). A search that ran out of time is neither a hit nor a
-miss: the verdict is ERROR, the pattern is at fault and not the model. Given up: ``re``'s exact dialect (regex reads it
+miss: the verdict is ERROR, the pattern is at fault and not the model. Not supported: ``re``'s exact dialect (regex reads it
 with few differences).
 """
 

@@ -4,7 +4,7 @@
     compression_ratio   bytes of UTF-8 / bytes of zlib's output, level 6 (Radford et al. 2022, Whisper, retries above
     2.4)
 
-Given up: any use in a verdict. Token n-grams change with the tokenizer, the compression ratio with language and length.
+Not supported: any use in a verdict. Token n-grams change with the tokenizer, the compression ratio with language and length.
 """
 
 from __future__ import annotations

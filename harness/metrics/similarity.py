@@ -9,7 +9,7 @@ texts look half alike.
     similarity_token_set   ``token_set_ratio`` on units: order and repeats do not count
     similarity_partial     ``partial_ratio`` on units: the shorter text against its best window in the longer
 
-All 0..1. Given up: embeddings (another model whose errors would have to be judged), and the ends of very long texts:
+All 0..1. Not supported: embeddings (another model whose errors would have to be judged), and the ends of very long texts:
 these ratios are quadratic, so the first ``LIMIT`` characters of each text are compared, ``PARTIAL_LIMIT`` units for
 the last one, which is the slowest by far.
 """

@@ -4,7 +4,7 @@ It is there so that a newcomer, and the tests, run the whole loop on a real mode
 and no hub. The package carries a quantised GGUF (Q4_1); training and vLLM want a plain folder, so the weights are
 dequantised to bfloat16 into the cache folder. The GGUF's tokenizer metadata differs from the original's in two
 places that matter here: the end-of-turn token (an answer would never end) and the splitting of digits.
-Given up: bit-equality with the published bfloat16 model; the weights are the 4-bit ones, made wide again.
+Not supported: bit-equality with the published bfloat16 model; the weights are the 4-bit ones, made wide again.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ A passing answer that had to be cut off though it repeats nothing stands against
 Replay pairs keep what worked, answers that repeat themselves by right included: a good answer stands against its looped
 copy, or against its own beginning, ended too early. The latter are few while many answers never end, since they teach
 to go on, and more of them once most end: else every pair would say "end sooner", and sound answers shrink to half.
-Given up: paraphrased prompts; a paraphrase is a new case, and people should write those.
+Not supported: paraphrased prompts; a paraphrase is a new case, and people should write those.
 """
 
 from __future__ import annotations

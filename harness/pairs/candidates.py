@@ -40,19 +40,19 @@ _SAME = 90.0
 _MOST_REP8 = 0.03
 """Far below what fails: a chosen answer must not teach even a mild repetition (excess over the standard answer)."""
 _LENGTHS = (0.3, 4.0)
-"""Least and most length of a chosen answer in lengths of the standard answer, where that has ``_TOLD`` units."""
+"""Minimum and most length of a chosen answer in lengths of the standard answer, where that has ``_TOLD`` units."""
 _TOLD = 20
 _LEAST_SIMILAR = 0.5
-"""Least similarity of a chosen answer, as a share of the best one's for the same case."""
+"""Minimum similarity of a chosen answer, as a share of the best one's for the same case."""
 _REPLAYED = 256
-"""Most tokens of an answer to a bundled prompt."""
+"""Maximum of tokens of an answer to a bundled prompt."""
 _REFUSAL = re.compile(
     r"\W*(?:(?:i['’]m|i am) (?:so |very |really )?sorry|sorry\b|i apologi[sz]e|as an? (?:ai|language model|artificial)"
     r"|(?:i['’]m|i am) (?:just |only )?an? (?:ai|language model)|i can(?:no|['’])t|(?:i['’]m|i am) (?:unable|not able)"
     r"|unfortunately,? i|(?:很|非常)?抱歉|对不起|作为(?:一个|一名|一款)?(?:ai|人工智能|语言模型)|我(?:无法|不能))",
     re.IGNORECASE,
 )
-"""How an answer begins that declines: clean, short, and no cure. Given up: one that declines later on."""
+"""How an answer begins that declines: clean, short, and no cure. Not supported: one that declines later on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

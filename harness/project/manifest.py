@@ -4,7 +4,7 @@ The file is written by people and by the program, so comments and order survive 
 lineage decides how it may be loaded: weights are only ever put on the model and parents named here, and the digest
 in the manifest must match the folder (harness/adapters checks the folder itself). Registration is one locked, atomic
 replace: a reader sees the manifest without the new version or with all of it.
-Given up: editing or deleting entries by command; a version is history.
+Not supported: editing or deleting entries by command; a version is history.
 """
 
 from __future__ import annotations

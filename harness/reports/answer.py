@@ -2,7 +2,7 @@
 
 A loop of 4,096 tokens tells its story in two copies and a count. Every report shows answers through this one module,
 so that terminal and HTML mark the same places. Invariant: nothing is reordered or invented; the parts that hold the
-answer's own text are slices of it, in order, and a fold says how much it hides. Given up: the exact borders between
+answer's own text are slices of it, in order, and a fold says how much it hides. Not supported: the exact borders between
 copies of inexact loops (copies differ in length there; the first copy's length is used throughout).
 """
 

@@ -3,7 +3,7 @@
 Pure functions from results to strings; whoever owns the terminal prints them. Model text only ever travels as
 ``rich.text.Text`` made of :func:`harness.safe.escape.for_terminal`, so neither escapes nor markup in it are obeyed,
 and rich is told nothing about the environment (no ``COLUMNS``, no ``NO_COLOR``): width and colour are arguments.
-Given up: colour alone as a signal. Loops carry brackets too, for logs, for printers and for colour-blind eyes.
+Not supported: colour alone as a signal. Loops carry brackets too, for logs, for printers and for colour-blind eyes.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Verdict first, then the gate and the suite's figures, then what changed (broken, fixed, still failing), then what
 passes, folded away; facts about training and run last. No script, no remote asset; the content security policy forbids
 both, so that even markup that slipped through could do nothing. Every string goes through
-:func:`harness.reports.markup.el`, which escapes. Given up: sorting and searching beyond what a browser offers.
+:func:`harness.reports.markup.el`, which escapes. Not supported: sorting and searching beyond what a browser offers.
 """
 
 from __future__ import annotations

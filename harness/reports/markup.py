@@ -2,7 +2,7 @@
 
 Every child and every attribute value that is a plain ``str`` is escaped; only what :func:`el` returned is trusted. A
 forgotten escape is thus impossible rather than unlikely, and joining trusted markup with ``+`` gives back an untrusted
-string. Given up: templates; a page of this size reads well enough as Python.
+string. Not supported: templates; a page of this size reads well enough as Python.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Reports are pure functions of a :class:`Report`; none reads the store, the clock or the environment, so the same run
 gives the same report (apart from what a format itself stamps) and every report can be written again later. Orders and
-groups are decided here once: what changed for the worse comes first everywhere. Given up: reports over several runs;
+groups are decided here once: what changed for the worse comes first everywhere. Not supported: reports over several runs;
 the history of an adapter is the store's to tell.
 """
 

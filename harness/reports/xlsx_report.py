@@ -3,7 +3,7 @@
 Every text is written as text: a leading ``=`` never becomes a formula, not even when somebody edits the cell
 (``quotePrefix``). Rows are written as they come (openpyxl's write-only mode), and the finished file is opened again
 before it takes the old one's place, because a spreadsheet program is the last place to find out that it is damaged.
-Given up: row heights that fit; an answer of 4,096 tokens would fill screens.
+Not supported: row heights that fit; an answer of 4,096 tokens would fill screens.
 """
 
 from __future__ import annotations

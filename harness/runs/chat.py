@@ -2,7 +2,7 @@
 
 Engines give whole answers, a chat wants them as they grow. So an answer is asked for in slices of a few tokens, each
 going on from the ids so far; with prefix caching a slice costs little more than its tokens, and under greedy decoding
-the slices are the very tokens of one long answer. Given up: beam search in a chat, which has no answer before its end.
+the slices are the very tokens of one long answer. Not supported: beam search in a chat, which has no answer before its end.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One line that says how far a run is: on a terminal it is rewritten, in a log it is repeated now and then.
 
-Given up: a bar per case. What people ask while they wait is how much is left and whether it still moves.
+Not supported: a bar per case. What people ask while they wait is how much is left and whether it still moves.
 """
 
 from __future__ import annotations

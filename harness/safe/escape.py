@@ -5,7 +5,7 @@ spreadsheet formulas, characters that a file format forbids, or lone surrogates 
 exactly one function here and every dynamic string passes through it on its way out, so that safety is decided in one
 place and tested once per sink. Nothing is dropped: what cannot be shown is shown as ``\xNN`` or ``\uNNNN``.
 
-Given up: reversibility. A text that holds the four characters ``\x1b`` reads the same as one that held ESC; the exact
+Not supported: reversibility. A text that holds the four characters ``\x1b`` reads the same as one that held ESC; the exact
 text is in the JSON export and in the store.
 """
 
@@ -17,7 +17,7 @@ import re
 __all__ = ["for_csv", "for_html", "for_markdown", "for_terminal", "for_utf8", "for_xlsx", "for_xml", "shorten"]
 
 XLSX_LIMIT = 32_767
-"""Most UTF-16 units that a spreadsheet cell holds (Excel's limit; openpyxl cuts there without a word)."""
+"""Maximum of UTF-16 units that a spreadsheet cell holds (Excel's limit; openpyxl cuts there without a word)."""
 
 _C0 = r"\x00-\x08\x0b-\x1f\x7f"  # all but tab and newline
 _C1 = r"\x80-\x9f"

@@ -2,7 +2,7 @@
 
 Every result is committed when it is known, so a killed run loses nothing that it had; the row's status says whether the
 run came to its end, and only ``finished`` ever counts as one. WAL and a busy time-out let two runs write at once.
-Given up: a database on a network share (SQLite's locks are not safe there); the reports can live anywhere.
+Not supported: a database on a network share (SQLite's locks are not safe there); the reports can live anywhere.
 """
 
 from __future__ import annotations

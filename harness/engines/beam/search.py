@@ -19,7 +19,7 @@ that is dropped rank below every candidate of a greater sum and can never take a
   hypothesis is dropped only once it cannot enter the full pool at all. With True any end fills the pool: no dropping.
 
 Ties: equal candidates are taken in the order (parent's rank, token id), a finished hypothesis stays before a later
-equal one. Given up: vocabularies smaller than a row (``BeamRules.row_width``), where transformers keeps dummy beams.
+equal one. Not supported: vocabularies smaller than a row (``BeamRules.row_width``), where transformers keeps dummy beams.
 """
 
 from __future__ import annotations

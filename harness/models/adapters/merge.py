@@ -4,7 +4,7 @@ Tensor by tensor: the update is computed and added in float32 and rounded once t
 update is not lost to repeated rounding, and a 70B model needs one layer's memory. Files keep their names and split;
 everything else of the model's folder (configuration, tokenizer, chat template) is copied. Modules that an adapter
 holds whole take the place of the model's: with more rows after a vocabulary resize, and as an output layer of its own
-where it was tied to the embedding; the configuration then says so. Given up: quantised bases, whose tensors cannot be
+where it was tied to the embedding; the configuration then says so. Not supported: quantised bases, whose tensors cannot be
 added to.
 """
 

@@ -4,7 +4,7 @@
 
 So a chain (base -> SFT LoRA -> DPO LoRA) is served as one adapter on the unmerged model, with no merged copy of it on
 disk: an engine takes one LoRA a request. Exact but for the order in which floats are summed. A layer that only some of
-the adapters touch is filled up with zeros, since engines want one rank. Given up: DoRA and modules saved whole, which
+the adapters touch is filled up with zeros, since engines want one rank. Not supported: DoRA and modules saved whole, which
 are no sums; merge those (:mod:`harness.models.adapters.merge`).
 """
 
