@@ -2,8 +2,8 @@
 
     recipe + examples -> data on disk -> launch -> progress -> checked adapter
 
-Everybody else sees four names: a :class:`TrainRequest` goes into a :class:`Trainer`, :class:`TrainProgress` comes out
-while it works and a :class:`TrainResult` at the end.
+Four names are public: a :class:`TrainRequest` goes into a :class:`Trainer`, :class:`TrainProgress` comes out while it
+works, and a :class:`TrainResult` at the end.
 """
 
 from __future__ import annotations

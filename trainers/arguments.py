@@ -1,8 +1,9 @@
-"""A request in LLaMA-Factory's words.
+"""Translates a request into LLaMA-Factory's arguments.
 
-Every key is here for a reason that was measured or read in its source (0.9.5): ``tokenized_path`` and ``template:
-empty`` so that it touches no prompt, ``logging_nan_inf_filter: false`` because it hides NaN losses, ``logging_steps:
-1`` because a short run shows nothing otherwise, a validation set by its own file because ``val_size: 1`` crashes.
+Every key has a reason that was measured or read in its source (0.9.5). ``tokenized_path`` and ``template: empty`` keep
+it from touching prompts. ``logging_nan_inf_filter: false`` is there because the filter hides NaN losses,
+``logging_steps: 1`` because a short run shows nothing otherwise. The validation set has its own file, because
+``val_size: 1`` crashes.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""Folders of trainings: a fresh one for every attempt, and what is in an old one.
+"""Folders of trainings: a new one for every attempt, and what is in an old one.
 
-    <output>/attempt-1/   train.yaml job.json recipe.json   what was asked for
+    <output>/attempt-1/   train.json job.json recipe.json   what was asked for
                           examples.jsonl dataset/           token ids, and the same as LLaMA-Factory reads them
-                          train.log progress.jsonl          what it said
-                          output/checkpoint-*               what it left
-                          adapter/ checkpoints/step-*       what was checked: two files each
+                          train.log progress.jsonl          output and progress
+                          output/checkpoint-*               LLaMA-Factory's checkpoints
+                          adapter/ checkpoints/step-*       checked weights: two files each
 
-LLaMA-Factory goes on by itself in a folder that has checkpoints, silently; so no folder is used twice, and going on is
-asked for and checked: same examples, same recipe, a checkpoint that was written to its end.
+LLaMA-Factory resumes by itself, silently, in a folder that has checkpoints. So no folder is used twice, and resuming is
+explicit and checked: same examples, same recipe, a checkpoint that was written to its end.
 """
 
 from __future__ import annotations

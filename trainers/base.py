@@ -1,9 +1,9 @@
-"""The one seam to whatever trains.
+"""The seam to whatever trains.
 
-One method, so that LLaMA-Factory and the shipped fake are interchangeable and the fix loop knows neither. A trainer
-gets token ids (:mod:`trainers.examples`), never text: the tests' prompt is the training prompt because nobody renders
-it a second time. It writes below ``request.output`` only, into a folder that did not exist before, and either returns
-weights that were checked or raises; there is no half result. Not supported: several trainings behind one call.
+There is one method, so LLaMA-Factory and the shipped fake are interchangeable and the fix loop knows neither. A trainer
+gets token ids (:mod:`trainers.examples`) and never text, so that a training sees the tests' prompts. It writes below
+``request.output`` only, into a folder that did not exist before. It returns weights that were checked, or raises; there
+is no partial result. Not supported: several trainings behind one call.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Runs inside the trainer's environment: data to disk, LLaMA-Factory's own ``run_exp``, progress to a file.
 
-``python entry.py JOB.json`` trains (one process, or one worker of ``torch.distributed.run``); ``python entry.py
-JOB.json prepare`` only builds the dataset, once, before several nodes start. This file imports nothing of the harness:
-the two environments share no package. Invariants: no worker outlives the process that asked for the training
+``python entry.py JOB.json`` trains (one process, or one worker of ``torch.distributed.run``). ``python entry.py
+JOB.json prepare`` only builds the dataset, once, before several nodes start. This file imports nothing of the harness,
+because the two environments share no package. Invariants: no worker outlives the process that asked for the training
 (LLaMA-Factory's own launcher leaves them running), the dataset holds exactly the ids that were asked for, and every
-step leaves one line in ``progress.jsonl``, so that nobody has to read a console. Not supported: LLaMA-Factory's own data
-loading (it cuts the ends of prompts, drops records and renders another prompt than the tests, all silently).
+step writes one line to ``progress.jsonl``. Not supported: LLaMA-Factory's own data loading, which silently cuts the
+ends of prompts, drops records and renders another prompt than the tests.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""What is trained on, as token ids, and how it reaches the disk.
+"""What is trained on, as token ids, and how it is written to disk.
 
-Prompts come from the same renderer that the tests use (the model's own chat template), answers are tokenised by
-themselves, as the model generates them: after a fixed prompt. So the ids of a test run and of its training are the
-same, whatever LLaMA-Factory believes about the model's template. The end-of-turn id ends chosen answers and those
-rejected ones that the model ended; a cut-off answer has none, since training it down after a loop would teach to loop
-on. Nothing is cut, ever: an example over the limit is refused or left out, counted and named. Not supported: packing.
+Prompts come from the same renderer that the tests use (the model's own chat template). Answers are tokenised by
+themselves, as the model generates them after a fixed prompt. The ids of a test run and of its training are so the same,
+whatever LLaMA-Factory assumes about the model's template. The end-of-turn id ends chosen answers and those rejected
+ones that the model ended. A cut-off answer has none, since training it down after a loop would teach to loop on.
+Nothing is ever cut: an example over the limit is refused or left out, counted and named. Not supported: packing.
 """
 
 from __future__ import annotations

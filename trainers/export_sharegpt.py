@@ -1,9 +1,8 @@
 """The records of a training as files for people, and for plain LLaMA-Factory, beside the token ids.
 
-Ids are what is trained on; these are what somebody reads, edits, or trains on by hand. JSONL, one record a line, in
-LLaMA-Factory's sharegpt form with every column and tag named in ``dataset_info.json``: as soon as it names one, those
-that it does not name count as absent. Its own template renders other ids than the tests'; that is why the harness does
-not use it.
+The training uses ids; people read, edit or train on these files. They are JSONL in LLaMA-Factory's sharegpt form.
+``dataset_info.json`` names every column and tag, because as soon as it names one, the others count as absent.
+LLaMA-Factory's own template renders other ids than the tests', so the harness does not use it.
 """
 
 from __future__ import annotations

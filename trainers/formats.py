@@ -1,14 +1,14 @@
-"""Training data as its users have them, read record by record into one shape, every record checked.
+"""Training data in the formats that users have, read record by record into one shape, every record checked.
 
     alpaca      instruction, input, output | chosen + rejected | output + kto_tag; system, history
     sharegpt    conversations or messages ({from, value} or {role, content}); chosen, rejected as objects; label
     plain       prompt (or question), chosen + rejected (or response_j + response_k), or completion + label
 
-JSON arrays, JSONL, CSV and Parquet. What LLaMA-Factory would drop, cut or turn around without a word is an error here
-that names file, record and field (an even conversation, a liked empty answer, a chosen turn of role user), the first
-ten in one message. Contradictory pairs are refused; repeated records are kept, counted and named. Records are never
-held in memory together. Not supported: tools, images, and LLaMA-Factory's ``formatting: openai``, which rewrites the system
-prompt.
+Files are JSON arrays, JSONL, CSV or Parquet. What LLaMA-Factory would drop, cut or reverse without a message is an
+error here that names file, record and field (an even conversation, a liked empty answer, a chosen turn of role user);
+one message names the first ten. Contradictory pairs are refused; repeated records are kept, counted and named. Records
+are never held in memory together. Not supported: tools, images, and LLaMA-Factory's ``formatting: openai``, which
+rewrites the system prompt.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A request on disk: everything that the trainer's processes need, on this machine or on many.
 
-The job is written once, whole, before a process starts. A dry run prints it, several nodes are started with it by
-hand, and :class:`~trainers.llamafactory_trainer.LlamaFactory` starts it itself: the same files and the same words.
+The job is written once, whole, before a process starts. A dry run prints it, several nodes are started with it by hand,
+and :class:`~trainers.llamafactory_trainer.LlamaFactory` starts it itself: the same files and the same commands.
 """
 
 from __future__ import annotations

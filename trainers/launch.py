@@ -1,9 +1,9 @@
 """Which processes train: how many, on which devices, over which nodes.
 
-One process is started directly; more of them, and everything with DeepSpeed, through ``torch.distributed.run``, never
-through LLaMA-Factory's own command line (a kill leaves its workers training, it splits paths at spaces and takes
-``torchrun`` from PATH). LLaMA-Factory's Ray support is not offered: 0.9.5 reserves ten CPUs and a GPU for every GPU of
-the whole cluster and waits for ever.
+One process is started directly. More processes, and everything with DeepSpeed, start through ``torch.distributed.run``
+and never through LLaMA-Factory's own command line, which leaves workers training after a kill, splits paths at spaces
+and takes ``torchrun`` from PATH. Not supported: LLaMA-Factory's Ray launcher; 0.9.5 reserves ten CPUs and a GPU for
+every GPU of the whole cluster and never starts.
 """
 
 from __future__ import annotations

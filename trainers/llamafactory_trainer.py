@@ -2,7 +2,7 @@
 
     check -> data on disk -> job -> processes -> watch -> judge -> weights
 
-An attempt has a fresh folder (LLaMA-Factory resumes by itself in an old one). It succeeded when its processes ended
+An attempt has a new folder, since LLaMA-Factory resumes by itself in an old one. It succeeded when its processes ended
 with 0, the trainer's own state says that every step was made, and the weights are whole, finite and not zero; an
 adapter file alone proves nothing. Everything that can be refused is refused before a process starts.
 """

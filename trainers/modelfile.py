@@ -1,7 +1,7 @@
-"""A Modelfile beside an exported model, for ollama; LLaMA-Factory's own, out of one of its templates.
+"""A Modelfile beside an exported model, for ollama, made by LLaMA-Factory out of one of its templates.
 
-ollama cannot read a model's Jinja template, so the prompt that it renders comes from LLaMA-Factory's table and may
-differ from the tests'. Where it does for a plain question, that is said; no case was tested with that prompt.
+ollama cannot read a model's Jinja template, so its prompt comes from LLaMA-Factory's table and may differ from the
+tests' prompt. Where it does for a plain question, a note says so; no case was tested with that prompt.
 """
 
 from __future__ import annotations

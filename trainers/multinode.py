@@ -1,8 +1,8 @@
-"""What would be started, in words: for a dry run, and for several nodes, which people or Slurm start.
+"""Describes what would be started: for a dry run, and for several nodes, which people or Slurm start.
 
-Several nodes are never started from here: the harness would need to log in elsewhere. It writes the job into a folder
-that all nodes see and says what to run where; data are prepared once, before any node trains (nodes that write the
-same cache at once corrupt it), and the master port is said, since a random one would differ on every node. Afterwards
+The harness does not start several nodes, since it would need to log in elsewhere. It writes the job into a folder that
+all nodes see and prints what to run where. Data are prepared once, before any node trains, because nodes that write the
+same cache at once corrupt it. The master port is fixed, since a random one would differ on every node. Afterwards
 ``harness train --collect FOLDER`` checks and registers the weights.
 """
 

@@ -1,8 +1,8 @@
-"""Packages that only some recipes need, looked for before data are read and long before a GPU minute is spent.
+"""Packages that only some recipes need, looked up before data are read and long before a GPU is used.
 
-The trainer's environment holds what every training needs. bitsandbytes, wandb and tensorboard are a choice; without
-them LLaMA-Factory fails only after the model was loaded. The environment's own Python is asked, since only it knows
-where its packages lie. Not supported: versions, which the environment's pins are for.
+The trainer's environment holds what every training needs. bitsandbytes, wandb and tensorboard are optional; without
+them LLaMA-Factory fails only after the model was loaded. The environment's own Python is asked, because only it knows
+where its packages are. Not supported: version checks, since the environment pins versions.
 """
 
 from __future__ import annotations

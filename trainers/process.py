@@ -1,7 +1,7 @@
-"""The training's processes: started in a group of their own, watched, and ended together whatever happens.
+"""The training's processes: started in a group of their own, watched, and ended together in every case.
 
-The group's leader is the training itself or ``torch.distributed.run``; its workers live in sessions of their own, so a
-signal to the group does not reach them. They die with it all the same: each asked the kernel for SIGKILL on its
+The group's leader is the training itself or ``torch.distributed.run``. Its workers have sessions of their own, so a
+signal to the group does not reach them. They end with it all the same: each asked the kernel for SIGKILL on its
 parent's death (:mod:`trainers.entry`), and each watches the process that asked for the training. Output goes to a log
 file that is kept.
 """

@@ -1,4 +1,4 @@
-"""The progress file, read while it grows; and what it says about time when it is done."""
+"""Reads the progress file while it grows, and sums up the times when it is complete."""
 
 from __future__ import annotations
 

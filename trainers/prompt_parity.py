@@ -1,10 +1,10 @@
-"""Proof that a test and a training see the same ids, for one model, before and after every training.
+"""Proves that a test and a training see the same ids, for one model, before and after every training.
 
-Dialogues of every shape are rendered by the harness (as in a test run) and put into the job. The trainer's
-environment, with its own version of transformers, renders them with the model's tokenizer before it trains and with
-the tokenizer that it wrote beside the adapter after it has; data on disk are compared with what was asked for. One
-differing id stops the training, and the message shows both sides where they part. A shape that the template refuses on
-the harness's side (some take no system turn) is left out: no case of that shape could be run.
+Dialogues of every shape are rendered by the harness (as in a test run) and put into the job. The trainer's environment,
+with its own version of transformers, renders them with the model's tokenizer before it trains, and with the tokenizer
+that it wrote beside the adapter afterwards. The data on disk are compared with what was asked for. One differing id
+stops the training, and the message shows both sides where they differ. A shape that the template refuses on the
+harness's side (some take no system turn) is left out, since no case of that shape could run.
 """
 
 from __future__ import annotations

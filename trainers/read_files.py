@@ -1,7 +1,7 @@
-"""Files of records, one record at a time: JSON arrays, JSONL, CSV and, by way of the trainer's environment, Parquet.
+"""Reads files of records one at a time: JSON arrays, JSONL, CSV and, in the trainer's environment, Parquet.
 
-A file of half a gigabyte is never in memory whole, a JSON array neither. What is wrong is named with file and line or
-record; nothing is skipped. Not supported: compressed files and folders of files; name the files.
+A file of half a gigabyte is never in memory whole, not even a JSON array. What is wrong is named with file and line or
+record; nothing is skipped. Not supported: compressed files, and folders of files.
 """
 
 from __future__ import annotations

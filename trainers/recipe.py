@@ -1,9 +1,9 @@
-"""How to train, as one frozen value; checked whole before anything starts, every problem in one message.
+"""How to train, as one frozen value; checked whole before anything starts, all problems in one message.
 
 A recipe is a TOML file: one of those shipped in ``trainers/recipes`` (by name) or a project's own (by path). It holds
-what is about learning and hardware; what is about one training (data, model, parents, folder) is in
-:class:`~trainers.base.TrainRequest`. Fields have this project's names, one meaning each, and are translated to
-LLaMA-Factory's in :mod:`trainers.arguments`. Not supported: passing LLaMA-Factory's own keys through; half of them are
+what concerns learning and hardware. What concerns one training (data, model, parents, folder) is in
+:class:`~trainers.base.TrainRequest`. Fields have this project's names, with one meaning each, and
+:mod:`trainers.arguments` translates them. Not supported: passing LLaMA-Factory's own keys through. Half of them are
 silently ignored in some combination (refused below where known), and none could be checked.
 """
 

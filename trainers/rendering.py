@@ -1,10 +1,10 @@
 """Records to token ids, many at a time, with the same result as one at a time.
 
-The tests render each prompt with :class:`harness.models.prompts.PromptRenderer`; a training of a hundred thousand pairs
-cannot wait for that. Here the same tokenizer and chat template work on blocks of records, and every block's first
-prompt is compared with what the renderer itself makes of it. An sft conversation is learnt turn by turn: each assistant
-turn after exactly the prompt that a test of it would have; where a template leaves earlier turns unchanged, all of them
-are learnt in one sequence.
+The tests render each prompt with :class:`harness.models.prompts.PromptRenderer`, which is too slow for a training of a
+hundred thousand pairs. Here the same tokenizer and chat template work on blocks of records, and every block's first
+prompt is compared with what the renderer makes of it. An sft conversation is learned turn by turn: each assistant turn
+after exactly the prompt that a test of it would have. Where a template leaves earlier turns unchanged, all of them are
+learned in one sequence.
 """
 
 from __future__ import annotations

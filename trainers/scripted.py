@@ -1,7 +1,7 @@
-"""A trainer that trains nothing: a tiny valid adapter at once, or a fault on request. Ships for users' own tests.
+"""A trainer that trains nothing: a tiny valid adapter at once, or a fault on request. Shipped for users' own tests.
 
-It obeys the seam to the letter (reads every example, reports every phase, leaves a folder that
-:func:`harness.models.adapters.folder.check` accepts), so that a loop tested with it meets the real one's behaviour.
+It keeps the whole contract of a trainer (reads every example, reports every phase, leaves a folder that
+:func:`harness.models.adapters.folder.check` accepts), so a loop that works with it meets the real one's behaviour.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The fields of one record, or of a case.toml, each fetched with its check.
+"""The fields of one record or of a case.toml, each read with its checks.
 
-Every getter returns a value of the right type or None, and says what is wrong through :class:`Problems`; none raises
-and none guesses: ``7`` is not the text "7", null is not an absent field. Text is kept to the last blank.
+Every getter returns a value of the right type or None, and reports what is wrong through :class:`Problems`. No getter
+raises or guesses: ``7`` is not the text "7", and null is not an absent field. Text keeps its blanks.
 """
 
 from __future__ import annotations

@@ -1,15 +1,16 @@
-"""Folders of bad cases made into the suite: which files count, what a folder's records share, that ids are unique.
+"""Reads folders of bad cases into a suite: which files count, what a folder's records share, and that ids are unique.
 
     badcases/
       badcase1/                 a case folder; its name is the first part of its cases' ids
-        test.json               or test/cases with .json, .jsonl, .csv, .xlsx, several if need be
+        test.json               or test/cases with .json, .jsonl, .csv, .xlsx, .parquet; one or several
         case.toml               optional: decoding, thresholds, system, tags, role, must_include, must_not_include,
                                 skip, xfail, weight for all records
 
-Everything is read before anything is raised, so one error names all problems of a suite. The order is that of a
-person's file list (badcase2 before badcase10), then that of the records.
-A folder that looks like cases but yields none is an error, never an empty suite: a misnamed file must not turn
-into a green run. Not supported: case folders inside case folders.
+Everything is read before anything is raised, so one error names all problems of a suite. Folders come in natural order
+(badcase2 before badcase10), then records in file order. A folder that looks like cases but yields none is an error and
+never an empty suite: a misnamed file must not turn into a green run.
+
+Not supported: case folders inside case folders.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""A case file's bytes made into records: JSON and JSONL here, CSV and XLSX in :mod:`harness.cases.tables`.
+"""Reads the bytes of a case file into records: JSON and JSONL here, tables in :mod:`harness.cases.tables`.
 
-Reading is bounded before it starts: a regular file (a FIFO would never end) that does not lead out of its folder by a
-symbolic link, at most 64 MiB. A line of JSONL ends at a newline and nowhere else; ``str.splitlines`` would cut a text
-at U+2028. What is wrong with the file as a whole ends its reading, what is wrong with one line does not.
-Not supported: reading as a stream. All of a file is in memory, several times over while it is parsed.
+Reading is bounded before it starts. The file must be regular (a FIFO would never end), must not leave its folder
+through a symbolic link, and may have at most 64 MiB. A line of JSONL ends at a newline only; ``str.splitlines`` would
+cut a text at U+2028. A problem of the whole file ends its reading, a problem of one line does not.
+
+Trade-off: all of a file is in memory, several times over while it is parsed.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-r"""Names of cases: checked where given, derived from the conversation where not, never from a position.
+r"""Names of cases: checked where given, derived from the conversation otherwise, never from a position.
 
-A name lives in node ids, in ``--lf``, in the run database and in a case's history, so it must not change when a
-neighbour is added, a file is sorted, or a folder gets a system prompt: only the record's own turns count, and only up
-to canonical equivalence (NFC), which no reader can see. Derived names are plain ASCII: pytest writes anything else in
-node ids as ``\uXXXX``, where neither a person nor ``-k`` finds it. A prompt without ASCII words is ``case-<digest>``.
-Not supported: a readable name for a Chinese prompt that has no id; give it one (ids may be Chinese, with that caveat).
+A name stands in node ids, in ``--lf``, in the run database and in a case's history. It must not change when a neighbour
+is added, a file is sorted, or a folder gets a system prompt. Only the record's own turns count, up to canonical
+equivalence (NFC). Derived names are plain ASCII, because pytest writes anything else in node ids as ``\uXXXX``, which
+``-k`` does not find. A prompt without ASCII words is ``case-<digest>``.
+
+Not supported: a readable derived name for a Chinese prompt. Give it an id; ids may be Chinese.
 """
 
 from __future__ import annotations

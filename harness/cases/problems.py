@@ -1,9 +1,10 @@
-"""What is wrong with case files, collected before anything is raised.
+"""Problems of case files, collected before anything is raised.
 
-A person who wrote forty records wants to hear of all five mistakes at once, not of the first, five times. Every problem
-is one line that names the place and the remedy, and quotes at most a few characters of what was found: a case file is
-input that nobody vouches for, so nothing of it reaches a terminal unescaped or at length.
-Not supported: more than twenty lines; the count says how many there are.
+A person who wrote forty records wants one message with all five mistakes. Every problem is one line that names the
+place and the remedy, and quotes at most a few characters of the input. A case file is untrusted input, so nothing of it
+reaches a terminal unescaped or at full length.
+
+Not supported: more than twenty lines; the first line gives the total.
 """
 
 from __future__ import annotations

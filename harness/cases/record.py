@@ -1,8 +1,8 @@
-"""One record of a case file, whatever its format, made into a case.
+"""Turns one record of a case file, of any format, into a case.
 
-Each format reads its file into records of plain values and a place to name in messages; from here on formats make no
-difference. What a record leaves out comes from its folder's case.toml, then from the project's settings, then from the
-defaults: the record wins, field by field for decoding and thresholds.
+Each format reads its file into records of plain values and a place to name in messages. From here on formats make no
+difference. What a record does not say comes from its folder's case.toml, then from the project's settings, then from
+the defaults. Decoding and thresholds are merged field by field.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""JSON without the traps of Python's reader: no last-one-wins, no NaN, no endless numbers, no recursion error.
+"""Reads JSON strictly: duplicate keys, NaN, huge numbers and deep nesting are refused one by one.
 
-``json.loads`` keeps the last of two equal keys, takes NaN and 1e999, and dies of deep nesting or of an integer of 5,000
-digits with errors of three classes. Here a value that cannot be taken stands in the result as :class:`Refused`, so that
-its reader can say in which record and field it is and go on; only text that is no JSON at all raises.
+``json.loads`` keeps the last of two equal keys, accepts NaN and 1e999, and fails on deep nesting or an integer of 5,000
+digits with errors of three classes. Here a value that is refused stands in the result as :class:`Refused`, so that its
+reader can name the record and the field and go on. Only text that is no JSON at all raises.
 """
 
 from __future__ import annotations

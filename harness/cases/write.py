@@ -1,8 +1,8 @@
-"""Cases made into a case file, for the tools that find bad cases: JSON, a list of records.
+"""Writes cases into a case file, for tools that find bad cases: JSON, a list of records.
 
-What is written can be read: the text goes through the reader's own checks first, so no tool leaves a folder that the
-next run refuses. A record says only what differs from the defaults, so that the project's settings and case.toml keep
-their say; an id that the conversation gives anyway is left out.
+What is written can be read: the text passes the reader's own checks first, so no tool leaves a folder that the next run
+refuses. A record holds only what differs from the defaults, so that project settings and case.toml stay in force. A
+derived id is not written.
 """
 
 from __future__ import annotations

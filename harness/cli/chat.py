@@ -1,4 +1,4 @@
-"""``harness chat --adapter NAME``: talk to a version; ``/base`` asks its parent the same."""
+"""``harness chat --adapter NAME``: talk to a version; ``/base`` shows the parent's answer to the same question."""
 
 from __future__ import annotations
 

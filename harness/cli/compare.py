@@ -1,4 +1,4 @@
-"""``harness compare BEFORE AFTER``: fixed, still failing, broken, with significance; out of the store, no engine."""
+"""``harness compare BEFORE AFTER``: fixed, still failing, broken, with significance; from the store, no engine."""
 
 from __future__ import annotations
 

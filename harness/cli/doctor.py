@@ -1,4 +1,4 @@
-"""``harness doctor``: what is there, what is missing, and the one command that fixes it."""
+"""``harness doctor``: what is installed, what is missing, and the command that installs it."""
 
 from __future__ import annotations
 

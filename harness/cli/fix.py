@@ -1,4 +1,4 @@
-"""``harness fix --failed``: train on what failed, run the suite again, say what became of it."""
+"""``harness fix --failed``: train on what failed, run the suite again, and report the result."""
 
 from __future__ import annotations
 

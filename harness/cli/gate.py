@@ -1,4 +1,4 @@
-"""``harness gate``: judge the last recorded run, or a named one; the step of a pipeline that decides."""
+"""``harness gate``: judge the last recorded run, or a named one; the deciding step of a pipeline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``harness init``: the files that a new project needs, none overwritten."""
+"""``harness init``: write the files that a new project needs; nothing is overwritten."""
 
 from __future__ import annotations
 

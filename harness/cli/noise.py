@@ -1,4 +1,4 @@
-"""``harness noise --adapter NAME --runs 3``: how often equal runs of the engine disagree with themselves."""
+"""``harness noise --adapter NAME --runs 3``: how often equal runs of the engine give different verdicts."""
 
 from __future__ import annotations
 

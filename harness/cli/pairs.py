@@ -1,4 +1,4 @@
-"""``harness pairs --failed [--out PLACE]``: the pairs that a fix would train on, to look at and edit."""
+"""``harness pairs --failed [--out PLACE]``: the pairs that a fix would train on, to read and edit."""
 
 from __future__ import annotations
 

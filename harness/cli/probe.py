@@ -1,4 +1,4 @@
-"""``harness probe --failed``: would another decoding cure what fails?"""
+"""``harness probe --failed``: which failing cases pass under another decoding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every command that works in a project begins with: where it is, its settings, its store."""
+"""What every command of a project shares: its settings, output, tables and ``--json``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``harness setup``: the trainer's environment and the embedded model, on a machine that has the harness."""
+"""``harness setup``: install the trainer's environment and the embedded model on a machine that has the harness."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Everything that generates text, behind one seam, and the one place that knows engines by name.
+"""Everything that generates text, behind one seam, and the only place that knows engines by name.
 
-Invariant: naming an engine, and asking for its identity, imports none of it: a run whose answers are all stored never
-pays for torch. A real engine runs in a child process (:mod:`harness.engines.process`); the scripted engine and a
-user's own engine run in this process.
+Invariant: naming an engine, and asking for its identity, imports no engine. A run whose answers are all stored
+therefore never imports torch. A real engine runs in a child process (:mod:`harness.engines.process`); the scripted
+engine and a user's own engine run in this process.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""The one seam to whatever generates text.
+"""The seam to whatever generates text.
 
-An engine gets requests (token ids in, so that nobody downstream renders a prompt a second time) and yields outcomes in
-whatever order they finish. One method, so that the shipped fake, vLLM, transformers and a server are
-interchangeable, and so that the runner never knows how answers come about. An engine that cannot obey a decoding
-field yields a :class:`Failure` for that request; it never silently decodes otherwise.
+An engine gets requests and yields outcomes in the order in which they finish. Requests hold token ids, so that a prompt
+is rendered only once. There is one method, so vLLM, transformers, the shipped fake and an engine of your own are
+interchangeable. An engine that does not support a decoding field yields a :class:`Failure` for that request; it never
+decodes in another way.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Proof that an adapter changes the model: an engine can load a LoRA, say nothing, and decode with the bare model.
+"""Proves that an adapter changes the model: an engine can load a LoRA, report nothing, and decode with the bare model.
 
-A few prompts are decoded greedily, each four times with the model as shipped and four times with the adapter, in one
-call and so in one batch. What is compared is the answers' log-probability, not their text: a small real adapter moves
-it long before it changes a word. The yardstick is how far equal requests of that very batch differ (A/A), since
-batching alone moves numbers. Fails closed: an effect that does not stand out of the noise is no proof.
+A few prompts are decoded greedily, four times with the model as shipped and four times with the adapter, in one call
+and therefore in one batch. The answers' log-probabilities are compared and not their text: a small real adapter changes
+the former long before a word. The noise level is the difference between equal requests of the same batch (A/A), since
+batching alone changes numbers. Fails closed: an effect that does not exceed the noise is no proof.
 """
 
 from __future__ import annotations

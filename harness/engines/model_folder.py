@@ -1,7 +1,7 @@
-"""What an engine must know of a model's folder before (or without) loading the model.
+"""What an engine must know about a model's folder before, or without, loading the model.
 
-Invariant: both engines end answers at the same tokens: those of the generation config and of the tokenizer together, so
-that an answer does not run past its turn because one of the two files was written carelessly.
+Invariant: all engines end answers at the same tokens, which are those of the generation config and of the tokenizer
+together. An answer then does not run past its turn because one of the two files is incomplete.
 """
 
 from __future__ import annotations

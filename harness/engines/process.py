@@ -1,13 +1,13 @@
-"""An engine in a process of its own: what it does to its process never reaches the one that asks.
+"""Runs an engine in a process of its own.
 
-Why: closing an engine must really give back a GPU's memory before a training starts, an engine's chatter belongs in
-a log file, and a crash in native code (or the kernel's out-of-memory killer) must become an :class:`EngineError`, not
-the end of pytest. The child is :mod:`harness.engines.process_child`; both sides speak JSON lines, commands over the
+There are three reasons. Closing an engine must really free a GPU's memory before a training starts. An engine's output
+belongs in a log file. A crash in native code, or the kernel's out-of-memory killer, must become an :class:`EngineError`
+and not end pytest. The child is :mod:`harness.engines.process_child`. Both sides exchange JSON lines: commands over the
 child's stdin, answers over a pipe that only the two of them hold.
 
-Invariant: the child never outlives its parent. It ends when its stdin does (so also after ``kill -9`` of the parent),
-when the parent closes it, and on Linux by the kernel's death signal. It sits in a session of its own: Ctrl-C goes to
-the parent, which ends it. Not supported: more than one call of ``generate`` at a time.
+Invariant: the child never outlives its parent. It ends when its stdin closes (also after ``kill -9`` of the parent),
+when the parent closes it, and on Linux by the kernel's death signal. It has a session of its own, so Ctrl-C reaches
+only the parent, which ends it. Not supported: more than one call of ``generate`` at a time.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The child's side of :mod:`harness.engines.process`: commands from stdin, answers over one pipe, chatter into the log.
+"""The child's side of :mod:`harness.engines.process`: commands from stdin, answers over one pipe, output into the log.
 
-Invariant: nothing but JSON lines goes into the pipe, and the process ends as soon as stdin does, whatever the engine is
-doing: a thread of its own waits for that and exits at once, since native code may hold the main thread for minutes.
+Invariant: only JSON lines go into the pipe, and the process ends as soon as stdin closes, whatever the engine is doing.
+A thread waits for that and exits at once, because native code may block the main thread for minutes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""An engine that says what it is told: the shipped fake, for users' own tests as much as for ours.
+"""An engine that answers from a script: the shipped fake, for users' tests and for this project's.
 
-It obeys the whole contract of an engine (one outcome per request, any order, failures as values), so whatever passes
-against it sees nothing that a real engine would not do. Not supported: any imitation of decoding.
+It keeps the whole contract of an engine (one outcome for each request, any order, failures as values), so code that
+works with it sees nothing that a real engine would not do. Not supported: any imitation of decoding.
 """
 
 from __future__ import annotations

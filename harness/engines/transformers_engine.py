@@ -1,11 +1,12 @@
-"""transformers and peft in this process: for machines without vLLM, and the reference that our beam search is held to.
+"""transformers and peft in this process: for machines without vLLM, and the reference for this project's beam search.
 
-Slow next to vLLM, but it is where ``hf`` semantics come from, and it has what vLLM has not (no_repeat_ngram, penalties
-under beam search). Requests of one decoding and adapter share batches; samples go one by one, so that a seed means
-the same answer whatever else is in the run.
+It is slower than vLLM, but it defines the ``hf`` semantics, and it supports what vLLM does not (no_repeat_ngram,
+penalties under beam search). Requests with the same decoding and adapter share batches. Samples run one by one, so that
+a seed gives the same answer whatever else is in the run.
 
-Invariant: nothing of the model's own generation config but its end tokens decides how an answer is decoded. Not supported:
-the early FAIL (an answer is made to its end, which costs time and never a verdict), vLLM's semantics, presence_penalty.
+Invariant: of the model's own generation config only the end tokens influence how an answer is decoded. Not supported:
+the early FAIL (an answer is generated to its end, which costs time and never changes a verdict), vLLM's semantics,
+presence_penalty.
 """
 
 from __future__ import annotations

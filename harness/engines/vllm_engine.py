@@ -1,12 +1,12 @@
-"""vLLM in this process: one offline engine, many adapters, every decoding of :class:`Decoding` that vLLM can do.
+"""vLLM in this process: one offline engine, many adapters, every decoding of :class:`Decoding` that vLLM supports.
 
-Only vLLM's public interface is used (``LLM``, ``llm_engine.add_request / step / abort_request``). The step loop is
-ours, so that outcomes are yielded as they finish, requests of any mix of decodings share batches, and beam searches
-advance each on its own. Runs are admitted while their rows and their KV cache fit; the rest waits.
+Only vLLM's public interface is used (``LLM``, ``llm_engine.add_request / step / abort_request``). This module runs the
+step loop, so that outcomes are yielded as they finish, requests with different decodings share batches, and each beam
+search advances on its own. Generations are admitted while their rows and their KV cache fit; the others wait.
 
-Invariant: a request that cannot be obeyed becomes a :class:`Failure`; an error of the engine itself is an
-:class:`EngineError` and never an answer. Not supported: no_repeat_ngram (vLLM has none), and penalties under beam search
-(vLLM ranks by raw log-probabilities).
+Invariant: a request that is not supported becomes a :class:`Failure`; an error of the engine itself is an
+:class:`EngineError` and never an answer. Not supported: no_repeat_ngram, and penalties under beam search, since vLLM
+ranks by raw log-probabilities.
 """
 
 from __future__ import annotations

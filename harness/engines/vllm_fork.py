@@ -1,15 +1,15 @@
 """Forks without recomputation: a vLLM KV connector that copies the parent's last, partly filled block to the child.
 
-vLLM shares only full blocks of its KV cache between requests, so a beam search that forks a hypothesis off a running
-one computes its last partial block again: on a CPU, where a block is 32 tokens, 16 tokens on average for every one that
-is new, which made a search twice as slow as it need be. A connector is vLLM's public way to bring KV data in from
-elsewhere (``KVTransferConfig``); here "elsewhere" is another block of the same cache. A child names its parent in
+vLLM shares only full blocks of its KV cache between requests. A beam search that forks a hypothesis off a running one
+therefore computes its last partial block again. On a CPU, where a block has 32 tokens, that is 16 tokens on average for
+every new one. A connector is vLLM's public way to bring KV data in from elsewhere (``KVTransferConfig``); here
+"elsewhere" is another block of the same cache. A child names its parent in
 ``extra_args["kv_transfer_params"]["fork_of"]``.
 
-Invariant: data is copied only from blocks that still hold the parent's tokens: the parent is running, or it has ended
-and its blocks are kept back until the step in which the copy is made (``request_finished``). Where the parent is gone
-nothing is copied and vLLM computes the tokens, which is merely slower. This module imports vLLM at its top, because
-vLLM imports it by name; nothing else may.
+Invariant: data is copied only from blocks that still hold the parent's tokens. The parent is running, or it has ended
+and its blocks are kept until the step in which the copy is made (``request_finished``). Where the parent is gone
+nothing is copied and vLLM computes the tokens, which is only slower. This module imports vLLM at its top, because vLLM
+imports it by name; no other module may.
 """
 
 from __future__ import annotations

@@ -1,16 +1,15 @@
-"""One answer in the making on vLLM: which engine requests it needs, and what it makes of their outputs.
+"""One answer in progress on vLLM: which engine requests it needs, and what it makes of their outputs.
 
-A run owns engine requests ("streams") and turns their outputs into one :class:`Completion`. A plain run is one stream.
-A beam run keeps one stream per live hypothesis: a stream decodes greedily without end and yields a row of
-log-probabilities per step; as long as the search follows its greedy token the stream simply goes on, where the
-search takes another token a new stream forks off (its prefix comes out of vLLM's prefix cache but for the last, partly
-filled block), and a stream that no live hypothesis follows is aborted at once. So no row is computed that is not used,
-but for at most one per abort, and runs never wait for one another.
+A generation owns engine requests ("streams") and turns their outputs into one :class:`Completion`. A plain generation
+is one stream. A beam generation keeps one stream for each live hypothesis. A stream decodes greedily without end and
+yields a row of log-probabilities for each step. As long as the search follows its greedy token, the stream goes on.
+Where the search takes another token, a new stream forks off; its prefix comes out of vLLM's prefix cache except for the
+last, partly filled block. A stream that no live hypothesis follows is aborted at once. So every computed row is used,
+except for at most one for each abort, and generations never wait for one another.
 
-Invariant: a run's state changes only in :meth:`start` and :meth:`take`; closing is the engine's matter. Not supported:
-looking ahead a fixed number of tokens per request, which needs fewer requests but computes rows that nobody uses; and
-vLLM's own repetition detection, which counts tokens: that proves nothing about the units that the scorer counts, and a
-stream that it ended too early would have to begin again.
+Invariant: a generation's state changes only in :meth:`start` and :meth:`take`; the engine closes streams. Not
+supported: looking ahead a fixed number of tokens for each request, which needs fewer requests but computes unused rows;
+and vLLM's own repetition detection, which counts tokens and proves nothing about the scorer's units.
 """
 
 from __future__ import annotations

@@ -1,20 +1,20 @@
-"""Which checkpoint of a training becomes the version: the best one on cases, not the last one on the clock.
+"""Chooses which checkpoint of a training becomes the version: the best one on cases, which is often not the last one.
 
-More steps cure more and forget more, and the loss tells neither. So the checkpoints that a training kept answer cases,
+More steps cure more and forget more, and the loss shows neither. So the checkpoints that a training kept answer cases,
 all of them in one start of the engine, under the suite's own decoding, judged like any answer:
 
     failing    cases of role ``fix`` that fail on the parent: those that no pair was made from, where there are at least
-               ``LEAST_HELD`` of them (from a hundred failing cases on, a tenth is held back), else all of them
+               ``MIN_HELD_BACK`` of them (from a hundred failing cases on, a tenth is held back), otherwise all of them
     passing    cases of role ``fix`` that pass on the parent
-    guards     all that pass on the parent
+    guards     all guards that pass on the parent
 
-at most ``MOST`` of each, evenly spread. Holdout cases have no say: a figure that something was chosen by is no test.
-The rule, in this order: a version that may be blessed (no guard broken, no more answers cut off, something fixed)
-before one that may not; fewer guards broken; more cases passing; fewer answers cut off; less repetition; and among
-equals the one of fewest steps, which has moved least away from its parent: every further step costs sound answers some
-of their length. An answer or two more that are cut off are no reason to go on, so shares that differ by less than
-``SAME_CUTOFFS`` from the least one count as equal, and so does repetition. Answers are stored, so that the chosen
-checkpoint's are not generated again when the suite runs.
+At most ``MAX_CASES`` of each take part, evenly spread. Holdout cases have no influence: a figure that something was
+chosen by is no test. The rule, in this order: a version that may be blessed (no guard broken, no more answers cut off,
+something fixed) before one that may not; fewer guards broken; more cases passing; fewer answers cut off; less
+repetition; fewer steps. A version of fewer steps has moved less away from its parent, and every further step costs
+sound answers some of their length. Cut-off rates that differ by less than ``SAME_CUTOFFS`` from the lowest one count as
+equal, and so do repetition scores. Answers are stored, so those of the chosen checkpoint are not generated again when
+the suite runs.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from harness.pairs.build import spread
 from harness.runs.evaluation import Evaluation
 from harness.suite.figures import figures
 
-__all__ = ["LEAST_HELD", "MOST", "CheckpointFigures", "Selection", "choose", "judge_checkpoints", "looked_at"]
+__all__ = ["MAX_CASES", "MIN_HELD_BACK", "CheckpointFigures", "Selection", "choose", "judge_checkpoints", "looked_at"]
 
-LEAST_HELD = 8
+MIN_HELD_BACK = 8
 """Fewer failing cases that were not trained on tell nothing."""
 SAME_CUTOFFS = 0.05
 """Difference in the share of cut-off answers that is none."""
 SAME_REPETITION = 0.02
 """The same for the mean clamped excess."""
-MOST: Mapping[str, int] = {"failing": 48, "passing": 24, "guards": 128}
+MAX_CASES: Mapping[str, int] = {"failing": 48, "passing": 24, "guards": 128}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +76,12 @@ def looked_at(results: Sequence[CaseResult], trained_on: set[str]) -> tuple[tupl
     """The parent's results that checkpoints are compared on, and whether their failing cases were held back."""
     failing = [r for r in results if r.case.role == "fix" and r.verdict.status is Status.FAIL]
     held = [r for r in failing if r.case.id not in trained_on]
-    kept = len(held) >= LEAST_HELD
+    kept = len(held) >= MIN_HELD_BACK
     passed = [r for r in results if r.verdict.status is Status.PASS]
     return (
-        *spread(held if kept else failing, MOST["failing"]),
-        *spread([r for r in passed if r.case.role == "fix"], MOST["passing"]),
-        *spread([r for r in passed if r.case.role == "guard"], MOST["guards"]),
+        *spread(held if kept else failing, MAX_CASES["failing"]),
+        *spread([r for r in passed if r.case.role == "fix"], MAX_CASES["passing"]),
+        *spread([r for r in passed if r.case.role == "guard"], MAX_CASES["guards"]),
     ), kept
 
 

@@ -1,13 +1,12 @@
-"""The fix: what failed in a run becomes pairs, the pairs a new adapter, and the suite runs again.
+"""The fix: the failures of a run become pairs, the pairs a new adapter, and the suite runs again.
 
     failures -> candidates -> pairs -> training -> best checkpoint -> published, registered -> rerun -> comparison
         -> blessed or candidate
 
-Every step leaves its result where a later call finds it (samples and answers in the store, pairs, checkpoints and the
-choice among them in the training's folder, the state in the table ``trainings``), so that ``--resume`` goes on after a
-kill instead of beginning again. Nothing is registered before the weights are published and checked, and registration
-is one atomic step: an interrupted fix leaves no half-registered version. The display is the caller's; this module
-knows no terminal.
+Every step leaves its result where a later call finds it: samples and answers in the store; pairs, checkpoints and the
+chosen one in the training's folder; the state in the table ``trainings``. ``--resume`` therefore goes on after a kill.
+Nothing is registered before the weights are published and checked, and a registration is one atomic step, so an
+interrupted fix leaves no half-registered version. The caller provides the display; this module knows no terminal.
 """
 
 from __future__ import annotations

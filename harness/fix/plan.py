@@ -1,6 +1,6 @@
 """What a fix would do: which failures of which run, from which version, under which name, for how many steps.
 
-Looking costs nothing and changes nothing, so that ``--dry-run`` and ``harness pairs`` see exactly what a fix sees.
+A plan costs nothing and changes nothing, so ``--dry-run`` and ``harness pairs`` see exactly what a fix sees.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Whether a new adapter may take its parent's place.
+"""Whether a new adapter may replace its parent.
 
-``harness fix`` blesses nothing on the strength of the cases that it trained on alone: a cure that breaks a guard, cuts
-more answers off or changes nothing is a candidate, kept and named as such, and a person may still bless it by hand.
+Cured cases alone bless nothing. A version that breaks a guard, cuts more answers off or fixes no case stays a
+candidate, and the reasons are named. A person may still bless it by hand.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     plan -> records checked -> token ids -> trainer -> weights checked -> published, registered
 
-The fix loop trains on what failed; this trains on what somebody has. Both meet at the same seam, so both get the
-same prompts, checks and lineage. A name is claimed before anything starts: two trainings never become one version.
+The fix trains on what failed; this module trains on data files. Both use the same seam, so both get the same prompts,
+checks and lineage. A name is claimed before anything starts: two trainings never become one version.
 """
 
 from __future__ import annotations

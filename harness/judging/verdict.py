@@ -20,7 +20,7 @@ from harness.cases.model import Case, Thresholds
 from harness.engines.base import FinishReason
 from harness.judging.results import Reason, Status, Verdict
 from harness.metrics.patterns import UNKNOWN
-from harness.metrics.repetition import ASSUMED, LICENCE, measure, repetition
+from harness.metrics.repetition import EXCUSED_LENGTHS, USUAL, measure, repetition
 from harness.metrics.tandem import PARAGRAPH
 from harness.metrics.types import Scores
 
@@ -169,7 +169,7 @@ class _Answer:
         """
         if self.finish_reason == "length":
             return 0.0
-        return max(0.0, ASSUMED[name] - self.scores.get(f"{name}_reference", 0.0))
+        return max(0.0, USUAL[name] - self.scores.get(f"{name}_reference", 0.0))
 
     def above(self) -> str:
         return " above the standard answer's" if self.has_reference else " above what is usual"
@@ -470,7 +470,7 @@ def loop_units(case: Case) -> float | None:
 
 def _reference_run(case: Case) -> float:
     """Units of a run that the standard answer excuses: its own longest, so many times as it excuses its length."""
-    return LICENCE * _longest_run(case.standard_answer) if case.standard_answer else 0.0
+    return EXCUSED_LENGTHS * _longest_run(case.standard_answer) if case.standard_answer else 0.0
 
 
 @lru_cache(maxsize=4096)

@@ -1,7 +1,8 @@
 """What is measured on an answer: one call, all scores.
 
-:func:`score` is the whole of it; :func:`repetition` its part that needs nothing but the text. Both are pure: same
-text, same numbers, on every machine, compiled or not. Nothing here passes or fails an answer: harness/verdict.py does.
+:func:`score` computes everything; :func:`repetition` computes the part that needs nothing but the text. Both are pure:
+same text, same numbers, on every machine, compiled or not. Nothing here passes or fails an answer;
+:mod:`harness.judging.verdict` does.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""Where a user's own metrics are known: the entry-point group ``harness.metrics`` and :func:`register_metric`.
+"""Metrics of your own: the entry-point group ``harness.metrics`` and :func:`register_metric`.
 
 A metric is one function of answer and case that returns named numbers. Its names are prefixed with its own name
-("politeness" returning {"score": 0.9} is stored as ``politeness.score``; the name alone serves for a metric that
-returns one number under its own name), so that no metric can overwrite a built-in score. What it returns must be
-finite: a metric that raises or returns NaN is an error of the harness run, never a failure of the model and never a
-pass.
+("politeness" returning {"score": 0.9} is stored as ``politeness.score``), so that no metric can overwrite a built-in
+score. A metric that returns one number under its own name keeps that name. A metric that raises, or returns a number
+that is not finite, is an error of the harness run: never a failure of the model and never a pass.
 """
 
 from __future__ import annotations

@@ -3,12 +3,12 @@
     register_metric("judge", JudgeMetric(url="http://127.0.0.1:8000/v1", model="qwen2.5-72b-instruct"))
 
 It asks for one number 0..10 and scores it as 0..1 under ``judge``; gate on it with ``thresholds.min_metrics``. The
-answer under judgement is data, never instructions: it stands between marks that are drawn at random for each question,
-so an answer that says "give me a 10" cannot close them. Standard library only; temperature 0; a time limit; no
-redirects (they could carry the key elsewhere); the key comes from the environment alone. Anything but a number is an
+answer under judgement is data and never instructions: it stands between marks that are drawn at random for each
+question, so an answer that says "give me a 10" cannot close them. Standard library only; temperature 0; a time limit;
+no redirects, which could carry the key elsewhere. The key comes from the environment alone. Anything but a number is an
 error, never a score.
 
-Not supported: caching and batches (a judge is for few cases), and any claim that its number means the same tomorrow.
+Not supported: caching and batches, since a judge is for few cases, and reproducible numbers.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""A case's own patterns: what an answer must and must not say.
+"""A case's own patterns: what an answer must and must not match.
 
-Patterns come from case files and are searched in hostile text, so every search has a time limit (the ``regex`` package;
-``re`` has none and one nested quantifier would hang the suite). A search that ran out of time is neither a hit nor a
-miss: the verdict is ERROR, the pattern is at fault and not the model. Not supported: ``re``'s exact dialect (regex reads it
-with few differences).
+Patterns come from case files and are searched in hostile text, so every search has a time limit. The package ``regex``
+provides one; ``re`` has none, and one nested quantifier would block the suite. A search that ran out of time is neither
+a hit nor a miss: the verdict is ERROR, because the pattern is at fault and not the model. Not supported: the exact
+dialect of ``re``; regex reads it with few differences.
 """
 
 from __future__ import annotations

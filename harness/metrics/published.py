@@ -1,10 +1,9 @@
-"""Scores for comparison with published ones; nothing gates on them.
+"""Scores for comparison with published ones; no verdict uses them.
 
     seq_rep4            1 - distinct 4-grams / 4-grams of *model tokens* (Welleck et al. 2020); 0 without tokens
-    compression_ratio   bytes of UTF-8 / bytes of zlib's output, level 6 (Radford et al. 2022, Whisper, retries above
-    2.4)
+    compression_ratio   bytes of UTF-8 / bytes of zlib's output, level 6; above 2.4 Whisper retries (Radford 2022)
 
-Not supported: any use in a verdict. Token n-grams change with the tokenizer, the compression ratio with language and length.
+Token n-grams change with the tokenizer, and the compression ratio with language and length.
 """
 
 from __future__ import annotations

@@ -1,26 +1,26 @@
 """The repetition scores of a text: n-gram repeats, tandem runs, periodic tail, templates, duplicate lines.
 
-    rep1 .. rep8        1 - distinct n-grams / n-grams, on mixed units (Welleck et al. 2020, there on tokens)
-    rep8d               the same with every run of digits taken for one sign: "1. X 2. X 3. X"
-    loop_*              the longest tandem run of three copies or more, on units: coverage (share of the units), copies,
-                        period (units), units (length)
-    numbered_*          the same with digits taken for one sign; 0 where the text has no digits
-                        (numbered_worded: whether it counts; 0 where it is data)
-    char_loop_*         the same on characters, spaces included: loops inside one word; period and length in characters
-                        (char_loop_drawn: whether a copy holds neither letter nor digit: a drawn line, white space)
-    tail_*              the longest of these runs that reaches the end (but for one cut unit), or two copies of a
-                        paragraph and the beginning of a third: it did not terminate
-    templated           share of the units in lines or sentences that repeat but for a word, five periods or more
-                        (templated_likely: three or more, which is what excuses where it is the standard answer's)
-    duplicate_lines     share of the lines that say the same as an earlier line
-    units, words, characters, lines
-    distinct1 .. distinct4   distinct n-grams / n-grams (Li et al. 2016), for comparison with the literature
+    rep1 .. rep8       1 - distinct n-grams / n-grams, on mixed units (Welleck et al. 2020, there on tokens)
+    rep8d              the same with every run of digits replaced by one sign: "1. X 2. X 3. X"
+    loop_*             the longest tandem run of three copies or more, on units: coverage, copies, period, units
+    numbered_*         the same with digits replaced by one sign; 0 where the text has no digits
+    numbered_worded    whether that run counts; 0 where it is data
+    char_loop_*        the same on characters, spaces included; period and length in characters
+    char_loop_drawn    whether a copy holds neither letter nor digit: a drawn line, or white space
+    tail_*             the longest of these runs that reaches the end of the text: the answer did not terminate
+    templated          share of the units in lines or sentences that repeat except for a word, five periods or more
+    templated_likely   the same from three periods on, as a standard answer's excuse
+    duplicate_lines    share of the lines that are equal to an earlier line
+    distinct1 .. 4     distinct n-grams / n-grams (Li et al. 2016), for comparison with published figures
 
-An excess is a value above the same value of the case's standard answer, since no absolute limit separates a loop from
-a table, a song or code. The standard answer excuses an answer up to ``LICENCE`` times its own length; beyond, its share
-of repetition shrinks in proportion: a loop is sustained, a table ends. Without a standard answer the values
-``ASSUMED`` stand in for it, so that one rule serves both. Where there are more numbers than words, or two numbers a
-copy that do not count, what repeats with digits taken for one sign is data (years, results), and excused.
+Counts: ``units``, ``words``, ``characters``, ``lines``. A coverage is a share of the units. A tail may end in one cut
+unit, and two copies of a paragraph with the beginning of a third are a tail too.
+
+An excess is a value minus the same value of the case's standard answer, since no absolute limit separates a loop from
+a table, a song or code. The standard answer excuses an answer up to ``EXCUSED_LENGTHS`` times its own length. Beyond
+that, its share of repetition shrinks in proportion: a loop goes on, a table ends. Without a standard answer, the values
+``USUAL`` stand in for it, so that one rule serves both. Where a text has more numbers than words, or two numbers in a
+copy that do not count up, what repeats with digits replaced is data (years, results), and excused.
 
 Invariant: every value is finite; shares are 0..1.
 """
@@ -35,12 +35,12 @@ from harness.metrics.tandem import KEEP
 from harness.metrics.types import Loop, LoopKind, Scores
 from harness.metrics.units import NUMBER, WORD
 
-__all__ = ["ASSUMED", "EXCESSES", "LICENCE", "NOTHING", "excesses", "measure", "repetition"]
+__all__ = ["EXCESSES", "EXCUSED_LENGTHS", "NOTHING", "USUAL", "excesses", "measure", "repetition"]
 
-LICENCE = 4.0
-"""Up to how many times its own length a standard answer excuses its share of repetition."""
+EXCUSED_LENGTHS = 4.0
+"""How many times its own length a standard answer excuses its share of repetition."""
 
-ASSUMED: Mapping[str, float] = {
+USUAL: Mapping[str, float] = {
     "rep8": 0.20,
     "rep8d": 0.30,
     "loop_coverage": 0.05,
@@ -49,7 +49,7 @@ ASSUMED: Mapping[str, float] = {
     "tail_coverage": 0.0,
     "templated": 0.15,
 }
-"""What stands in for a missing standard answer: what tables, code and verse reach in ordinary answers."""
+"""What stands in for a missing standard answer: values that tables, code and verse reach in ordinary answers."""
 
 EXCESSES: Mapping[str, str] = {
     "rep8": "rep8_excess",
@@ -63,9 +63,9 @@ EXCESSES: Mapping[str, str] = {
 """Value -> name of its excess over the standard answer."""
 
 _EXCESSES = tuple((name, excess, f"{name}_reference") for name, excess in EXCESSES.items())
-MOST_LOOPS = 8
-DATA = 2
-"""Numbers a copy that do not count, from which on they are what it says."""
+MAX_LOOPS = 8
+DATA_NUMBERS = 2
+"""Numbers in a copy that do not count up, from which on the copy is data."""
 
 
 def measure(texts: Sequence[str]) -> Iterator[Scores]:
@@ -97,10 +97,10 @@ def excesses(values: Mapping[str, float], reference: Mapping[str, float] | None)
     Clamped, so that an answer that repeats less than its standard answer does not hide a loop elsewhere in a mean.
     """
     if reference is None:
-        licence, against, length = 1.0, ASSUMED, 0.0
+        licence, against, length = 1.0, USUAL, 0.0
     else:
         own, other = values["units"], reference["units"]
-        licence = min(1.0, LICENCE * other / own) if own else 1.0
+        licence = min(1.0, EXCUSED_LENGTHS * other / own) if own else 1.0
         against, length = reference, (own / other if other else 0.0)
     row = not values["numbered_worded"]
     mostly = 2.0 * values["numbers"] > values["words"] or (row and values["numbered_coverage"] > 0.5)
@@ -270,14 +270,14 @@ def _counts_on(counts: kernels.Counts, text: str, begin: int, run: Sequence[int]
     if kinds.count(WORD) < kinds.count(NUMBER):
         return False
     slots = [k for k, kind in enumerate(kinds) if kind == NUMBER]
-    if len(slots) < DATA:
+    if len(slots) < DATA_NUMBERS:
         return True
     rows = []
     for first in range(start, end - period + 1, period):
         found = [text[counts.starts[first + k] - begin : counts.ends[first + k] - begin] for k in slots]
         rows.append([int(number[:15]) if number.isdecimal() else 0 for number in found])
     uneven = [sum(c - b != b - a for a, b, c in zip(*rows[k : k + 3], strict=True)) for k in range(len(rows) - 2)]
-    return bool(2 * sum(places >= DATA for places in uneven) <= len(uneven))
+    return bool(2 * sum(places >= DATA_NUMBERS for places in uneven) <= len(uneven))
 
 
 _CLOSERS = frozenset(".,;:!?)]}…。，、；：！？）】」』”’؟،؛۔।")
@@ -293,6 +293,6 @@ def _choose(candidates: list[tuple[float, int, int, int, float, LoopKind]]) -> t
     for _, start, end, period, copies, kind in sorted(candidates, key=lambda c: (-c[0], c[1])):
         if all(end <= other.start or other.end <= start for other in chosen):
             chosen.append(Loop(start=start, end=end, period=period, copies=copies, kind=kind))
-            if len(chosen) == MOST_LOOPS:
+            if len(chosen) == MAX_LOOPS:
                 break
     return tuple(sorted(chosen, key=lambda loop: loop.start - loop.end))

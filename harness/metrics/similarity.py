@@ -1,17 +1,17 @@
-"""How like two texts are, by rapidfuzz, in units that suit the script.
+"""How similar two texts are, by rapidfuzz, in units that suit the script.
 
-Texts are normalised (NFKC, case folded) and split into mixed units (harness/metrics/units.py), so that a Chinese
-sentence is as many items as it has characters and an English one as it has words; on characters two unrelated English
-texts look half alike.
+Texts are normalised (NFKC, case folded) and split into mixed units (harness/metrics/units.py). A Chinese sentence has
+as many items as it has characters, an English one as it has words. On characters, two unrelated English texts would
+look half alike.
 
     similarity             the default: indel ratio on units, 2 * LCS / (a + b); order counts
     similarity_characters  the same on characters of the normalised text (rapidfuzz ``ratio``)
     similarity_token_set   ``token_set_ratio`` on units: order and repeats do not count
     similarity_partial     ``partial_ratio`` on units: the shorter text against its best window in the longer
 
-All 0..1. Not supported: embeddings (another model whose errors would have to be judged), and the ends of very long texts:
-these ratios are quadratic, so the first ``LIMIT`` characters of each text are compared, ``PARTIAL_LIMIT`` units for
-the last one, which is the slowest by far.
+All are 0..1. These ratios take quadratic time, so the first ``LIMIT`` characters of each text are compared, and
+``PARTIAL_LIMIT`` units for the last one, which is by far the slowest. Not supported: embeddings, which are another
+model whose errors would have to be judged.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""What a metric returns, and the seam for a user's own.
+"""What a metric returns, and the seam for metrics of your own.
 
-A metric is a pure function of answer, standard answer and case; it never gates by itself. Scores are stored, verdicts
-are derived from them (harness/verdict.py), so thresholds can change without generating or scoring again.
+A metric is a pure function of answer, standard answer and case, and never gates by itself. Scores are stored, and
+verdicts are derived from them (:mod:`harness.judging.verdict`), so thresholds can change without generating or scoring
+again.
 """
 
 from __future__ import annotations

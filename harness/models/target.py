@@ -1,7 +1,8 @@
 """From an adapter's name to what an engine loads: checked weights on the right model, with digests for the cache.
 
-Fails closed: a folder whose digest is not the manifest's, a format that could run code, weights on the wrong base or a
-chain that cannot be stacked is an :class:`~harness.errors.AdapterError` before an engine starts.
+Fails closed. A folder whose digest is not the manifest's, a format that could run code, weights on the wrong base or a
+chain that does not fit together is an :class:`~harness.errors.AdapterError` before an engine starts. Each adapter
+folder is read and hashed once.
 """
 
 from __future__ import annotations

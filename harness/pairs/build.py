@@ -1,14 +1,17 @@
-"""Preference pairs out of failing cases, on the model's own answers.
+"""Builds preference pairs out of failing cases, on the model's own answers.
 
-Rejected is what the model really said, trimmed to prefix, onset and a few periods: with thousands of looping tokens the
-loss saturates on the tail without touching the onset. Chosen is the standard answer and, nearer to the model's own
-way of speaking, clean answers that it gave itself when sampled; one that branches off just before the loop stands
-against the very answer that it left, so that what they share cancels and only the step that went wrong is taught.
-A passing answer that had to be cut off though it repeats nothing stands against the standard answer: it never ends.
-Replay pairs keep what worked, answers that repeat themselves by right included: a good answer stands against its looped
-copy, or against its own beginning, ended too early. The latter are few while many answers never end, since they teach
-to go on, and more of them once most end: else every pair would say "end sooner", and sound answers shrink to half.
-Not supported: paraphrased prompts; a paraphrase is a new case, and people should write those.
+Rejected is what the model really answered, trimmed to prefix, onset and a few periods: with thousands of looping tokens
+the loss saturates on the tail and never reaches the onset. Chosen is the standard answer and, nearer to the model's own
+words, clean answers that it gave when sampled. A clean answer that branches off just before the loop stands against the
+very answer that it left. What they share cancels out, and only the wrong step is taught. An answer that passed but had
+to be cut off stands against the standard answer, because it never ends.
+
+Replay pairs keep what worked, answers that repeat themselves for good reason included. A good answer stands against its
+looped copy, or against its own beginning, ended too early. Early ends are few while many answers never end, since they
+teach to go on, and more once most answers end. Without them every pair would teach to end sooner, and sound answers
+would shrink to half.
+
+Not supported: paraphrased prompts. A paraphrase is a new case, and people should write those.
 """
 
 from __future__ import annotations

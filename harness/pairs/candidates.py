@@ -1,11 +1,11 @@
 """The model's own clean answers to the prompts on which it failed, found by sampling.
 
-Preference training works best on what the model itself would say: chosen answers in its own words, rejected ones that
-it really gives. Every candidate is scored like any answer; only those that pass with room to spare, ended by themselves
-and are like enough to the standard answer (in script, length and wording) become chosen answers, the most like it
-first, and looping ones become further rejected answers. The bundled prompts of :mod:`harness.pairs.replay_prompts` are
-answered in the same start of the engine, for replay. Samples are stored like any generation, so a repeated or resumed
-fix draws none twice.
+Preference training works best on what the model itself would say: chosen answers in its own words, and rejected ones
+that it really gives. Every candidate is scored like any answer. Candidates that pass with a margin, ended by themselves
+and are similar enough to the standard answer (in script, length and wording) become chosen answers, the most similar
+first. Looping candidates become further rejected answers. The bundled prompts of :mod:`harness.pairs.replay_prompts`
+are answered in the same start of the engine, for replay. Samples are stored like any generation, so a repeated or
+resumed fix draws none twice.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What must hold for every pair before a minute of training is spent on it."""
+"""What must hold for every pair before a training starts."""
 
 from __future__ import annotations
 

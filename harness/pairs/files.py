@@ -1,7 +1,7 @@
 """Pairs as files: for people to read and edit, and for plain LLaMA-Factory.
 
-``generalized_dpo_preference_dataset.json`` is the file that its users have today (alpaca ranking: instruction, input,
-chosen, rejected); conversations with a system prompt or several turns keep them in ``system`` and ``history``.
+``generalized_dpo_preference_dataset.json`` is the file that many users have today (alpaca ranking: instruction, input,
+chosen, rejected). Conversations with a system prompt or several turns keep them in ``system`` and ``history``.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Prompts as data: when two of them are one and the same, and how one may be varied without asking something else.
+"""Prompts as data: when two of them are the same, and how one may be varied without asking something else.
 
-Siblings (the sea, the moon) differ by a word and are different cases; a greeting, a mark or a typing error makes no
-new prompt. So it is not a share of equal characters that decides, which a long template would always reach, but what is
-left when everything that the two have in common is taken away.
+Sibling prompts (the sea, the moon) differ by a word and are different cases. A greeting, a punctuation mark or a typing
+error makes no new prompt. A share of equal characters cannot decide, since a long template would always reach it. What
+decides is the rest, when everything that the two prompts have in common is removed.
 """
 
 from __future__ import annotations

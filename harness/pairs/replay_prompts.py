@@ -1,9 +1,9 @@
-"""Bundled prompts for replay: what a fix of repetition must not unlearn, asked of the model itself.
+"""Bundled prompts for replay: what a fix of repetition must not unlearn.
 
-``ORDINARY`` asks for answers that repeat themselves by right (tables, numbered lines, refrains, code with a pattern),
-``EVERYDAY`` for anything else, since the passing cases of a young suite are few and a training on failing ones alone
-makes every answer terse. The model's own clean answer is what is replayed, in its own words and at its own length; only
-where it has none does the answer stand in that is written here. Written for this project.
+``ORDINARY`` asks for answers that repeat themselves for good reason (tables, numbered lines, refrains, code with a
+pattern). ``EVERYDAY`` asks for anything else, because the passing cases of a young suite are few, and a training on
+failing cases alone makes every answer terse. The model's own clean answer is replayed, in its own words and at its own
+length. The answer that is written here is used only where the model has none. Written for this project.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a test function gets: one case on one adapter, with its answer and its verdict.
 
-Nothing here knows pytest; the plugin makes these and turns the outcome into pytest's own words.
+This module does not import pytest; the plugin creates these values and translates the exceptions for pytest.
 """
 
 from __future__ import annotations

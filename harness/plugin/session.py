@@ -1,6 +1,6 @@
-"""What the plugin keeps for one pytest session: settings, the planned cases, the evaluation. Knows no pytest.
+"""What the plugin keeps for one pytest session: settings, the planned cases, the evaluation. Does not import pytest.
 
-Everything is made on first need, so that a session without bad cases reads no settings and opens no database.
+Everything is created on first use, so a session without bad cases reads no settings and opens no database.
 """
 
 from __future__ import annotations

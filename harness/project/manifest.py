@@ -1,9 +1,10 @@
 """adapters_manifest.toml: every adapter version, what it is, what it grew from, what it was trained on.
 
-The file is written by people and by the program, so comments and order survive a registration (tomlkit). An adapter's
-lineage decides how it may be loaded: weights are only ever put on the model and parents named here, and the digest
-in the manifest must match the folder (harness/adapters checks the folder itself). Registration is one locked, atomic
-replace: a reader sees the manifest without the new version or with all of it.
+People and the program write the file, so comments and order survive a registration (tomlkit). An adapter's lineage
+decides how it may be loaded: weights are only put on the model and parents named here, and the digest in the manifest
+must match the folder (harness/models/adapters checks the folder itself). A registration is one locked, atomic
+replacement: a reader sees the manifest without the new version or with all of it.
+
 Not supported: editing or deleting entries by command; a version is history.
 """
 

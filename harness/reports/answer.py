@@ -1,9 +1,11 @@
-"""An answer cut into parts that a person can read: what is new, what repeats, what was folded away.
+"""Cuts an answer into parts that a person can read: what is new, what repeats, what was folded away.
 
-A loop of 4,096 tokens tells its story in two copies and a count. Every report shows answers through this one module,
-so that terminal and HTML mark the same places. Invariant: nothing is reordered or invented; the parts that hold the
-answer's own text are slices of it, in order, and a fold says how much it hides. Not supported: the exact borders between
-copies of inexact loops (copies differ in length there; the first copy's length is used throughout).
+Two copies and a count describe a loop of 4,096 tokens. Every report shows answers through this module, so terminal and
+HTML mark the same places. Invariant: nothing is reordered or invented. The parts that hold the answer's own text are
+slices of it, in order, and a fold says how much it hides.
+
+Not supported: exact borders between copies of inexact loops. Copies differ in length there, and the first copy's length
+is used throughout.
 """
 
 from __future__ import annotations

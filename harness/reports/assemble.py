@@ -1,7 +1,7 @@
 """From a recorded run to the value that reports are written from.
 
-Apart from the reports themselves, since they are pure functions of :class:`Report` and know neither store nor manifest.
-Everything comes out of the store, so ``harness report RUN`` writes an old run's reports again at any time.
+It is separate from the reports, which are pure functions of :class:`Report` and know neither store nor manifest.
+Everything comes out of the store, so ``harness report RUN`` can write an old run's reports again at any time.
 """
 
 from __future__ import annotations

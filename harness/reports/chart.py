@@ -1,7 +1,6 @@
 """A line chart as inline SVG: the training's loss, drawn without a library.
 
-The thin line is what the trainer logged, the thick one a running mean over it. Not supported: everything else
-that a chart could do.
+The thin line is the logged loss, the thick one a running mean. Not supported: any other chart.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """What the terminal shows: why a case failed, how the suite did, what a new adapter changed.
 
-Pure functions from results to strings; whoever owns the terminal prints them. Model text only ever travels as
-``rich.text.Text`` made of :func:`harness.safe.escape.for_terminal`, so neither escapes nor markup in it are obeyed,
-and rich is told nothing about the environment (no ``COLUMNS``, no ``NO_COLOR``): width and colour are arguments.
-Not supported: colour alone as a signal. Loops carry brackets too, for logs, for printers and for colour-blind eyes.
+Pure functions from results to strings; the caller prints them. Model text is always a ``rich.text.Text`` made with
+:func:`harness.safe.escape.for_terminal`, so neither escapes nor markup in it have an effect. rich does not read the
+environment (no ``COLUMNS``, no ``NO_COLOR``): width and colour are arguments. Colour is never the only signal: loops
+also carry brackets, for logs, printers and colour-blind readers.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The part of the HTML report that shows cases: one folding card each, the adapters' answers side by side.
 
-Cards are plain ``<details>``, so they open without a script. Answers show their loops marked and folded
-(:mod:`harness.reports.answer`); a report of hundreds of looping answers stays a page one can send.
+Cards are plain ``<details>`` elements, so they open without a script. Answers show their loops marked and folded
+(:mod:`harness.reports.answer`), so a report of hundreds of looping answers stays small enough to send.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The part of the HTML report that is looked up rather than read: groups, the training, the run, the legend."""
+"""The reference part of the HTML report: figures by group, the training, the run, the legend."""
 
 from __future__ import annotations
 

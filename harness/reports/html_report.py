@@ -1,9 +1,9 @@
-"""The report to forward: one HTML file that needs nothing but itself.
+"""The HTML report: one file without any dependency, made to be forwarded.
 
-Verdict first, then the gate and the suite's figures, then what changed (broken, fixed, still failing), then what
-passes, folded away; facts about training and run last. No script, no remote asset; the content security policy forbids
-both, so that even markup that slipped through could do nothing. Every string goes through
-:func:`harness.reports.markup.el`, which escapes. Not supported: sorting and searching beyond what a browser offers.
+The verdict comes first, then the gate and the suite's figures, then what changed (broken, fixed, still failing), then
+what passes, folded away; facts about training and run come last. There is no script and no remote asset. The content
+security policy forbids both, so markup that slipped through could do nothing. Every string goes through
+:func:`harness.reports.markup.el`, which escapes it. Not supported: sorting and searching beyond what a browser offers.
 """
 
 from __future__ import annotations

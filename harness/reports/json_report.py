@@ -1,7 +1,7 @@
-"""The report as data, for programs: everything in it, the answers exactly as the model gave them.
+"""The report as data, for programs: everything in it, with the answers exactly as the model gave them.
 
-ASCII only, so a lone surrogate survives as its escape and no consumer stumbles over an encoding. The schema's number
-goes up when a field changes its meaning or goes away, not when one is added.
+ASCII only, so a lone surrogate survives as its escape and no reader has encoding problems. The schema's number rises
+when a field changes its meaning or goes away, not when one is added.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The short report for a CI job's summary or a comment on a pull request: verdict first, then what changed.
 
-Made to be read in half a minute, so it names cases and reasons and leaves answers to the HTML report. Ids and reasons
-may come from anywhere and are written through :func:`harness.safe.escape.for_markdown` only.
+It names cases and reasons and leaves answers to the HTML report. Ids and reasons are untrusted and are written through
+:func:`harness.safe.escape.for_markdown` only.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """HTML made of elements, so that no string becomes markup by accident.
 
-Every child and every attribute value that is a plain ``str`` is escaped; only what :func:`el` returned is trusted. A
-forgotten escape is thus impossible rather than unlikely, and joining trusted markup with ``+`` gives back an untrusted
-string. Not supported: templates; a page of this size reads well enough as Python.
+Every child and every attribute value that is a plain ``str`` is escaped; only the result of :func:`el` is trusted. A
+forgotten escape is impossible, and joining trusted markup with ``+`` gives an untrusted string. Trade-off: no
+templates; a page of this size is readable as Python.
 """
 
 from __future__ import annotations

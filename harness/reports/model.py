@@ -1,9 +1,8 @@
-"""What a report is about: one frozen value, and the few things that every report derives from it the same way.
+"""What a report is about: one frozen value, and what every report derives from it in the same way.
 
-Reports are pure functions of a :class:`Report`; none reads the store, the clock or the environment, so the same run
-gives the same report (apart from what a format itself stamps) and every report can be written again later. Orders and
-groups are decided here once: what changed for the worse comes first everywhere. Not supported: reports over several runs;
-the history of an adapter is the store's to tell.
+Reports are pure functions of a :class:`Report`. None reads the store, the clock or the environment, so the same run
+gives the same report, and every report can be written again later. Orders and groups are decided here once: what
+changed for the worse comes first everywhere. Not supported: reports over several runs.
 """
 
 from __future__ import annotations

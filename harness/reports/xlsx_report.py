@@ -1,9 +1,9 @@
-"""The workbook: the columns that its users always had come first, so that their habits and scripts go on working.
+"""The workbook: the columns that users have always had come first, so that their habits and scripts keep working.
 
 Every text is written as text: a leading ``=`` never becomes a formula, not even when somebody edits the cell
-(``quotePrefix``). Rows are written as they come (openpyxl's write-only mode), and the finished file is opened again
-before it takes the old one's place, because a spreadsheet program is the last place to find out that it is damaged.
-Not supported: row heights that fit; an answer of 4,096 tokens would fill screens.
+(``quotePrefix``). Rows are streamed (openpyxl's write-only mode). The finished file is opened again before it replaces
+the old one, so a damaged workbook never reaches a user. Not supported: row heights that fit, since an answer of 4,096
+tokens would fill several screens.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A conversation with a model and its adapter, over the same seam as the tests: same prompt, same weights, any engine.
 
-Engines give whole answers, a chat wants them as they grow. So an answer is asked for in slices of a few tokens, each
-going on from the ids so far; with prefix caching a slice costs little more than its tokens, and under greedy decoding
-the slices are the very tokens of one long answer. Not supported: beam search in a chat, which has no answer before its end.
+Engines return whole answers, and a chat shows them as they grow. So an answer is requested in slices of a few tokens,
+each continuing from the ids so far. With prefix caching a slice costs little more than its tokens, and under greedy
+decoding the slices are the tokens of one long answer. Not supported: beam search, which has no answer before its end.
 """
 
 from __future__ import annotations

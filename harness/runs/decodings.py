@@ -1,8 +1,9 @@
-"""Cheaper cures first: which failing cases would another decoding cure, and at what price?
+"""Cheaper cures first: which failing cases would pass under another decoding, and at what cost.
 
 A loop that a repetition penalty or plain greedy decoding removes needs no training, only another setting in production.
-Every variant is tried on every failing case, in one run of the engine, and judged like any answer; the price is told as
-similarity to the standard answers, before and after. What an engine cannot do is said, not skipped silently.
+Every variant is tried on every failing case, in one run of the engine, and judged like any answer. The cost is given as
+similarity to the standard answers, before and after. A variant that the engine does not support is reported as
+unsupported.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""One evaluation as its users see it: cases and adapters in, results out, the run recorded.
+"""One evaluation: cases and adapters in, results out, the run recorded.
 
-What pytest and ``harness fix`` share, so that neither has logic of its own. Results are pulled:
-:meth:`Evaluation.result` lets the runner work until that one is known, so that a caller may stop early and nothing is
-generated for what nobody asks any more.
+pytest and ``harness fix`` share this class, so neither has logic of its own. Results are pulled:
+:meth:`Evaluation.result` lets the runner work until that result is known. A caller may stop early, and nothing more is
+generated then.
 """
 
 from __future__ import annotations

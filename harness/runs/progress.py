@@ -1,6 +1,6 @@
-"""One line that says how far a run is: on a terminal it is rewritten, in a log it is repeated now and then.
+"""One line that shows how far a run is: rewritten on a terminal, repeated now and then in a log.
 
-Not supported: a bar per case. What people ask while they wait is how much is left and whether it still moves.
+Not supported: a bar for each case. People who wait want to know how much is left and whether it still moves.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The loop: cases x adapters -> answers (stored or generated) -> scores -> verdicts -> recorded results.
 
-pytest, ``harness fix`` and every command go through :meth:`Runner.execute`; none has a loop of its own. Record first,
-judge after: an answer is stored raw the moment it is known, then scored. Results are yielded as they complete, which
-is not the order of the jobs. An engine that fails for one request makes that case ERROR; one that fails altogether
-makes all remaining cases ERROR, and the run's status says ``failed``. No engine starts when every answer is stored.
+pytest, ``harness fix`` and every command use :meth:`Runner.execute`; none has a loop of its own. Record first, judge
+after: an answer is stored raw as soon as it is known, then scored. Results are yielded as they complete, which is not
+the order of the jobs. An engine that fails for one request makes that case ERROR. An engine that fails altogether makes
+all remaining cases ERROR, and the run's status is ``failed``. No engine starts when every answer is stored.
 """
 
 from __future__ import annotations

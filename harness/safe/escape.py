@@ -1,12 +1,12 @@
-r"""Text that nobody vouches for, made safe for one sink at a time.
+r"""Makes untrusted text safe for one kind of output at a time.
 
-Model answers, prompts, case ids and error messages are hostile input: they may hold terminal escapes, markup,
-spreadsheet formulas, characters that a file format forbids, or lone surrogates that no encoder takes. Each sink has
-exactly one function here and every dynamic string passes through it on its way out, so that safety is decided in one
-place and tested once per sink. Nothing is dropped: what cannot be shown is shown as ``\xNN`` or ``\uNNNN``.
+Model answers, prompts, case ids and error messages are hostile input. They may hold terminal escapes, markup,
+spreadsheet formulas, characters that a file format forbids, or lone surrogates that no encoder accepts. There is one
+function for each kind of output, and every dynamic string passes through it on its way out. Safety is so decided in one
+place and tested once for each output. Nothing is dropped: what cannot be shown is shown as ``\xNN`` or ``\uNNNN``.
 
-Not supported: reversibility. A text that holds the four characters ``\x1b`` reads the same as one that held ESC; the exact
-text is in the JSON export and in the store.
+Not supported: reversibility. A text that holds the four characters ``\x1b`` reads the same as one that held ESC. The
+exact text is in the JSON export and in the store.
 """
 
 from __future__ import annotations

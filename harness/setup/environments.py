@@ -1,9 +1,9 @@
 """The two environments: ``.venv`` for the harness with vLLM, ``.venv-trainer`` for LLaMA-Factory.
 
 vLLM 0.32 needs transformers >= 5.16 and LLaMA-Factory 0.9.5 needs <= 5.6, so one environment cannot hold both. This
-file imports the standard library only and is also run as a script by plain Python before anything is installed
-(``python3 -P harness/setup/environments.py``). Set-up is idempotent: a stamp holds the digest of what was installed,
-and a second run with the same requirements does nothing. Requirements are pinned and installed without resolving anew.
+file imports the standard library only, because plain Python runs it as a script before anything is installed (``python3
+-P harness/setup/environments.py``). Set-up is idempotent: a stamp holds the digest of what was installed, and a second
+run with the same requirements does nothing. Requirements are pinned and installed without resolving again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The run database: the truth that every report is derived from."""
+"""The run database, from which every report is derived."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The run database: one SQLite file, the truth that every report is an export of.
+"""The run database: one SQLite file, from which every report is exported.
 
-Every result is committed when it is known, so a killed run loses nothing that it had; the row's status says whether the
-run came to its end, and only ``finished`` ever counts as one. WAL and a busy time-out let two runs write at once.
-Not supported: a database on a network share (SQLite's locks are not safe there); the reports can live anywhere.
+Every result is committed as soon as it is known, so a killed run loses nothing that it had. The row's status says
+whether the run came to its end, and only ``finished`` counts as one. WAL and a busy time-out let two runs write at
+once. Not supported: a database on a network share, where SQLite's locks are not safe; the reports can live anywhere.
 """
 
 from __future__ import annotations

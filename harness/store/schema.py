@@ -1,7 +1,7 @@
-"""Tables of the run database. Raw generations apart from what is derived from them.
+"""Tables of the run database. Raw generations are separate from what is derived from them.
 
 ``generations`` is addressed by content (model, adapter, prompt ids, decoding, engine), so it is cache and record at
-once; ``results`` point into it and hold a snapshot of the case, because case files change and a run must stay readable.
+once. ``results`` refer to it and hold a snapshot of the case, because case files change and a run must stay readable.
 """
 
 from __future__ import annotations

@@ -1,16 +1,18 @@
-"""The suite's verdict: the one number that a pipeline acts on.
+"""The suite's verdict, on which a pipeline acts.
 
-Four outcomes, one of them green. ``passed``: every limit was judged and held. ``failed``: one did not. ``insufficient
-data``: too few cases to tell. ``not judgeable``: nothing to judge by (no case, an interrupted run, a case in ERROR, a
-baseline that is not there, a score that is no number). Every comparison is a positive finite test, so NaN never passes.
+There are four outcomes, and only one is green. ``passed``: every limit was judged and kept. ``failed``: one was not.
+``insufficient data``: too few cases. ``not judgeable``: there is nothing to judge by (no case, an interrupted run, a
+case in ERROR, a missing baseline, a score that is not a number). Every comparison is a positive finite test, so NaN
+never passes.
 
-Against a baseline three questions are asked, each at a third of ``alpha``, so that the same adapter run twice with
-sampling fails by chance in at most ``alpha`` of runs: did single cases surely break (deterministic decoding: passed
-before, fails now; sampling: an exact test on its samples, Bonferroni over the cases), did more cases break than were
-fixed (McNemar, exact), did repetition rise (paired sign-flip, and the bootstrap interval above 0). A test that could
+Against a baseline there are three questions, each tested at a third of ``alpha``. The same adapter, run twice with
+sampling, therefore fails by chance in at most ``alpha`` of runs. Did single cases break (deterministic decoding: passed
+before, fails now; sampling: an exact test on its samples, Bonferroni over the cases)? Did more cases break than were
+fixed (McNemar, exact)? Did repetition rise (paired sign-flip, and the bootstrap interval above 0)? A test that could
 not fail on so few cases is "insufficient data".
 
-Without any limit and baseline the limit is: no case fails. Pure: results in, verdict out.
+Without any limit and baseline, the limit is that no case fails; expected failures (``xfail``) do not count. Pure:
+results in, verdict out.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """How much an engine differs from itself: the same requests again, and what changed in answers, scores and verdicts.
 
-A verdict that flips between two equal runs says nothing about an adapter, so a comparison is only worth as much as this
-A/A rate allows. Each run after the first gets the requests in another order, because what shares a batch is what moves
-numbers in practice. Pure over an engine and a judge: no store, no cache, no files.
+A verdict that flips between two equal runs says nothing about an adapter, so a comparison is only as good as this A/A
+rate. Each run after the first gets the requests in another order, because what shares a batch is what changes numbers
+in practice. Pure over an engine and a judge: no store, no cache, no files.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Beam search as pure logic: rows of log-probabilities in, hypotheses out; no torch, no vLLM, no tokenizer.
 
-Why apart from the engines: the search can then be tested bit for bit on table models, and any engine that returns the
-top of a next-token distribution can drive it.
+The search is separate from the engines, so that it can be tested bit for bit on table models. Any engine that returns
+the top of a next-token distribution can drive it.
 """
 
 from harness.engines.beam.rows import Row, make_row

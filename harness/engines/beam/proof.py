@@ -1,15 +1,15 @@
-"""The sound early FAIL: when every hypothesis that can still win already holds a loop that no continuation can undo.
+"""The sound early FAIL: every hypothesis that can still win already holds a loop that no continuation can undo.
 
-What is proven is one prefix-monotone fact: "the answer holds a tandem run (three copies or more of one period, without
-a gap) of at least so many units". Text only grows at its end, a run inside it stays, and the longest run of the whole
-text is at least as long; so once the fact is true of a prefix it is true of every answer with that prefix. The winner
-is the best finished hypothesis or descends from a live one that can still beat it (``BeamSearch.contenders``); when
-the fact is true of all of these it is true of the winner, whichever that is. A share of the text is no such fact:
-clean text can follow a loop and dilute it, by many units a token in real vocabularies.
+The proven fact is monotone in the prefix: "the answer holds a tandem run (three copies or more of one period, without a
+gap) of at least so many units". Text grows only at its end, a run inside it stays, and the longest run of the whole
+text is at least as long. Once the fact is true of a prefix, it is true of every answer with that prefix. The winner is
+the best finished hypothesis or descends from a live one that can still beat it (``BeamSearch.contenders``). When the
+fact is true of all of these, it is true of the winner. A share of the text is no such fact: clean text can follow a
+loop and dilute it.
 
-The measure is the scorer's own (harness/metrics), on the text that would be scored. The last two units and any
-numerals before them are left out, since what comes next can still join them. A cheap look at the tokens decides when
-to measure at all; that it overlooks some loops costs time, never a verdict.
+The measure is the scorer's own (harness/metrics), on the text that would be scored. The last two units and any numerals
+before them do not count, because the next token can still join them. A cheap test on the tokens decides when to measure
+at all. It may miss a loop, which costs time and never changes a verdict.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The top of one next-token distribution, in one fixed order.
 
-Invariant: a row is sorted by log-probability, highest first, equal ones by token id, so that a search over rows never
-depends on the order in which an engine happened to list them (``torch.topk`` promises none on ties).
+Invariant: a row is sorted by log-probability, highest first, and equal ones by token id. A search over rows therefore
+never depends on the order in which an engine lists ties (``torch.topk`` promises none).
 """
 
 from __future__ import annotations

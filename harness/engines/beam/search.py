@@ -1,25 +1,27 @@
-"""One beam search, step by step, over rows that somebody else computes.
+"""One beam search, step by step, over rows that an engine computes.
 
-Two declared semantics (:class:`harness.cases.decoding.Decoding`): ``hf`` is transformers' ``generate(num_beams=...)``
-(length = generated tokens with the end token, an end counts only when ranked in the top ``width``, sums in float32),
-``vllm`` is vLLM's ``LLM.beam_search`` (length = prompt and generated tokens without the end token, every end in a row's
-top ``2 * width`` counts, Python doubles, always to ``max_tokens``).
+Two declared semantics (:class:`harness.cases.decoding.Decoding`). ``hf`` is transformers' ``generate(num_beams=...)``:
+the length is the number of generated tokens with the end token, an end counts only when ranked in the top ``width``,
+sums are float32. ``vllm`` is vLLM's ``LLM.beam_search``: the length is prompt and generated tokens without the end
+token, every end in a row's top ``2 * width`` counts, sums are Python doubles, and the search always runs to
+``max_tokens``.
 
 Invariant: the ``n_best`` first finished hypotheses and their scores are bit-identical to a search without any pruning.
-Why pruning is sound: log-probabilities are <= 0, so a hypothesis' sum only falls, and its final score is at most
-``bound(sum)`` = sum / length**penalty at the length that flatters it most (the longest for a penalty > 0, else the
-present one). At one step all candidates are equally long, so they compete by sum alone: descendants of a hypothesis
-that is dropped rank below every candidate of a greater sum and can never take a slot from one.
+Pruning is sound because log-probabilities are <= 0. A hypothesis' sum only falls, and its final score is at most
+``bound(sum)`` = sum / length**penalty, at the length that gives the highest score (the longest for a penalty > 0,
+otherwise the present one). At one step all candidates are equally long, so they compete by sum alone. Descendants of a
+dropped hypothesis rank below every candidate of a greater sum and can never take a slot from one.
 
-- Stop once ``bound(best live) <= n-th best finished``: nothing that could still finish gets into the first n. Sound for
-  every ``early_stopping``, since a pool only improves and whoever stops later stops with the same first n.
+- Stop once ``bound(best live) <= n-th best finished``: nothing that could still finish gets into the first n. This is
+  sound for every ``early_stopping``, since a pool only improves, and a search that stops later has the same first n.
 - Drop a live hypothesis once ``bound(sum) <= n-th best finished``, where the rule that ends the search cannot change
   the first n (``vllm``; ``hf`` with "never", or with False and a penalty <= 0).
-- ``hf`` with False and a penalty > 0 ends by a heuristic that looks at the *worst* of a full pool, so there a
-  hypothesis is dropped only once it cannot enter the full pool at all. With True any end fills the pool: no dropping.
+- ``hf`` with False and a penalty > 0 ends by a heuristic on the *worst* of a full pool, so there a hypothesis is
+  dropped only once it cannot enter the full pool at all. With True any end fills the pool: no dropping.
 
-Ties: equal candidates are taken in the order (parent's rank, token id), a finished hypothesis stays before a later
-equal one. Not supported: vocabularies smaller than a row (``BeamRules.row_width``), where transformers keeps dummy beams.
+Ties: equal candidates are taken in the order (parent's rank, token id); a finished hypothesis stays before a later
+equal one. Not supported: vocabularies smaller than a row (``BeamRules.row_width``), where transformers keeps dummy
+beams.
 """
 
 from __future__ import annotations

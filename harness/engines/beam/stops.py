@@ -1,8 +1,8 @@
-"""Stop strings for a search over tokens: whether the newest token has just completed one.
+"""Stop strings for a search over tokens: whether the newest token completes one.
 
 Invariant: asked about every token in turn, it answers True exactly at the first token with which the generated text
-(special tokens included, the prompt excluded) contains a stop string. Only tokens that could end one are decoded, since
-a search asks about every candidate of every step.
+(special tokens included, the prompt excluded) contains a stop string. Only tokens that could end a stop string are
+decoded, because a search asks about every candidate of every step.
 """
 
 from __future__ import annotations

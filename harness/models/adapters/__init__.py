@@ -1,4 +1,4 @@
-"""Adapter folders: what is in them, whether it may be loaded, and how several become one."""
+"""Adapter folders: what is in them, whether they may be loaded, and how several become one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A version as plain files for others, the adapter or base and adapters as one model, and its way to the hub."""
+"""Exports a version as plain files: the adapter, or base and adapters as one model; and uploads it to the hub."""
 
 from __future__ import annotations
 

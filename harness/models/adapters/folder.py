@@ -1,10 +1,10 @@
-"""One adapter folder: two files, looked at closely before anything loads them.
+"""One adapter folder: two files, checked before anything loads them.
 
-A LoRA is ``adapter_config.json`` and ``adapter_model.safetensors``; what else a trainer leaves (pickled arguments,
-optimiser states, tokenizers, code) is not needed to load it and may run code, so it is refused in a registered folder
-and never copied into one. Checked here: the weights are whole and finite, every layer has its pair of matrices of the
-rank that the configuration names, and not every update is zero (a training that taught nothing). Whether the adapter
-changes the model's answers is the canary's matter (:mod:`harness.engines.canary`).
+A LoRA is ``adapter_config.json`` and ``adapter_model.safetensors``. Whatever else a trainer leaves (pickled arguments,
+optimiser states, tokenizers, code) is not needed to load it and may run code. It is refused in a registered folder and
+never copied into one. Checked here: the weights are whole and finite, every layer has its pair of matrices of the rank
+that the configuration names, and not every update is zero. Whether the adapter changes the model's answers is checked
+by :mod:`harness.engines.canary`.
 """
 
 from __future__ import annotations

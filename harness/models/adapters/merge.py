@@ -1,11 +1,11 @@
 """Base model and LoRAs as one complete model folder that transformers and vLLM load.
 
-Tensor by tensor: the update is computed and added in float32 and rounded once to the model's own type, so a small
-update is not lost to repeated rounding, and a 70B model needs one layer's memory. Files keep their names and split;
-everything else of the model's folder (configuration, tokenizer, chat template) is copied. Modules that an adapter
-holds whole take the place of the model's: with more rows after a vocabulary resize, and as an output layer of its own
-where it was tied to the embedding; the configuration then says so. Not supported: quantised bases, whose tensors cannot be
-added to.
+Tensor by tensor, the update is computed and added in float32 and rounded once to the model's own type. A small update
+is so not lost to repeated rounding, and a 70B model needs one layer's memory. Files keep their names and split;
+everything else of the model's folder (configuration, tokenizer, chat template) is copied. Modules that an adapter holds
+whole replace the model's: with more rows after a vocabulary resize, and as a separate output layer where it was tied to
+the embedding; the configuration is changed accordingly. Not supported: quantised bases, whose tensors cannot be added
+to.
 """
 
 from __future__ import annotations

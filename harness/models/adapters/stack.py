@@ -2,10 +2,10 @@
 
     W + s1 B1 A1 + s2 B2 A2  =  W + [s1 B1 | s2 B2] [A1 over A2]
 
-So a chain (base -> SFT LoRA -> DPO LoRA) is served as one adapter on the unmerged model, with no merged copy of it on
-disk: an engine takes one LoRA a request. Exact but for the order in which floats are summed. A layer that only some of
-the adapters touch is filled up with zeros, since engines want one rank. Not supported: DoRA and modules saved whole, which
-are no sums; merge those (:mod:`harness.models.adapters.merge`).
+A chain (base -> SFT LoRA -> DPO LoRA) is so served as one adapter on the unmerged model, without a merged copy on disk,
+since an engine takes one LoRA for a request. The result is exact except for the order in which floats are summed. A
+layer that only some of the adapters touch is padded with zeros, because engines expect one rank. Not supported: DoRA
+and modules saved whole, which are no sums; merge those (:mod:`harness.models.adapters.merge`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """safetensors files without torch: header, values as numpy arrays, and writing.
 
-numpy has no bfloat16, so such a tensor is read as the float32 of the same value. The header is checked as if it were
-hostile: offsets must tile the data exactly, shapes must fit them, names and types must be known.
-Format: https://github.com/huggingface/safetensors (8 bytes header length, JSON header, raw little-endian data).
+numpy has no bfloat16, so such a tensor is read as the float32 of the same value. The header is checked as hostile
+input: offsets must tile the data exactly, shapes must fit them, names and types must be known. Format:
+https://github.com/huggingface/safetensors (8 bytes header length, JSON header, raw little-endian data).
 """
 
 from __future__ import annotations

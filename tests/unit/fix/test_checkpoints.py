@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.fix.checkpoints import LEAST_HELD, MOST, CheckpointFigures, choose, looked_at
+from harness.fix.checkpoints import MAX_CASES, MIN_HELD_BACK, CheckpointFigures, choose, looked_at
 from harness.fix.plan import FixPlan, fitted
 from harness.fix.promotion import effects
 from harness.judging.results import CaseResult
@@ -77,9 +77,9 @@ def test_three_failing_cases_are_all_looked_at() -> None:
 def test_cases_that_were_not_trained_on_decide_where_there_are_enough() -> None:
     """What a training never saw tells more than what it learnt by heart."""
     results = failing(40)
-    found, held_back = looked_at(results, {f"badcase1/f{i}" for i in range(LEAST_HELD, 40)})
+    found, held_back = looked_at(results, {f"badcase1/f{i}" for i in range(MIN_HELD_BACK, 40)})
     assert held_back
-    assert {r.case.id for r in found} == {f"badcase1/f{i}" for i in range(LEAST_HELD)}
+    assert {r.case.id for r in found} == {f"badcase1/f{i}" for i in range(MIN_HELD_BACK)}
 
 
 def test_holdout_cases_have_no_say() -> None:
@@ -93,7 +93,7 @@ def test_three_thousand_cases_cost_no_more_than_a_few_dozen() -> None:
     """What is looked at is bounded, whatever the suite's size."""
     guards = [result(case(f"badcase1/g{i}", role="guard"), CLEAN) for i in range(900)]
     passing = [result(case(f"badcase1/p{i}"), CLEAN) for i in range(900)]
-    assert len(looked_at([*failing(3000), *passing, *guards], set())[0]) == sum(MOST.values())
+    assert len(looked_at([*failing(3000), *passing, *guards], set())[0]) == sum(MAX_CASES.values())
 
 
 @pytest.mark.parametrize(("count", "held"), [(3, 0), (99, 0), (100, 10), (400, 40), (3000, 48)])
