@@ -40,7 +40,7 @@ def main(argv: list[str]) -> int:
         return modelfile(argv[1], argv[2])
     job: dict[str, Any] = json.loads(Path(argv[0]).read_text("utf-8"))
     _end_with(job.get("owner"))
-    report = Report(Path(job["progress"]))
+    report = ProgressFile(Path(job["progress"]))
     report.write(phase="loading", what="dataset")
     _stub_torchaudio()
     try:
@@ -63,7 +63,7 @@ def main(argv: list[str]) -> int:
         raise
 
 
-def train(job: dict[str, Any], report: Report) -> int:
+def train(job: dict[str, Any], report: ProgressFile) -> int:
     """Hand the job's arguments to LLaMA-Factory with our progress callback."""
     import torch
 
@@ -168,7 +168,7 @@ def _same(wanted: list[int], found: list[int], tokenizer: Any, what: str) -> Non
     raise PromptMismatch(f"{what} differs from the tests' at token {at}: {'; '.join(sides)}")
 
 
-class Report:
+class ProgressFile:
     """Appends one JSON object a line to the progress file; only rank 0 writes."""
 
     def __init__(self, path: Path) -> None:
@@ -185,7 +185,7 @@ class Report:
             file.write(line)
 
 
-def _callback(report: Report, job: dict[str, Any]) -> Any:
+def _callback(report: ProgressFile, job: dict[str, Any]) -> Any:
     from transformers import TrainerCallback
 
     lengths = int(job.get("tokens", 0)), int(job.get("rows", 1))

@@ -38,7 +38,7 @@ _SHOWN = 10
 """Problems named in one message."""
 _NAMED = 3
 """Examples named of those that were left out."""
-_MOST_VALIDATION = 2000
+_MAX_VALIDATION = 2000
 """More held-back examples tell nothing new and cost time at every evaluation."""
 
 
@@ -291,7 +291,7 @@ class _Writer:
         return False
 
     def _write(self, example: Example, record: dict[str, object], train: _Lines, validation: _Lines) -> None:
-        hold = self.held < _MOST_VALIDATION and _held_back(example.prompt, self._recipe)
+        hold = self.held < _MAX_VALIDATION and _held_back(example.prompt, self._recipe)
         (validation if hold else train).write(json.dumps(record, separators=(",", ":")) + "\n")
         if hold:
             self.held += 1

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.safe.files import replace_with, write_text
-from trainers.formats import Record
+from trainers.formats import TrainingRecord
 
 __all__ = ["DATASETS", "keep_readable"]
 
@@ -22,7 +22,7 @@ _TAGS = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assi
          "system_tag": "system", "observation_tag": "observation", "function_tag": "function_call"}  # fmt: skip
 
 
-def keep_readable(records: Iterable[Record], folder: Path, stage: str) -> Iterator[Record]:
+def keep_readable(records: Iterable[TrainingRecord], folder: Path, stage: str) -> Iterator[TrainingRecord]:
     """Pass records on and write each down; the files appear when the last one has passed."""
     name = DATASETS[stage]
     folder.mkdir(parents=True, exist_ok=True)
@@ -48,7 +48,7 @@ def keep_readable(records: Iterable[Record], folder: Path, stage: str) -> Iterat
     write_text(folder / "dataset_info.json", json.dumps({name: info}, indent=2) + "\n")
 
 
-def _plain(record: Record, stage: str) -> dict[str, Any]:
+def _plain(record: TrainingRecord, stage: str) -> dict[str, Any]:
     turns = [{"role": m.role, "content": m.content} for m in record.messages]
     if stage == "sft":
         return {"messages": turns}

@@ -24,7 +24,7 @@ from harness.cases.model import Message
 from harness.errors import DataError
 from trainers.read_files import read_rows
 
-__all__ = ["Record", "Source", "read_records"]
+__all__ = ["Source", "TrainingRecord", "read_records"]
 
 _SHOWN = 10
 """Different problems in one message."""
@@ -48,7 +48,7 @@ _KNOWN = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class TrainingRecord:
     """One record, whatever format it had."""
 
     source: str
@@ -89,11 +89,11 @@ class Source:
             found.append(f"fields that are not used: {', '.join(sorted(self.ignored))}")
         return tuple(found)
 
-    def __iter__(self) -> Iterator[Record]:
+    def __iter__(self) -> Iterator[TrainingRecord]:
         return read_records(self)
 
 
-def read_records(source: Source) -> Iterator[Record]:
+def read_records(source: Source) -> Iterator[TrainingRecord]:
     """Yield checked records.
 
     Raises:
@@ -163,7 +163,7 @@ class _Wrong(Exception):
     """What is wrong with one record."""
 
 
-def _record(row: Mapping[str, Any], where: str, stage: str) -> Record:
+def _record(row: Mapping[str, Any], where: str, stage: str) -> TrainingRecord:
     # Some preference sets have both; there the conversation holds the answer already.
     turns = None if stage == "dpo" and _first(row, _PROMPT) else _first(row, _TURNS)
     messages = _turns(row[turns], turns) if turns else _alpaca(row)
@@ -223,13 +223,13 @@ def _turn(turn: Any, name: str) -> Message:
     return Message(_ROLES[role], content)
 
 
-def _sft(row: Mapping[str, Any], messages: Sequence[Message], where: str) -> Record:
+def _sft(row: Mapping[str, Any], messages: Sequence[Message], where: str) -> TrainingRecord:
     if _first(row, _TURNS) is None:
         messages = [*messages, Message("assistant", _text(row, _required(row, _ANSWER)))]
-    return Record(source=where, messages=tuple(messages))
+    return TrainingRecord(source=where, messages=tuple(messages))
 
 
-def _dpo(row: Mapping[str, Any], messages: Sequence[Message], where: str) -> Record:
+def _dpo(row: Mapping[str, Any], messages: Sequence[Message], where: str) -> TrainingRecord:
     chosen, rejected = (_side(row, _required(row, names)) for names in (_CHOSEN, _REJECTED))
     if chosen == rejected:
         raise _Wrong("chosen and rejected are the same")
@@ -237,10 +237,12 @@ def _dpo(row: Mapping[str, Any], messages: Sequence[Message], where: str) -> Rec
     finished = _WORDS.get(given) if isinstance(given, str) else given
     if not isinstance(finished, bool):
         raise _Wrong(f"rejected_finished = {given!r} must be true or false")
-    return Record(source=where, messages=tuple(messages), chosen=chosen, rejected=rejected, rejected_finished=finished)
+    return TrainingRecord(
+        source=where, messages=tuple(messages), chosen=chosen, rejected=rejected, rejected_finished=finished
+    )
 
 
-def _kto(row: Mapping[str, Any], messages: Sequence[Message], where: str) -> Record:
+def _kto(row: Mapping[str, Any], messages: Sequence[Message], where: str) -> TrainingRecord:
     label = row[_required(row, _LABEL)]
     label = (
         {"true": True, "True": True, "false": False, "False": False}.get(label, label)
@@ -250,10 +252,10 @@ def _kto(row: Mapping[str, Any], messages: Sequence[Message], where: str) -> Rec
     if not isinstance(label, bool):
         raise _Wrong(f"label = {label!r} must be true or false")
     if (name := _first(row, _ANSWER)) is not None:
-        return Record(source=where, messages=tuple(messages), chosen=_text(row, name), label=label)
+        return TrainingRecord(source=where, messages=tuple(messages), chosen=_text(row, name), label=label)
     if not messages or messages[-1].role != "assistant":
         raise _Wrong("the conversation must end with the assistant's answer that the label is about")
-    return Record(source=where, messages=tuple(messages[:-1]), chosen=messages[-1].content, label=label)
+    return TrainingRecord(source=where, messages=tuple(messages[:-1]), chosen=messages[-1].content, label=label)
 
 
 def _side(row: Mapping[str, Any], name: str) -> str:

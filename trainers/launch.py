@@ -20,7 +20,7 @@ __all__ = ["Launch", "parse_devices", "visible_gpus"]
 
 _NUMBER = re.compile(r"[0-9]{1,4}")
 _RANGE = re.compile(r"([0-9]+)(?:-([0-9]+))?")
-_MOST = 1024
+_MAX_PROCESSES = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +40,8 @@ class Launch:
 
     def __post_init__(self) -> None:
         problems = []
-        if not 1 <= self.cpu_processes <= _MOST:
-            problems.append(f"{self.cpu_processes} CPU processes (expected 1..{_MOST})")
+        if not 1 <= self.cpu_processes <= _MAX_PROCESSES:
+            problems.append(f"{self.cpu_processes} CPU processes (expected 1..{_MAX_PROCESSES})")
         if self.nodes < 1 or not 0 <= self.node_rank < self.nodes:
             problems.append(f"node rank {self.node_rank} of {self.nodes} nodes (expected 0..{max(self.nodes, 1) - 1})")
         if self.nodes > 1 and not 0 < self.master_port < 65536:
@@ -109,7 +109,7 @@ def parse_devices(text: str, available: tuple[int, ...]) -> tuple[int, ...]:
                 f"gpus = {text!r}: {part!r} is no device; write a number, or a list such as 0-7 or 0,2,5"
             )
         first, last = int(match[1]), int(match[2] or match[1])
-        if last < first or last - first >= _MOST:
+        if last < first or last - first >= _MAX_PROCESSES:
             raise SettingsError(f"gpus = {text!r}: {part!r} is no range")
         wanted += range(first, last + 1)
     twice = sorted({d for d in wanted if wanted.count(d) > 1})

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from harness.cases.model import Message
 from harness.errors import DataError
 from trainers.examples import Example, FeedbackExample, PairExample, Renderer, TurnsExample
-from trainers.formats import Record
+from trainers.formats import TrainingRecord
 
 __all__ = ["BulkRenderer", "render_records"]
 
@@ -32,7 +32,7 @@ class BulkRenderer(Renderer, Protocol):
         ...
 
 
-def render_records(records: Iterable[Record], renderer: BulkRenderer, stage: str) -> Iterator[Example]:
+def render_records(records: Iterable[TrainingRecord], renderer: BulkRenderer, stage: str) -> Iterator[Example]:
     """Turn records into examples, in order.
 
     Raises:
@@ -48,7 +48,7 @@ def render_records(records: Iterable[Record], renderer: BulkRenderer, stage: str
             yield from _turns(block, renderer)
 
 
-def _pairs(block: Sequence[Record], renderer: BulkRenderer) -> Iterator[PairExample]:
+def _pairs(block: Sequence[TrainingRecord], renderer: BulkRenderer) -> Iterator[PairExample]:
     prompts = _prompts([r.messages for r in block], renderer, block[0].source)
     chosen = _answers([r.chosen for r in block], renderer)
     rejected = _answers([r.rejected for r in block], renderer)
@@ -60,14 +60,14 @@ def _pairs(block: Sequence[Record], renderer: BulkRenderer) -> Iterator[PairExam
         yield PairExample(record.source, prompt, first, second)
 
 
-def _feedback(block: Sequence[Record], renderer: BulkRenderer) -> Iterator[FeedbackExample]:
+def _feedback(block: Sequence[TrainingRecord], renderer: BulkRenderer) -> Iterator[FeedbackExample]:
     prompts = _prompts([r.messages for r in block], renderer, block[0].source)
     answers = _answers([r.chosen for r in block], renderer)
     for record, prompt, answer in zip(block, prompts, answers, strict=True):
         yield FeedbackExample(record.source, prompt, [*answer, renderer.end_of_turn], bool(record.label))
 
 
-def _turns(block: Sequence[Record], renderer: BulkRenderer) -> Iterator[TurnsExample]:
+def _turns(block: Sequence[TrainingRecord], renderer: BulkRenderer) -> Iterator[TurnsExample]:
     wanted = [(r, i) for r in block for i, m in enumerate(r.messages) if m.role == "assistant"]
     prompts = _prompts([r.messages[:i] for r, i in wanted], renderer, block[0].source)
     answers = _answers([r.messages[i].content for r, i in wanted], renderer)

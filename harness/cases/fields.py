@@ -23,7 +23,7 @@ from harness.safe.escape import shorten
 
 __all__ = ["Fields"]
 
-_LONGEST_PATTERN = 10_000
+_MAX_PATTERN_LENGTH = 10_000
 _SPEAKERS = ("system", "user", "assistant")
 # What people call the fields elsewhere, and what the columns of a report mean.
 _OTHER_NAMES = {
@@ -105,9 +105,9 @@ class Fields:
         """Regular expressions that compile."""
         values = self.texts(name, single=True) or ()
         for at, pattern in enumerate(values):
-            if len(pattern) > _LONGEST_PATTERN:
+            if len(pattern) > _MAX_PATTERN_LENGTH:
                 self.refuse(
-                    name, f"pattern {at + 1} has {len(pattern)} characters; expected {_LONGEST_PATTERN} at most"
+                    name, f"pattern {at + 1} has {len(pattern)} characters; expected {_MAX_PATTERN_LENGTH} at most"
                 )
                 continue
             try:

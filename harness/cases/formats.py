@@ -20,9 +20,9 @@ from harness.cases.record import MAX_RECORDS, TOO_MANY, CaseRecord
 from harness.cases.strictjson import MalformedJSON, Refused, parse
 from harness.cases.tables import read_csv, read_xlsx
 
-__all__ = ["LARGEST_FILE", "SUFFIXES", "read_records", "read_toml"]
+__all__ = ["MAX_FILE_SIZE", "SUFFIXES", "read_records", "read_toml"]
 
-LARGEST_FILE = 64 * 1024 * 1024
+MAX_FILE_SIZE = 64 * 1024 * 1024
 """Bytes; 64 MiB of prompts are some 20,000 pages."""
 SUFFIXES = (".json", ".jsonl", ".csv", ".xlsx", ".parquet")
 
@@ -40,7 +40,7 @@ def read_records(path: Path, problems: Problems) -> list[CaseRecord]:
         return []
     if suffix in (".xlsx", ".parquet"):
         read_binary = read_xlsx if suffix == ".xlsx" else read_parquet
-        records = read_binary(data, place, problems, LARGEST_FILE)
+        records = read_binary(data, place, problems, MAX_FILE_SIZE)
     else:
         text = _decode(data, place, problems)
         if text is None:
@@ -81,13 +81,13 @@ def _read_bytes(path: Path, problems: Problems) -> bytes | None:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 problems.add(place, "is not a regular file; put a file here, or rename it")
                 return None
-            data = handle.read(LARGEST_FILE + 1)
+            data = handle.read(MAX_FILE_SIZE + 1)
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of symbolic links, before Python 3.13
         why = error.strerror if isinstance(error, OSError) and error.strerror else "a loop of symbolic links"
         problems.add(place, f"cannot be read: {why}; give a readable file")
         return None
-    if len(data) > LARGEST_FILE:
-        problems.add(place, f"is larger than {LARGEST_FILE // 2**20} MiB; split it over several folders")
+    if len(data) > MAX_FILE_SIZE:
+        problems.add(place, f"is larger than {MAX_FILE_SIZE // 2**20} MiB; split it over several folders")
         return None
     return data
 

@@ -18,20 +18,20 @@ from collections.abc import Sequence
 
 from harness.cases.model import Message
 
-__all__ = ["LONGEST_ID", "derive_name", "id_problem"]
+__all__ = ["MAX_ID_LENGTH", "derive_name", "id_problem"]
 
-LONGEST_ID = 100
+MAX_ID_LENGTH = 100
 _GIVEN = re.compile(r"\w[\w.-]*")
-_MOST_WORDS = 5
-_LONGEST_SLUG = 32
+_MAX_WORDS = 5
+_MAX_SLUG_LENGTH = 32
 
 
 def id_problem(name: str) -> str | None:
     """Why ``name`` cannot be a given id, or None when it can."""
     if not name:
         return "is empty; give a name, or leave the field out"
-    if len(name) > LONGEST_ID:
-        return f"has {len(name)} characters; expected {LONGEST_ID} at most"
+    if len(name) > MAX_ID_LENGTH:
+        return f"has {len(name)} characters; expected {MAX_ID_LENGTH} at most"
     if not _GIVEN.fullmatch(name):
         return "expected letters, digits, '.', '_' and '-' only, the first one a letter or digit"
     return None
@@ -53,9 +53,9 @@ def _slug(prompt: str) -> str:
     # Only the start is looked at: a prompt may be a book.
     plain = unicodedata.normalize("NFKD", prompt[:400]).encode("ascii", "ignore").decode("ascii").lower()
     slug = ""
-    for word in re.findall(r"[a-z0-9]+", plain.replace("'", ""))[:_MOST_WORDS]:
-        longer = f"{slug}-{word}" if slug else word[:_LONGEST_SLUG]
-        if len(longer) > _LONGEST_SLUG:
+    for word in re.findall(r"[a-z0-9]+", plain.replace("'", ""))[:_MAX_WORDS]:
+        longer = f"{slug}-{word}" if slug else word[:_MAX_SLUG_LENGTH]
+        if len(longer) > _MAX_SLUG_LENGTH:
             break
         slug = longer
     return slug or "case"

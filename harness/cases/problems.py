@@ -16,9 +16,9 @@ from pathlib import Path
 from harness.errors import CaseFileError
 from harness.safe.escape import for_terminal
 
-__all__ = ["MOST_SHOWN", "Problems", "kind", "nearest", "quote", "show"]
+__all__ = ["MAX_SHOWN", "Problems", "kind", "nearest", "quote", "show"]
 
-MOST_SHOWN = 20
+MAX_SHOWN = 20
 """Problems that are spelled out; the rest is only counted."""
 
 
@@ -63,14 +63,14 @@ class Problems:
 
     def __init__(self) -> None:
         self.count = 0
-        """All problems, those beyond :data:`MOST_SHOWN` too."""
+        """All problems, those beyond :data:`MAX_SHOWN` too."""
         self.lines: list[str] = []
-        """The first :data:`MOST_SHOWN`, a line each."""
+        """The first :data:`MAX_SHOWN`, a line each."""
 
     @property
     def full(self) -> bool:
         """Whether further problems are only counted, so that their texts need not be made."""
-        return len(self.lines) >= MOST_SHOWN
+        return len(self.lines) >= MAX_SHOWN
 
     def add(self, place: str, what: str) -> None:
         """Note that ``what`` (and the remedy) is true of ``place`` (file, record, field)."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 __all__ = ["MalformedJSON", "Refused", "parse"]
 
-_MOST_DIGITS = 19
+_MAX_DIGITS = 19
 """Sign and digits of a 64-bit whole number; what is longer is no setting of anything."""
 
 
@@ -63,7 +63,7 @@ def _pairs(pairs: list[tuple[str, object]]) -> object:
 
 
 def _whole(digits: str) -> object:
-    return int(digits) if len(digits) <= _MOST_DIGITS else Refused("a whole number too large; expected 64 bits at most")
+    return int(digits) if len(digits) <= _MAX_DIGITS else Refused("a whole number too large; expected 64 bits at most")
 
 
 def _number(digits: str) -> object:

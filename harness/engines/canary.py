@@ -25,7 +25,7 @@ _DECODING = Decoding(beam_width=1, max_tokens=8, early_fail=False)
 _COPIES = 4
 _TIMES_NOISE = 2.0
 """Without an effect, means over four copies differ by half of what two copies differ by: four times that is far out."""
-_LEAST = 1e-4
+_MIN_EFFECT = 1e-4
 """Nats per answer. Rounding in bfloat16 alone is above that where there is any; a real adapter is at 0.01 and more."""
 
 
@@ -82,7 +82,7 @@ def prove_adapter(engine: Engine, prompts: Sequence[Sequence[int]], adapter: Ada
         effects.append(abs(fmean(tuned) - fmean(base)))
         noises += [abs(a - b) for values in (base, tuned) for a, b in combinations(values, 2)]
     report = CanaryReport(adapter.name, fmean(effects), fmean(noises), len(prompts))
-    if report.effect <= max(_LEAST, _TIMES_NOISE * report.noise):
+    if report.effect <= max(_MIN_EFFECT, _TIMES_NOISE * report.noise):
         raise AdapterError(
             f"adapter {adapter.name} has no provable effect on {engine.info.name}: it moves answers by "
             f"{report.effect:.2g} nats, equal requests differ by {report.noise:.2g}; is it trained, and for this model?"

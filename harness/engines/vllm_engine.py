@@ -23,14 +23,14 @@ from typing import Any
 from harness.cases.decoding import Decoding
 from harness.engines.base import EngineInfo, Failure, OnProgress, Outcome, Progress, Request
 from harness.engines.model_folder import adapter_problem, context_length, end_ids, length_problem
-from harness.engines.vllm_generations import BeamRun, PlainRun, Run
+from harness.engines.vllm_generations import BeamGeneration, Generation, PlainGeneration
 from harness.errors import EngineError, EngineMissing
 from harness.models.weights import AdapterWeights
 
 __all__ = ["VllmEngine", "distribution", "vllm_info"]
 
 _GIB = 1024**3
-_LEAST_BATCHED = 4096
+_MIN_BATCHED_TOKENS = 4096
 """Tokens that a step computes at most, where the context is not longer."""
 _FORKS = {
     "kv_connector": "ForkConnector",
@@ -134,7 +134,10 @@ class VllmEngine:
             options["kv_transfer_config"] = _FORKS
             # Whole prompts only: vLLM 0.32 breaks on a CPU when a seeded sample's prompt is computed in parts.
             if longest := options["max_model_len"]:
-                options |= {"enable_chunked_prefill": False, "max_num_batched_tokens": max(longest, _LEAST_BATCHED)}
+                options |= {
+                    "enable_chunked_prefill": False,
+                    "max_num_batched_tokens": max(longest, _MIN_BATCHED_TOKENS),
+                }
             kv_cache_gib = kv_cache_gib or 2.0
         else:
             # Blocks of 16 tokens are vLLM's default, and a GPU computes the rest of one in no time.
@@ -164,7 +167,7 @@ class VllmEngine:
         self._loras: dict[str, Any] = {}
         self._known: set[str] = set()
         """Digests of the adapters of all requests so far."""
-        self._runs: dict[str, Run] = {}
+        self._runs: dict[str, Generation] = {}
         self._internal: dict[str, str] = {}
         """vLLM's own names of our streams, where forks need them."""
         self._count = 0
@@ -175,7 +178,7 @@ class VllmEngine:
             raise EngineError("the vLLM engine is closed; open a new one")
         began = time.monotonic()
         waiting: deque[Request] = deque()
-        active: list[Run] = []
+        active: list[Generation] = []
         done, made = 0, 0
         try:
             for request in requests:
@@ -217,7 +220,7 @@ class VllmEngine:
 
         gc.collect()
 
-    def open(self, run: Run, ids: list[int], params: dict[str, Any], parent: str | None = None) -> str:
+    def open(self, run: Generation, ids: list[int], params: dict[str, Any], parent: str | None = None) -> str:
         """Start one engine request for ``run`` (see :class:`harness.engines.vllm_generations.Streams`)."""
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
@@ -260,7 +263,7 @@ class VllmEngine:
                 self._internal.pop(output.request_id, None)
             run.take(output.request_id, output.outputs[0], output.finished)
 
-    def _admit(self, waiting: deque[Request], active: list[Run]) -> None:
+    def _admit(self, waiting: deque[Request], active: list[Generation]) -> None:
         rows = sum(run.rows for run in active)
         held = sum(_kv_need(run) for run in active)
         while waiting:
@@ -274,10 +277,10 @@ class VllmEngine:
             rows += run.rows
             held += need
 
-    def _run(self, request: Request) -> Run:
+    def _run(self, request: Request) -> Generation:
         if request.decoding.method == "beam":
-            return BeamRun(request, self, self._ends, self._text, self._n_best)
-        return PlainRun(request, self, self._ends, self._text)
+            return BeamGeneration(request, self, self._ends, self._text, self._n_best)
+        return PlainGeneration(request, self, self._ends, self._text)
 
     def _problem(self, request: Request) -> str | None:
         decoding = request.decoding
@@ -322,7 +325,7 @@ def _beam_problem(decoding: Decoding) -> str | None:
     return None
 
 
-def _kv_need(run: Run) -> int:
+def _kv_need(run: Generation) -> int:
     """Tokens of KV cache that a run is likely to hold soon: hypotheses share what they have in common."""
     ahead = min(run.request.decoding.max_tokens, run.tokens + 128)
     return len(run.request.prompt_ids) + run.rows * ahead

@@ -24,7 +24,7 @@ from harness.engines.beam import BeamRules, BeamSearch, Hypothesis, Row, make_ro
 from harness.engines.beam.proof import LoopProof
 from harness.engines.beam.stops import StopStrings, cut_at
 
-__all__ = ["BeamRun", "PlainRun", "Run", "Streams", "Text"]
+__all__ = ["BeamGeneration", "Generation", "PlainGeneration", "Streams", "Text"]
 
 
 class Text(Protocol):
@@ -36,7 +36,7 @@ class Text(Protocol):
 class Streams(Protocol):
     """Where a run opens and drops its engine requests."""
 
-    def open(self, run: Run, ids: list[int], params: dict[str, Any], parent: str | None = None) -> str:
+    def open(self, run: Generation, ids: list[int], params: dict[str, Any], parent: str | None = None) -> str:
         """Start decoding after ``ids``, all but the last of which stream ``parent`` has; returns the stream's key."""
         ...
 
@@ -45,7 +45,7 @@ class Streams(Protocol):
         ...
 
 
-class Run(Protocol):
+class Generation(Protocol):
     """One request under way."""
 
     request: Request
@@ -69,7 +69,7 @@ class Run(Protocol):
         ...
 
 
-class PlainRun:
+class PlainGeneration:
     """Greedy or sampled: one stream."""
 
     def __init__(self, request: Request, streams: Streams, ends: Sequence[int], text: Text) -> None:
@@ -147,7 +147,7 @@ class _Stream:
         self.ended = False
 
 
-class BeamRun:
+class BeamGeneration:
     """A beam search: one stream per live hypothesis."""
 
     def __init__(self, request: Request, streams: Streams, ends: Sequence[int], text: Text, n_best: int) -> None:

@@ -23,11 +23,11 @@ from trainers.recipe import Recipe
 
 __all__ = ["FixPlan", "fitted", "plan_fix"]
 
-_MANY = 100
+HOLD_BACK_FROM = 100
 """Failing cases from which on some are held back from training, to choose the checkpoint by."""
-_HOLD_BACK = 10
+_HOLD_BACK_EVERY = 10
 """One in so many is held back ..."""
-_MOST_HELD = 48
+_MAX_HELD_BACK = 48
 """... but not more than these."""
 _CHECKPOINTS = 4
 """Checkpoints in a training, evenly spaced; the recipe says how many of the last ones are kept."""
@@ -61,7 +61,9 @@ class FixPlan:
     @property
     def held_back(self) -> tuple[CaseResult, ...]:
         """Failures that are not trained on, so that a checkpoint can be chosen by what it never saw."""
-        count = min(len(self.failures) // _HOLD_BACK, _MOST_HELD) if len(self.failures) >= _MANY else 0
+        count = (
+            min(len(self.failures) // _HOLD_BACK_EVERY, _MAX_HELD_BACK) if len(self.failures) >= HOLD_BACK_FROM else 0
+        )
         return tuple(spread(self.failures, count))
 
     @property

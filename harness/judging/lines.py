@@ -1,8 +1,8 @@
 """Scores texts without a model: JSON lines in, scored lines out, in order, as a stream.
 
 An input line is ``{"id"?, "text", "reference"?}``. Other fields are ignored. An absent, null or blank reference counts
-as none; an absent id is the line's number. An output line holds the id, the verdict (PASS, FAIL or ERROR), the reasons, all
-scores, and the loops as character offsets of the text. A line that cannot be read is ERROR with its reason, and the
+as none; an absent id is the line's number. An output line holds the id, the verdict (PASS, FAIL or ERROR), the reasons,
+all scores, and the loops as character offsets of the text. A line that cannot be read is ERROR with its reason, and the
 others go on.
 
 The verdict is :func:`harness.judging.verdict.judge` with the default thresholds, or the given ones. No prompt can say

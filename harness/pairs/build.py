@@ -40,23 +40,23 @@ _SENTENCE = re.compile(r"(?:[.!?](?=\s)|[。！？]|(?<=\S)\n)(?=\s*\S)")
 
 _COPIES = (4, 2, 8)
 """Copies of the loop that the rejected answers keep, in turn: variety, so that no single length is learnt."""
-_LEAST_PAIRS = 3
+_MIN_PAIRS = 3
 """Of a case, where it has as many different rejected answers."""
-_LEAST_REPLAY = 32
+_MIN_REPLAY = 32
 """Replay pairs, whatever their share: three cases in forty updates would else be all that the model knows."""
-_MOST_CHARACTERS = 1_200
+_MAX_CHARACTERS = 1_200
 """Of a rejected answer from its loop on; of one without a loop at all, twice that."""
-_MOST_LOOPED = 160
+_MAX_LOOPED_UNITS = 160
 """Characters of a looped copy's period."""
 _UNENDED = 4
 """One pair of a passing answer that never ended to so many of failing ones, at most ..."""
-_LEAST_UNENDED = 4
+_MIN_UNENDED = 4
 """... but these at least, if there are any: a second round has few failing ones."""
-_MOST_EARLY = 1 / 2
+_MAX_EARLY_SHARE = 1 / 2
 """Share of replay pairs whose rejected answer is an early end, where every answer ends by itself ..."""
 _MANY_UNENDED = 0.75
 """... and the share of answers that never end from which there is none."""
-_SAME = 90.0
+_SAME_ANSWER_RATIO = 90.0
 """rapidfuzz ratio from which two answers count as one."""
 
 
@@ -66,7 +66,7 @@ def trim_loop(answer: str, loop: Loop, copies: int) -> str:
         return answer
     # Copies of a templated loop differ in length, so the share of the loop counts, not the period.
     length = round((loop.end - loop.start) * copies / loop.copies)
-    end = min(loop.start + max(length, loop.period), loop.start + _MOST_CHARACTERS)
+    end = min(loop.start + max(length, loop.period), loop.start + _MAX_CHARACTERS)
     return answer[:end]
 
 
@@ -75,8 +75,8 @@ def loop_copy(answer: str, copies: int = 4) -> str:
     text = answer.rstrip()
     cut = max((text.rfind(mark, 0, len(text) - 1) for mark in (". ", "! ", "? ", "\n", "。", "！", "？")), default=-1)
     head, last = (text[: cut + 1], text[cut + 1 :]) if cut >= 0 else ("", text)
-    if len(last) > _MOST_LOOPED:
-        head, last = text[:-_MOST_LOOPED], text[-_MOST_LOOPED:]
+    if len(last) > _MAX_LOOPED_UNITS:
+        head, last = text[:-_MAX_LOOPED_UNITS], text[-_MAX_LOOPED_UNITS:]
     joint = "" if last[:1].isspace() or not last.isascii() else "\n" if head.endswith("\n") else " "
     return head + last + (joint + last) * copies
 
@@ -106,7 +106,7 @@ def pairs_of_case(
     chosen += [(text, "own") for text in clean]
     # A case to which the model knows no clean answer weighs as much as the others: its standard answer stands against
     # several of the rejected ones.
-    chosen += chosen[:1] * (min(_LEAST_PAIRS, len(rejected)) - len(chosen))
+    chosen += chosen[:1] * (min(_MIN_PAIRS, len(rejected)) - len(chosen))
     pairs = []
     for number, ((good, origin), (bad, finished)) in enumerate(zip(chosen, itertools.cycle(rejected))):
         messages = (varied(case.messages, number // 3) if number % 3 == 2 else None) or case.messages
@@ -158,7 +158,7 @@ def build_pairs(
         branches: by case id.
         looping: by case id.
         ordinary: the model's own clean answers to bundled prompts, by their ids.
-        replay: share of replay pairs among all; ``_LEAST_REPLAY`` where that is more.
+        replay: share of replay pairs among all; ``_MIN_REPLAY`` where that is more.
         protected: cases whose prompts no bundled replay pair may have; those that are not of role ``fix`` count.
     """
     made = [
@@ -169,8 +169,8 @@ def build_pairs(
             result, clean.get(result.case.id, ()), branches.get(result.case.id, ()), looping.get(result.case.id, ())
         )
     ]
-    made += _unended(passing, max(len(made) // _UNENDED, _LEAST_UNENDED)) if made else []
-    room = max(int(len(made) * replay / (1 - replay)), _LEAST_REPLAY if made and replay else 0)
+    made += _unended(passing, max(len(made) // _UNENDED, _MIN_UNENDED)) if made else []
+    room = max(int(len(made) * replay / (1 - replay)), _MIN_REPLAY if made and replay else 0)
     guarded = [c for c in protected if c.role != "fix"]
     return (*made, *_replay(passing, ordinary or {}, room, guarded, _early_share((*failures, *passing))))
 
@@ -189,7 +189,7 @@ def _unended(passing: Sequence[CaseResult], most: int) -> list[Pair]:
             case_id=r.case.id,
             messages=r.case.messages,
             chosen=r.case.standard_answer,
-            rejected=a.answer[: 2 * _MOST_CHARACTERS],
+            rejected=a.answer[: 2 * _MAX_CHARACTERS],
             origin="standard",
         )
         for r in passing
@@ -207,7 +207,7 @@ def _early_share(results: Sequence[CaseResult]) -> float:
     left to lose.
     """
     unended = figures([r for r in results if r.case.role == "fix"]).cutoffs.value
-    return _MOST_EARLY * max(0.0, 1 - unended / _MANY_UNENDED)
+    return _MAX_EARLY_SHARE * max(0.0, 1 - unended / _MANY_UNENDED)
 
 
 def _replay(
@@ -265,7 +265,7 @@ def _rejected(result: CaseResult, looping: Sequence[Attempt]) -> list[tuple[str,
     if found:
         return found
     # It fails for another reason (similarity, a pattern, cut off): its answer is rejected as it stands.
-    most = 2 * _MOST_CHARACTERS
+    most = 2 * _MAX_CHARACTERS
     return [
         (a.answer[:most], _ended(a) and len(a.answer) <= most)
         for a in result.attempts
@@ -290,6 +290,6 @@ def _ended(attempt: Attempt) -> bool:
 def _distinct(answers: Iterable[tuple[str, bool]]) -> list[tuple[str, bool]]:
     kept: list[tuple[str, bool]] = []
     for text, finished in answers:
-        if text.strip() and all(fuzz.ratio(text, other) < _SAME for other, _ in kept):
+        if text.strip() and all(fuzz.ratio(text, other) < _SAME_ANSWER_RATIO for other, _ in kept):
             kept.append((text, finished))
     return kept

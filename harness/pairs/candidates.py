@@ -36,15 +36,15 @@ from harness.store import Store
 
 __all__ = ["Candidates", "draw_candidates", "refuses"]
 
-_SAME = 90.0
-_MOST_REP8 = 0.03
+_SAME_ANSWER_RATIO = 90.0
+_MAX_REP8_EXCESS = 0.03
 """Far below what fails: a chosen answer must not teach even a mild repetition (excess over the standard answer)."""
-_LENGTHS = (0.3, 4.0)
-"""Minimum and most length of a chosen answer in lengths of the standard answer, where that has ``_TOLD`` units."""
-_TOLD = 20
-_LEAST_SIMILAR = 0.5
+_LENGTH_RANGE = (0.3, 4.0)
+"""Minimum and maximum length of a chosen answer, in lengths of a standard answer of ``_MIN_REFERENCE_UNITS`` or more."""
+_MIN_REFERENCE_UNITS = 20
+_MIN_SIMILARITY_SHARE = 0.5
 """Minimum similarity of a chosen answer, as a share of the best one's for the same case."""
-_REPLAYED = 256
+_MAX_REPLAY_TOKENS = 256
 """Maximum of tokens of an answer to a bundled prompt."""
 _REFUSAL = re.compile(
     r"\W*(?:(?:i['’]m|i am) (?:so |very |really )?sorry|sorry\b|i apologi[sz]e|as an? (?:ai|language model|artificial)"
@@ -160,7 +160,7 @@ def _wanted(result: CaseResult, sampling: Sampling) -> Iterator[tuple[str, Decod
 
 def _bundled(stop: tuple[str, ...]) -> list[Case]:
     """The bundled prompts as cases; what the answers that are written there repeat is theirs by right."""
-    decoding = Decoding(method="greedy", max_tokens=_REPLAYED, stop=stop)
+    decoding = Decoding(method="greedy", max_tokens=_MAX_REPLAY_TOKENS, stop=stop)
     return [
         Case(id=o.id, folder=BUNDLED, messages=o.messages, standard_answer=o.answer or None, decoding=decoding)
         for o in (*ORDINARY, *EVERYDAY)
@@ -192,7 +192,7 @@ def _sort(draws: Sequence[_Draw], answers: Mapping[int, Completion], sampling: S
         good = verdict.status is Status.PASS and completion.finish_reason == "stop"
         if (
             good
-            and scores.values["rep8"] <= scores.values.get("rep8_reference", 0.0) + _MOST_REP8
+            and scores.values["rep8"] <= scores.values.get("rep8_reference", 0.0) + _MAX_REP8_EXCESS
             and _alike(text, case)
         ):
             if case.folder == BUNDLED:
@@ -238,7 +238,7 @@ def _alike(text: str, case: Case) -> bool:
     if found.get(main, 0.0) < share / 2:
         return False
     standard, length = (float(scores.values["units"]) for scores in measure([reference, text]))
-    return standard < _TOLD or _LENGTHS[0] <= length / standard <= _LENGTHS[1]
+    return standard < _MIN_REFERENCE_UNITS or _LENGTH_RANGE[0] <= length / standard <= _LENGTH_RANGE[1]
 
 
 def _scripts(text: str) -> dict[str, float]:
@@ -249,8 +249,8 @@ def _scripts(text: str) -> dict[str, float]:
 
 def _best(found: list[tuple[float, str]], keep: int) -> tuple[str, ...]:
     kept: list[str] = []
-    least = _LEAST_SIMILAR * max((similarity for similarity, _ in found), default=0.0)
+    least = _MIN_SIMILARITY_SHARE * max((similarity for similarity, _ in found), default=0.0)
     for _, text in sorted((p for p in found if p[0] >= least), key=lambda pair: -pair[0]):
-        if len(kept) < keep and all(fuzz.ratio(text, other) < _SAME for other in kept):
+        if len(kept) < keep and all(fuzz.ratio(text, other) < _SAME_ANSWER_RATIO for other in kept):
             kept.append(text)
     return tuple(kept)

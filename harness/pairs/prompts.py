@@ -41,9 +41,9 @@ _POLITE = frozenset(
 _POLITE_ZH = re.compile("请|你好|您好|谢谢|麻烦|帮我|帮忙")
 _TYPO = 85.0
 """rapidfuzz ratio from which two differing words of eight letters and more are one, mistyped."""
-_MOST_EXTRA = 0.1
+_MAX_EXTRA_SHARE = 0.1
 """Share of words that one prompt may have beyond the other's and still be the same."""
-_MOST_VARIED = 200
+_MAX_VARIED_LENGTH = 200
 """Characters of a prompt that is varied; a longer one may be a text with an order of its own."""
 
 
@@ -55,7 +55,7 @@ def same_prompt(one: Sequence[Message], other: Sequence[Message]) -> bool:
         return True
     if not here or not there:
         extra = len(here) + len(there)
-        return extra <= _MOST_EXTRA * max(first.total(), second.total())
+        return extra <= _MAX_EXTRA_SHARE * max(first.total(), second.total())
     if len(here) != len(there):
         return False
     return all(_mistyped(a, b) for a, b in zip(here, there, strict=True))
@@ -68,7 +68,7 @@ def varied(messages: Sequence[Message], number: int) -> tuple[Message, ...] | No
     """
     *before, last = messages
     text = last.content.strip()
-    if any(m.role != "system" for m in before) or "\n" in text or len(text) > _MOST_VARIED or not text:
+    if any(m.role != "system" for m in before) or "\n" in text or len(text) > _MAX_VARIED_LENGTH or not text:
         return None
     if re.search(r"[`{}<>|\\\"“”「」：:=]", text):
         return None

@@ -23,7 +23,7 @@ PartKind = Literal["plain", "first", "repeat", "fold", "cut"]
 
 _WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]")
 _VISIBLE = re.compile(r"\S")
-_SAME: dict[LoopKind, str] = {
+_REPEAT_NOTES: dict[LoopKind, str] = {
     "exact": "the same {unit}",
     "characters": "the same {unit}",
     "numbered": "the same {unit} with other numbers",
@@ -118,6 +118,6 @@ def _repeats(text: str, loop: Loop, fold_over: int) -> list[Part]:
     if len(text) <= fold_over or hidden < period:
         return [Part("repeat", text)]
     copy = count_units(text[:period], loop.kind)
-    note = f"{_SAME[loop.kind].format(unit=copy)} {times:,} more time{'' if times == 1 else 's'}"
+    note = f"{_REPEAT_NOTES[loop.kind].format(unit=copy)} {times:,} more time{'' if times == 1 else 's'}"
     kept = [Part("repeat", head)] if head else []
     return [*kept, Part("fold", note, hidden), *([Part("repeat", tail)] if tail else [])]

@@ -14,7 +14,7 @@ __all__ = ["loss_chart"]
 
 _WIDTH, _HEIGHT = 640, 200
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 10, 26
-_MOST_POINTS = 600
+_MAX_POINTS = 600
 
 
 def loss_chart(losses: Sequence[tuple[int, float]]) -> Html | None:
@@ -23,7 +23,7 @@ def loss_chart(losses: Sequence[tuple[int, float]]) -> Html | None:
     if len(points) < 2:
         return None
     # A page needs no more points than it has pixels.
-    points = points[:: math.ceil(len(points) / _MOST_POINTS)]
+    points = points[:: math.ceil(len(points) / _MAX_POINTS)]
     first, last = points[0][0], max(points[-1][0], points[0][0] + 1)
     high = max(loss for _, loss in points)
     low = min(0.0, *(loss for _, loss in points))

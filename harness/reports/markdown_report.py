@@ -17,7 +17,7 @@ from harness.suite.figures import figures
 
 __all__ = ["to_markdown"]
 
-_MOST_CASES = 20
+_MAX_CASES = 20
 """Cases named per group; the rest are counted."""
 
 
@@ -137,8 +137,8 @@ def _reason(result: CaseResult) -> str:
 
 
 def _group(title: str, lines: Sequence[str], *, folded: bool) -> Iterator[str]:
-    shown: Iterable[str] = [f"- {line}" for line in lines[:_MOST_CASES]]
-    rest = len(lines) - _MOST_CASES
+    shown: Iterable[str] = [f"- {line}" for line in lines[:_MAX_CASES]]
+    rest = len(lines) - _MAX_CASES
     yield ""
     if folded:
         yield f"<details><summary><b>{title}</b> ({len(lines)})</summary>"

@@ -30,7 +30,7 @@ from harness.models.prompts import PromptRenderer
 from tests.support.trainings import pairs, tiny_model
 from trainers import TrainProgress, TrainRequest, TrainResult, open_trainer
 from trainers.attempt import last_checkpoint, trainer_state
-from trainers.formats import Record
+from trainers.formats import TrainingRecord
 from trainers.launch import Launch
 from trainers.prompt_parity import probes
 from trainers.recipe import Recipe
@@ -58,7 +58,7 @@ def request(model: Path, output: Path, stage: str = "dpo", **more: Any) -> Train
     values = {k: v for k, v in BASE.items() if stage != "sft" or k != "pref_ftx"} | more
     renderer = PromptRenderer(model)
     records = [
-        Record(
+        TrainingRecord(
             source=p.case_id,
             messages=p.messages if stage != "sft" else (*p.messages, Message("assistant", p.chosen)),
             chosen=p.chosen if stage == "dpo" or i % 2 else p.rejected,

@@ -27,7 +27,7 @@ _EVERY = 8
 """Steps between looks; a cut comes that much late at most."""
 _WINDOW = 1024
 """Tokens at the end of a hypothesis that a look takes in."""
-_FEWEST = 12
+_MIN_TOKENS = 12
 """Shortest run of tokens, and of units, that is looked at: the scorer knows no shorter ones."""
 _NUMERALS = frozenset("〇零一二三四五六七八九十百千第" + DRAWABLE)
 """What the scorer joins to one number, or to one drawn line, or not, as the text after it has it."""
@@ -90,7 +90,7 @@ class LoopProof:
 
     def _suspicious(self, tail: Sequence[int]) -> int:
         run = tail_run(tail)
-        return run if run >= max(_FEWEST, self._units / 2) else 0
+        return run if run >= max(_MIN_TOKENS, self._units / 2) else 0
 
     def _proven(self, hypothesis: Hypothesis) -> bool:
         if hypothesis.proven:

@@ -37,7 +37,7 @@ _OTHERS = {
     "F8_E5M2": 1,
 }
 """Types that may lie in a model and are only ever copied; bytes an element."""
-_MOST_HEADER = 100_000_000
+_MAX_HEADER_BYTES = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def _raw_header(path: Path) -> tuple[dict[str, Any], int, int]:
         size = path.stat().st_size
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            if size < 8 or not 2 <= length <= min(_MOST_HEADER, size - 8):
+            if size < 8 or not 2 <= length <= min(_MAX_HEADER_BYTES, size - 8):
                 raise AdapterError(f"{path}: not a safetensors file, or cut off")
             header = json.loads(file.read(length))
     except OSError as error:

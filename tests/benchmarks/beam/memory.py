@@ -79,14 +79,14 @@ def main() -> int:
     """Measure in this process; arguments: prompts, tokens."""
     from harness.cases.decoding import Decoding
     from harness.engines.base import Request
-    from harness.engines.vllm_generations import BeamRun
+    from harness.engines.vllm_generations import BeamGeneration
 
     prompts, tokens = map(int, sys.argv[1:])
     streams = _Streams()
     decoding = Decoding(beam_width=WIDTH, max_tokens=tokens, early_fail=False)
     before = _peak_mib()
     runs = [
-        BeamRun(
+        BeamGeneration(
             Request(id=i, prompt_ids=tuple(range(1000 + i, 1000 + i + PROMPT)), decoding=decoding),
             streams,
             (2,),

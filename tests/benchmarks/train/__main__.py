@@ -69,7 +69,7 @@ def overhead(place: Path, quick: bool) -> dict[str, Any]:
     from harness.models.embedded import embedded_model
     from harness.models.prompts import PromptRenderer
     from trainers import TrainRequest, open_trainer
-    from trainers.formats import Record
+    from trainers.formats import TrainingRecord
     from trainers.job import launch_variables
     from trainers.llamafactory_trainer import trainer_python
     from trainers.prompt_parity import probes
@@ -80,7 +80,7 @@ def overhead(place: Path, quick: bool) -> dict[str, Any]:
     renderer = PromptRenderer(model)
     rows = [_pair(i) for i in range(4 if quick else 24)]
     records = [
-        Record(
+        TrainingRecord(
             source=str(i),
             messages=_messages(r["instruction"]),
             chosen=r["chosen"],

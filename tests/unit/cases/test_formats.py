@@ -224,7 +224,7 @@ def test_a_file_over_the_limit_is_not_read(tmp_path: Path) -> None:
     """A file of more than 64 MiB is refused by its size."""
     path = put(tmp_path, "b/test.json", b"")
     with path.open("r+b") as handle:
-        handle.truncate(case_formats.LARGEST_FILE + 1)
+        handle.truncate(case_formats.MAX_FILE_SIZE + 1)
 
     (line,) = refusal(lambda: read_file(path))
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.cases import Message, read_file, read_folder
-from harness.cases.identity import LONGEST_ID, derive_name, id_problem
+from harness.cases.identity import MAX_ID_LENGTH, derive_name, id_problem
 from tests.support.casefiles import put, put_records, refusal
 
 
@@ -41,7 +41,7 @@ def test_derived_names_are_plain_and_allowed(prompt: str) -> None:
     name = derive_name(user(prompt))
 
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*-[0-9a-f]{8}", name)
-    assert len(name) <= 41 < LONGEST_ID
+    assert len(name) <= 41 < MAX_ID_LENGTH
     assert id_problem(name) is None
 
 

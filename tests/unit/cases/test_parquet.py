@@ -60,7 +60,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, data: bytes, part: str) -> None:
 
 def test_a_file_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A megabyte of blanks is a few bytes in Parquet; the footer says so before it is unpacked."""
-    monkeypatch.setattr("harness.cases.formats.LARGEST_FILE", 100_000)
+    monkeypatch.setattr("harness.cases.formats.MAX_FILE_SIZE", 100_000)
     path = put(tmp_path, "b/test.parquet", parquet({"text": " " * 1_000_000}))
     (line,) = refusal(lambda: read_file(path))
     assert "unpacks to more than" in line

@@ -10,7 +10,7 @@ import pytest
 
 from harness.cases.decoding import Decoding, Semantics
 from harness.engines.base import Completion, Request
-from harness.engines.vllm_generations import BeamRun, Run
+from harness.engines.vllm_generations import BeamGeneration, Generation
 from tests.support.beam_outputs import Entry, Output, Words
 from tests.support.beam_tables import Trial, make_trial, run_search
 
@@ -27,7 +27,7 @@ class _TableStreams:
         self.opened = self.rows = self.most = 0
         self.decoded: dict[str, list[int]] = {}
 
-    def open(self, run: Run, ids: list[int], params: dict[str, Any], parent: str | None = None) -> str:
+    def open(self, run: Generation, ids: list[int], params: dict[str, Any], parent: str | None = None) -> str:
         if parent is not None:
             assert parent in self.open_ids or self.left[parent] == 0, "a fork's parent is dropped only after the fork"
             assert self.decoded[parent][: len(ids) - 1] == ids[:-1], "a fork continues its parent"
@@ -41,7 +41,7 @@ class _TableStreams:
         for key in keys:
             self.open_ids.pop(key, None)
 
-    def step(self, run: Run) -> None:
+    def step(self, run: Generation) -> None:
         self.most = max(self.most, len(self.open_ids))
         for key in list(self.open_ids):
             if key not in self.open_ids or self.chance.random() < 0.3:
@@ -69,7 +69,9 @@ def _complete(trial: Trial, semantics: Semantics, seed: int) -> tuple[Completion
         early_stopping=trial.early, semantics=semantics,
     )  # fmt: skip
     streams = _TableStreams(trial, seed)
-    run = BeamRun(Request(id=1, prompt_ids=trial.prompt, decoding=decoding), streams, trial.ends, Words(), n_best=1)
+    run = BeamGeneration(
+        Request(id=1, prompt_ids=trial.prompt, decoding=decoding), streams, trial.ends, Words(), n_best=1
+    )
     run.start()
     for _ in range(10_000):
         if run.result is not None:

@@ -19,7 +19,7 @@ from harness.models.prompts import PromptRenderer
 from tests.support.trainings import pairs, tiny_model
 from trainers.entry import columns
 from trainers.examples import PairExample, TurnsExample, pair_examples, write_examples
-from trainers.formats import Record, Source
+from trainers.formats import Source, TrainingRecord
 from trainers.read_files import read_rows
 from trainers.recipe import Recipe
 from trainers.rendering import render_records
@@ -42,7 +42,7 @@ def write(path: Path, rows: Any) -> Path:
     return path
 
 
-def read(tmp_path: Path, stage: Any, row: Any, name: str = "d.json") -> Record:
+def read(tmp_path: Path, stage: Any, row: Any, name: str = "d.json") -> TrainingRecord:
     """The record that one row makes."""
     return next(iter(list(Source(paths=[write(tmp_path / name, [row])], stage=stage))))
 
@@ -220,7 +220,7 @@ def test_blocks_render_as_single_pairs_do(renderer: PromptRenderer) -> None:
     """The fast way for a hundred thousand has the ids of the slow one."""
     made = pairs(40)
     records = [
-        Record(
+        TrainingRecord(
             source=p.case_id,
             messages=p.messages,
             chosen=p.chosen,
@@ -237,7 +237,7 @@ def test_blocks_render_as_single_pairs_do(renderer: PromptRenderer) -> None:
 def test_every_assistant_turn_is_learnt_as_its_own_test_would_see_it(renderer: PromptRenderer) -> None:
     """In one sequence, where the template leaves earlier turns as they were."""
     turns = (Message("user", "a"), Message("assistant", "b"), Message("user", "c"), Message("assistant", "d"))
-    (example,) = render_records([Record(source="r", messages=turns)], renderer, "sft")
+    (example,) = render_records([TrainingRecord(source="r", messages=turns)], renderer, "sft")
     assert isinstance(example, TurnsExample)
     ids = [*example.prompt, *example.rest]
     learnt = [renderer.tokenizer.decode(ids[start:end]) for start, end in example.spans]
