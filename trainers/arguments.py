@@ -8,7 +8,6 @@ it from touching prompts. ``logging_nan_inf_filter: false`` is there because the
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from trainers.base import TrainRequest
 from trainers.examples import DataFacts
 from trainers.recipe import Recipe
 
-__all__ = ["DEEPSPEED", "arguments", "cannot_carry", "steps_of", "to_yaml"]
+__all__ = ["DEEPSPEED", "arguments", "cannot_carry", "steps_of"]
 
 DEEPSPEED = Path(__file__).parent / "deepspeed"
 _CHECKPOINTS = 8
@@ -147,23 +146,8 @@ def _parents(request: TrainRequest) -> dict[str, Any]:
 def cannot_carry(recipe: Recipe) -> bool:
     """Whether LLaMA-Factory cannot merge parents in memory under this recipe.
 
-    With ZeRO-3 it ignores ``create_new_adapter`` without a word and trains the parent itself; a quantised model takes
+    With ZeRO-3 it ignores ``create_new_adapter`` silently and trains the parent itself; a quantised model takes
     no merge; full tuning takes no LoRA.
     """
     zero3 = recipe.deepspeed is not None and recipe.deepspeed.startswith("zero3")
     return zero3 or recipe.quantization is not None or recipe.tuning == "full"
-
-
-def to_yaml(values: dict[str, Any]) -> str:
-    """Flat YAML that LLaMA-Factory's own command reads too.
-
-    JSON scalars are YAML scalars, but for numbers such as 1e-05, which YAML 1.1 takes for text.
-    """
-    return "".join(f"{key}: {_scalar(value)}\n" for key, value in values.items())
-
-
-def _scalar(value: Any) -> str:
-    if isinstance(value, float):
-        mantissa, e, exponent = repr(value).partition("e")
-        return mantissa + ("" if "." in mantissa or not e else ".0") + (f"e{int(exponent):+03d}" if e else "")
-    return json.dumps(value, ensure_ascii=False)

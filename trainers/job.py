@@ -20,7 +20,7 @@ from harness.models.adapters.merge import merge
 from harness.models.adapters.tensors import read_header
 from harness.models.embedded import cache_folder
 from harness.safe.files import locked, write_text
-from trainers.arguments import arguments, cannot_carry, to_yaml
+from trainers.arguments import arguments, cannot_carry
 from trainers.attempt import check_disk, new_attempt
 from trainers.base import TrainRequest
 from trainers.examples import DataFacts, write_examples
@@ -111,13 +111,18 @@ def _half_tied(request: TrainRequest) -> list[str]:
 def write_job(
     request: TrainRequest, data: DataFacts, folder: Path, *, resume: Path | None = None, owned: bool = True
 ) -> Path:
-    """Write what :mod:`trainers.entry` reads, and the same configuration as YAML for people.
+    """Write what :mod:`trainers.entry` reads, and the same arguments for LLaMA-Factory's own command and for people.
 
-    ``owned``: this process starts the training, which ends with it. A job that somebody else starts has no owner: it
-    would end at once, since this process is gone by then.
+    Args:
+        request: the training.
+        data: facts about its data on disk.
+        folder: folder of the attempt.
+        resume: checkpoint to go on from.
+        owned: whether this process starts the training, which then ends with it. A job that is started elsewhere has no
+            owner, since this process has ended by then.
     """
     settings = arguments(_with_merged_parents(request), data, folder, resume=resume)
-    write_text(folder / "train.yaml", to_yaml(settings))
+    write_text(folder / "train.json", json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
     write_text(folder / "recipe.json", json.dumps(request.recipe.to_mapping(), indent=2) + "\n")
     job = {
         "arguments": settings, "dataset": str(folder / "dataset"), "examples": str(data.train),

@@ -151,7 +151,7 @@ def _planned(plan: TrainPlan, settings: Settings, store: Store, *, json: bool, s
         say(f"  {note}")
     if request.launch.devices and not visible_gpus():
         say("  this machine has no GPU; the commands are for one that has")
-    say(f"\n# {folder / 'train.yaml'}\n{(folder / 'train.yaml').read_text(encoding='utf-8')}")
+    say(f"\n# {folder / 'train.json'}\n{(folder / 'train.json').read_text(encoding='utf-8')}")
     if slurm:
         say(f"# once, on any node\n{prepare_command(request, python, folder)}\n")
     for rank, command in enumerate(commands):

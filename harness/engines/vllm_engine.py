@@ -61,8 +61,25 @@ def vllm_info(*, dtype: str = "auto", **_: object) -> EngineInfo:
     return EngineInfo("vllm", f"{name} {importlib.metadata.version(name)}, {dtype}")
 
 
+def _cpu_options(max_model_len: int | None, max_num_seqs: int | None) -> dict[str, Any]:
+    # The smallest block of the CPU kernels: a fork recomputes what a block does not hold yet.
+    options: dict[str, Any] = {
+        "block_size": 32,
+        "enforce_eager": True,
+        "max_num_seqs": max_num_seqs or 128,
+        "kv_transfer_config": _FORKS,
+    }
+    # Whole prompts only: vLLM 0.32 breaks on a CPU when a seeded sample's prompt is computed in parts.
+    if max_model_len:
+        options |= {
+            "enable_chunked_prefill": False,
+            "max_num_batched_tokens": max(max_model_len, _MIN_BATCHED_TOKENS),
+        }
+    return options
+
+
 class VllmEngine:
-    """One vLLM engine; start-up happens in the constructor and takes some 20 s on a CPU."""
+    """One vLLM engine, started by the constructor."""
 
     def __init__(
         self,
@@ -91,9 +108,9 @@ class VllmEngine:
             kv_cache_gib: size of the KV cache; None: 2 GiB on a CPU, what is free on a GPU.
             gpu_memory_utilization: share of a GPU's memory to take.
             tensor_parallel_size: GPUs to spread the model over.
-            max_num_seqs: most sequences in a batch; None: 128 on a CPU, vLLM's choice on a GPU.
+            max_num_seqs: maximum of sequences in a batch; None: 128 on a CPU, vLLM's choice on a GPU.
             n_best: how many hypotheses of a beam search are exact; 1 prunes most.
-            on_progress: told how far a call of :meth:`generate` is.
+            on_progress: called with the progress of a call of :meth:`generate`.
             llm_options: anything else for vLLM's ``LLM``, over what is chosen here.
 
         Raises:
@@ -121,7 +138,7 @@ class VllmEngine:
             "dtype": dtype,
             "max_model_len": context_length(model_path, max_model_len),
             "enable_prefix_caching": True,
-            # A beam search of width w needs up to 2w entries a row.
+            # A beam search of width w needs up to 2w entries in a row.
             "max_logprobs": -1,
             "seed": 0,
             "tensor_parallel_size": tensor_parallel_size,
@@ -129,26 +146,16 @@ class VllmEngine:
             "disable_log_stats": True,
         }
         if cpu:
-            # The smallest block that the CPU kernels take: a fork recomputes what a block does not hold yet.
-            options |= {"block_size": 32, "enforce_eager": True, "max_num_seqs": max_num_seqs or 128}
-            options["kv_transfer_config"] = _FORKS
-            # Whole prompts only: vLLM 0.32 breaks on a CPU when a seeded sample's prompt is computed in parts.
-            if longest := options["max_model_len"]:
-                options |= {
-                    "enable_chunked_prefill": False,
-                    "max_num_batched_tokens": max(longest, _MIN_BATCHED_TOKENS),
-                }
-            kv_cache_gib = kv_cache_gib or 2.0
+            options |= _cpu_options(options["max_model_len"], max_num_seqs)
         else:
-            # Blocks of 16 tokens are vLLM's default, and a GPU computes the rest of one in no time.
-            options["gpu_memory_utilization"] = gpu_memory_utilization
-            if max_num_seqs:
-                options["max_num_seqs"] = max_num_seqs
-        if kv_cache_gib:
-            options["kv_cache_memory_bytes"] = int(kv_cache_gib * _GIB)
+            # Blocks of 16 tokens are vLLM's default; a GPU computes the rest of a block quickly.
+            options |= {"gpu_memory_utilization": gpu_memory_utilization}
+            options |= {"max_num_seqs": max_num_seqs} if max_num_seqs else {}
+        if kv_cache := kv_cache_gib or (2.0 if cpu else None):
+            options["kv_cache_memory_bytes"] = int(kv_cache * _GIB)
         if max_loras:
             # vLLM's CPU kernels take "no adapter" (slot -1) for the last slot, so that the model as shipped would
-            # answer with whatever adapter lies there; a slot more than is used keeps the last one empty.
+            # answer with the adapter in that slot. One slot more than needed keeps the last one empty.
             slots = max_loras + int(cpu)
             options |= {"enable_lora": True, "max_loras": slots, "max_lora_rank": _lora_rank(max_lora_rank)}
         options |= llm_options or {}

@@ -112,7 +112,7 @@ def plan_fix(
     run = _run(store, manifest, adapter, run_id, resume)
     parent = manifest.adapter(adapter or run.adapters[-1])
     results = store.results(run.id, adapter=parent.name)
-    failing = [r for r in results if r.verdict.status is Status.FAIL]
+    failing = [r for r in results if r.failed]
     failures = tuple(r for r in failing if r.case.role == "fix")
     if not failures:
         return None

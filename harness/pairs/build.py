@@ -19,14 +19,14 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from rapidfuzz import fuzz
 
-from harness.cases.model import Case
+from harness.cases.model import Case, Message
 from harness.judging.results import Attempt, CaseResult, Status
 from harness.metrics.types import Loop
-from harness.pairs.model import Pair
+from harness.pairs.model import Origin, Pair
 from harness.pairs.prompts import same_prompt, varied
 from harness.pairs.replay_prompts import EVERYDAY, ORDINARY
 from harness.suite.figures import figures
@@ -40,6 +40,8 @@ _SENTENCE = re.compile(r"(?:[.!?](?=\s)|[。！？]|(?<=\S)\n)(?=\s*\S)")
 
 _COPIES = (4, 2, 8)
 """Copies of the loop that the rejected answers keep, in turn: variety, so that no single length is learnt."""
+_VARY_EVERY = 3
+"""One pair in so many stands under a varied prompt."""
 _MIN_PAIRS = 3
 """Of a case, where it has as many different rejected answers."""
 _MIN_REPLAY = 32
@@ -102,21 +104,17 @@ def pairs_of_case(
     rejected = _rejected(result, looping)
     if not rejected:
         return ()
-    chosen = [(case.standard_answer, "standard")] if case.standard_answer else []
-    chosen += [(text, "own") for text in clean]
-    # A case to which the model knows no clean answer weighs as much as the others: its standard answer stands against
-    # several of the rejected ones.
-    chosen += chosen[:1] * (min(_MIN_PAIRS, len(rejected)) - len(chosen))
     pairs = []
-    for number, ((good, origin), (bad, finished)) in enumerate(zip(chosen, itertools.cycle(rejected))):
-        messages = (varied(case.messages, number // 3) if number % 3 == 2 else None) or case.messages
+    for number, (answer, (bad, finished)) in enumerate(
+        zip(_chosen(case, clean, len(rejected)), itertools.cycle(rejected), strict=False)
+    ):
         pairs.append(
             Pair(
                 case_id=case.id,
-                messages=messages,
-                chosen=good,
+                messages=_prompt(case, number),
+                chosen=answer.text,
                 rejected=bad,
-                origin=origin,  # type: ignore[arg-type]
+                origin=answer.origin,
                 rejected_finished=finished,
             )
         )
@@ -134,6 +132,32 @@ def pairs_of_case(
         for text in branches
     ]
     return tuple(p for p in pairs if p.chosen.strip() != p.rejected.strip())
+
+
+class _Chosen(NamedTuple):
+    """A chosen answer and where it comes from."""
+
+    text: str
+    origin: Origin
+
+
+def _chosen(case: Case, clean: Sequence[str], rejected: int) -> list[_Chosen]:
+    """The standard answer, then the model's own clean answers.
+
+    A case without a clean answer of the model's own must weigh as much as the others. Its first answer then stands
+    against up to ``_MIN_PAIRS`` of the ``rejected`` answers.
+    """
+    chosen = [_Chosen(case.standard_answer, "standard")] if case.standard_answer else []
+    chosen += [_Chosen(text, "own") for text in clean]
+    missing = min(_MIN_PAIRS, rejected) - len(chosen)
+    return chosen + chosen[:1] * max(missing, 0)
+
+
+def _prompt(case: Case, number: int) -> tuple[Message, ...]:
+    """The prompt of a case's pair: its own, and a varied one for every third pair, where it can be varied safely."""
+    if number % _VARY_EVERY != _VARY_EVERY - 1:
+        return case.messages
+    return varied(case.messages, number // _VARY_EVERY) or case.messages
 
 
 def build_pairs(

@@ -40,7 +40,7 @@ _SAME_ANSWER_RATIO = 90.0
 _MAX_REP8_EXCESS = 0.03
 """Far below what fails: a chosen answer must not teach even a mild repetition (excess over the standard answer)."""
 _LENGTH_RANGE = (0.3, 4.0)
-"""Minimum and maximum length of a chosen answer, in lengths of a standard answer of ``_MIN_REFERENCE_UNITS`` or more."""
+"""Minimum and maximum length of a chosen answer, in lengths of the standard answer, where that is long enough."""
 _MIN_REFERENCE_UNITS = 20
 _MIN_SIMILARITY_SHARE = 0.5
 """Minimum similarity of a chosen answer, as a share of the best one's for the same case."""

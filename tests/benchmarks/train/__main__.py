@@ -120,8 +120,8 @@ def overhead(place: Path, quick: bool) -> dict[str, Any]:
 
 def _bare(python: Path, attempt: Path, place: Path, variables: dict[str, str]) -> float:
     """``llamafactory-cli train`` with the same configuration, dataset and variables; seconds."""
-    text = (attempt / "train.yaml").read_text("utf-8").replace(str(attempt / "output"), str(place / "bare"))
-    config = write_text(place / "bare.yaml", text)
+    text = (attempt / "train.json").read_text("utf-8").replace(str(attempt / "output"), str(place / "bare"))
+    config = write_text(place / "bare.json", text)
     stub = place / "stub"
     stub.mkdir()
     # It imports torchaudio, which cannot load here; an empty module does for text.

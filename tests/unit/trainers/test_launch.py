@@ -16,7 +16,7 @@ from harness.errors import SettingsError, TrainerError
 from harness.models.prompts import PromptRenderer
 from tests.support.trainings import pairs, tiny_model
 from trainers import TrainRequest
-from trainers.arguments import DEEPSPEED, arguments, to_yaml
+from trainers.arguments import DEEPSPEED, arguments
 from trainers.examples import DataFacts
 from trainers.launch import Launch, parse_devices
 from trainers.multinode import node_commands, slurm_script
@@ -195,14 +195,6 @@ def test_every_deepspeed_choice_has_its_file(tmp_path: Path, name: str) -> None:
     made = arguments(single(tmp_path, deepspeed=name), facts(tmp_path), tmp_path)
     assert Path(made["deepspeed"]) == DEEPSPEED / f"{name}.json"
     assert Path(made["deepspeed"]).is_file()
-
-
-def test_numbers_in_yaml_are_numbers() -> None:
-    """YAML 1.1 takes 1e-05 for text."""
-    import yaml  # type: ignore[import-untyped]
-
-    values = {"a": 1e-05, "b": 2e-4, "c": 5e20, "d": True, "e": "x: y", "f": 3, "g": 1.0, "h": None}
-    assert yaml.safe_load(to_yaml(values)) == values
 
 
 def test_a_request_from_pairs_carries_its_proof(tmp_path: Path) -> None:

@@ -232,7 +232,7 @@ def test_going_on_hands_over_the_checkpoint(place: Path) -> None:
     result = LlamaFactory(place).train(request(place, resume=True), lambda _: None)
     assert result.folder is not None
     assert result.folder != first.folder
-    assert f'resume_from_checkpoint: "{old}"' in (result.folder / "train.yaml").read_text("utf-8")
+    assert json.loads((result.folder / "train.json").read_text("utf-8"))["resume_from_checkpoint"] == str(old)
     assert "went on from checkpoint-1" in result.notes
 
 
@@ -290,7 +290,7 @@ def test_without_a_checkpoint_resuming_begins_anew(place: Path) -> None:
     fake_python(place / "python", GOOD)
     result = LlamaFactory(place).train(request(place, resume=True), lambda _: None)
     assert result.folder is not None
-    assert "resume_from_checkpoint" not in (result.folder / "train.yaml").read_text("utf-8")
+    assert "resume_from_checkpoint" not in (result.folder / "train.json").read_text("utf-8")
 
 
 def test_leftovers_of_another_launch_do_not_reach_the_training(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
