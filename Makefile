@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-slow lint lock bench-beam bench-scores bench-train bench-fix
+.PHONY: help setup demo test test-slow lint docs lock bench-beam bench-scores bench-train bench-fix
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -15,17 +15,21 @@ setup: ## both environments and the embedded model; does nothing when they are t
 demo: setup ## the main job on real bad cases: evaluate, fix, run again, compare
 	@$(BIN)/python -m tests.benchmarks.demo
 
-test: setup lint ## the whole test suite
+test: setup lint docs ## the whole test suite
 	@$(BIN)/python -m pytest tests -m "not slow"
 
 test-slow: setup ## what takes minutes: eight training processes, DeepSpeed ZeRO-2 and ZeRO-3
 	@$(BIN)/python -m pytest tests -m slow
 
-lint: ## ruff, mypy and the import contracts
+lint: setup ## ruff, mypy and the import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache --no-logo
+
+docs: setup ## the documentation site, in docs/_build/html
+	@$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+	@echo docs/_build/html/index.html
 
 lock: ## pin the requirements anew
 	@cd harness/setup/requirements && for name in harness-cpu harness-cuda trainer-cpu trainer-cuda; do \
