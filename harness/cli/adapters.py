@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from harness.cli.project import add_json, project_settings, say, say_json, table
+from harness.cli.project import add_json, echo, echo_json, project_settings, table
 from harness.errors import AdapterError, HarnessError, UsageError
 from harness.models.adapters.export import export, push
 from harness.models.adapters.folder import check, publish
@@ -30,29 +30,29 @@ def add_parser(subparsers: Any) -> None:
     )
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     add_json(verbs.add_parser("list", help="every version: what it grew from, how it was trained"))
-    show = verbs.add_parser("show", help="one version, with everything that is known of it")
+    show = verbs.add_parser("show", help="everything about one version")
     show.add_argument("name")
     add_json(show)
-    verify = verbs.add_parser("verify", help="prove digests, files and lineage; exit code 3 when something is wrong")
+    verify = verbs.add_parser("verify", help="check digests, files and lineage; exit code 3 on a mismatch")
     verify.add_argument("names", nargs="*", metavar="NAME", help="versions; all by default")
     add_json(verify)
     out = verbs.add_parser("export", help="write a version as plain files, or as one merged model")
     out.add_argument("name")
     out.add_argument(
         "destination", type=Path, metavar="DIR", nargs="?",
-        help="a folder that does not exist yet; exports/NAME or exports/NAME-merged in the project by default",
+        help="new folder; default: exports/NAME or exports/NAME-merged in the project",
     )  # fmt: skip
-    out.add_argument("--merge", action="store_true", help="base and adapters as one complete model")
+    out.add_argument("--merge", action="store_true", help="write base and adapters as one complete model")
     out.add_argument("--ollama", action="store_true", help="with --merge: also LLaMA-Factory's Modelfile")
     out.add_argument("--push", metavar="REPOSITORY", help="upload the folder to the hub afterwards")
-    out.add_argument("--public", action="store_true", help="with --push: a public repository, not a private one")
+    out.add_argument("--public", action="store_true", help="with --push: make the repository public")
     taken = verbs.add_parser("import", help="register an adapter that was trained elsewhere")
     taken.add_argument("name")
     taken.add_argument("folder", type=Path, help="with adapter_config.json and adapter_model.safetensors")
     taken.add_argument("--parent", required=True, metavar="NAME", help="the version that it grew from")
-    taken.add_argument("--on-top", action="store_true", help="the parent's weights must be applied below it")
+    taken.add_argument("--on-top", action="store_true", help="apply the parent's weights below it")
     taken.add_argument("--method", default="", choices=("", "sft", "dpo", "kto"))
-    bless = verbs.add_parser("bless", help="mark a version as good")
+    bless = verbs.add_parser("bless", help="mark a version as blessed")
     bless.add_argument("name")
 
 
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _list(args: argparse.Namespace, settings: Settings, manifest: Manifest) -> int:
     if args.json:
-        say_json([_facts(a, settings) for a in manifest.adapters.values()])
+        echo_json([_facts(a, settings) for a in manifest.adapters.values()])
         return 0
     rows = [
         [
@@ -80,7 +80,7 @@ def _list(args: argparse.Namespace, settings: Settings, manifest: Manifest) -> i
         ]
         for a in manifest.adapters.values()
     ]
-    say(table(("version", "grew from", "method", "needs below", "rank", "status", "created"), rows))
+    echo(table(("version", "grew from", "method", "needs below", "rank", "status", "created"), rows))
     return 0
 
 
@@ -95,12 +95,12 @@ def _show(args: argparse.Namespace, settings: Settings, manifest: Manifest) -> i
             "trained_on_top_of": origin.parents if origin else None,
         }
     if args.json:
-        say_json(facts)
+        echo_json(facts)
         return 0
     for name, value in facts.items():
         if value not in (None, "", (), [], {}):
             shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
-            say(f"{name.replace('_', ' '):<18} {shown}")
+            echo(f"{name.replace('_', ' '):<18} {shown}")
     return 0
 
 
@@ -108,16 +108,16 @@ def _verify(args: argparse.Namespace, settings: Settings, manifest: Manifest) ->
     names = args.names or list(manifest.adapters)
     results = {name: _problem(manifest.adapter(name), settings, manifest) for name in names}
     if args.json:
-        say_json({name: {"good": problem is None, "problem": problem} for name, problem in results.items()})
+        echo_json({name: {"good": problem is None, "problem": problem} for name, problem in results.items()})
     else:
         for name, problem in results.items():
             chain = " + ".join(a.name for a in manifest.chain(name)) or "the model as shipped"
-            say(f"ok    {name}  ({chain})" if problem is None else f"WRONG {name}  {problem}")
+            echo(f"ok    {name}  ({chain})" if problem is None else f"WRONG {name}  {problem}")
     return 3 if any(results.values()) else 0
 
 
 def _problem(adapter: Adapter, settings: Settings, manifest: Manifest) -> str | None:
-    """What is wrong with a version; None when its files, digest and lineage all hold."""
+    """What is wrong with a version; None when its files, digest and lineage are right."""
     try:
         chain = manifest.chain(adapter.name)
         for part in chain:
@@ -150,21 +150,21 @@ def _export(args: argparse.Namespace, settings: Settings, manifest: Manifest) ->
     folder = f"{adapter.name}-merged" if args.merge else adapter.name
     destination = args.destination or settings.root / "exports" / folder
     export(locate_model(named, settings.root), chain, destination, merged=args.merge)
-    say(f"{adapter.name}: {'merged model' if args.merge else 'adapter'} in {destination}")
+    echo(f"{adapter.name}: {'merged model' if args.merge else 'adapter'} in {destination}")
     if python is not None:
         note = write_modelfile(destination, named.template, python)
-        say(f"{destination / 'Modelfile'}: ollama create {adapter.name} -f {destination / 'Modelfile'}")
+        echo(f"{destination / 'Modelfile'}: ollama create {adapter.name} -f {destination / 'Modelfile'}")
         if note:
-            say(f"  {note}")
+            echo(f"  {note}")
     if args.push:
-        say(f"uploaded: {push(destination, args.push, private=not args.public)}")
+        echo(f"uploaded: {push(destination, args.push, private=not args.public)}")
     return 0
 
 
 def _import(args: argparse.Namespace, settings: Settings, manifest: Manifest) -> int:
     check_name("adapter", args.name)
     if args.name in manifest.adapters:
-        raise UsageError(f"{args.name!r} exists already; take another name")
+        raise UsageError(f"{args.name!r} exists already; choose another name")
     parent = manifest.adapter(args.parent)
     below = [a.path for a in manifest.chain(parent.name) if a.path is not None] if args.on_top else []
     made = datetime.now(UTC).isoformat(timespec="seconds")
@@ -190,7 +190,7 @@ def _import(args: argparse.Namespace, settings: Settings, manifest: Manifest) ->
     except BaseException:
         shutil.rmtree(destination, ignore_errors=True)
         raise
-    say(f"{args.name} is registered; evaluate it: pytest badcases --adapter {args.name}")
+    echo(f"{args.name} is registered; evaluate it: pytest badcases --adapter {args.name}")
     return 0
 
 
@@ -200,7 +200,7 @@ def _bless(args: argparse.Namespace, settings: Settings, manifest: Manifest) -> 
     if problem is not None:
         raise AdapterError(f"{args.name} cannot be blessed: {problem}")
     set_status(settings.manifest_path, args.name, "blessed")
-    say(f"{args.name} is blessed")
+    echo(f"{args.name} is blessed")
     return 0
 
 

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from harness.cases import read_suite
-from harness.cli.project import add_json, project_settings, say, say_json, table, warn
+from harness.cli.project import add_json, echo, echo_json, project_settings, table, warn
 from harness.errors import UsageError
 from harness.judging.results import Status
 from harness.runs.evaluation import Evaluation
@@ -18,15 +18,15 @@ __all__ = ["add_parser", "run"]
 def add_parser(subparsers: Any) -> None:
     """``harness bisect CASE [--adapter NAME] [--json]``."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
-        "bisect", help="the first version in a lineage on which a case fails"
+        "bisect", help="find the first version in a lineage on which a case fails"
     )
     parser.add_argument("case", metavar="CASE", help="id of the case, <folder>/<name>")
-    parser.add_argument("--adapter", metavar="NAME", help="newest version of the lineage; the settings' by default")
+    parser.add_argument("--adapter", metavar="NAME", help="newest version of the lineage; default: the project's")
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """0: it passes on the whole lineage; 1: it fails somewhere; 3: it could not be judged."""
+    """0: it passes on every version; 1: it fails on one; 3: it could not be judged."""
     settings = project_settings()
     cases = read_suite(
         settings.badcases,
@@ -46,11 +46,11 @@ def run(args: argparse.Namespace) -> int:
     found = {result.adapter: result.verdict for result in results}
     first = next((name for name in names if found[name].status is Status.FAIL), None)
     if args.json:
-        say_json({"case": case.id, "first_failing": first, "verdicts": {n: v.status for n, v in found.items()}})
+        echo_json({"case": case.id, "first_failing": first, "verdicts": {n: v.status for n, v in found.items()}})
     else:
         rows = [[n, found[n].status.value, "; ".join(r.text for r in found[n].reasons)] for n in names]
-        say(table(("adapter", "verdict", "why"), rows))
-        say(f"{case.id} fails first on {first}" if first else f"{case.id} fails on no version")
+        echo(table(("adapter", "verdict", "why"), rows))
+        echo(f"{case.id} fails first on {first}" if first else f"{case.id} fails on no version")
     if any(v.status is Status.ERROR for v in found.values()):
         return 3
     return 1 if first else 0

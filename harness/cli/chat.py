@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from harness.cases.decoding import Decoding
-from harness.cli.project import project_settings, say
+from harness.cli.project import echo, project_settings
 from harness.engines import open_engine
 from harness.models.target import engine_options, resolve_target
 from harness.project.manifest import read_manifest
@@ -26,10 +26,10 @@ _HELP = "/base: the parent's answer beside this one's   /reset: forget everythin
 def add_parser(subparsers: Any) -> None:
     """``harness chat [--adapter NAME] ...``."""
     parser: argparse.ArgumentParser = subparsers.add_parser("chat", help="talk to a version in the terminal")
-    parser.add_argument("--adapter", metavar="NAME", help="version; the project's own by default")
-    parser.add_argument("--engine", metavar="NAME", help="vllm, transformers ...; the project's own by default")
-    parser.add_argument("--system", default=None, metavar="TEXT", help="system prompt; the project's own by default")
-    parser.add_argument("--max-tokens", type=int, default=1024, metavar="N", help="most tokens of one answer")
+    parser.add_argument("--adapter", metavar="NAME", help="version; default: the project's")
+    parser.add_argument("--engine", metavar="NAME", help="vllm, transformers ...; default: the project's")
+    parser.add_argument("--system", default=None, metavar="TEXT", help="system prompt; default: the project's")
+    parser.add_argument("--max-tokens", type=int, default=1024, metavar="N", help="maximum of tokens of one answer")
     parser.add_argument("--temperature", type=float, default=0.0, metavar="T", help="0 (greedy) by default")
 
 
@@ -49,10 +49,10 @@ def run(args: argparse.Namespace) -> int:
         # The model as shipped has no parent; then /base has nothing to compare with.
         parent = resolve_target(adapter.parent, manifest, settings, store) if adapter.parent else None
         if parent is not None and parent.model_path != target.model_path:
-            say(f"{adapter.name} and {parent.name} are models of their own here, one engine holds one: /base is off")
+            echo(f"{adapter.name} and {parent.name} are separate merged models: /base is unavailable")
             parent = None
         options = engine_options([t for t in (target, parent) if t is not None], settings.engine_options)
-        say(f"{adapter.name} on {settings.engine}; {_HELP}")
+        echo(f"{adapter.name} on {settings.engine}; {_HELP}")
         engine = open_engine(settings.engine, target.model_path, **options)
         system = settings.system if args.system is None else args.system
         try:
@@ -69,11 +69,11 @@ def _talk(chat: Chat, parent: Voice | None) -> None:
             return
         if line == "/reset":
             chat.forget()
-            say("(forgotten)")
+            echo("(history cleared)")
         elif line == "/base":
             _compare(chat, parent)
         elif line.startswith("/"):
-            say(_HELP)
+            echo(_HELP)
         elif line:
             # Ctrl-C stops an answer, which is then not remembered; a second one leaves.
             with suppress(KeyboardInterrupt):
@@ -86,7 +86,7 @@ def _talk(chat: Chat, parent: Voice | None) -> None:
 
 
 def _lines() -> Iterator[str]:
-    """What is typed, until the end of input."""
+    """Typed lines, until the end of input."""
     if sys.stdin.isatty():
         # History and editing of lines, where the platform has them.
         with suppress(ImportError):
@@ -105,10 +105,10 @@ def _compare(chat: Chat, parent: Voice | None) -> None:
     from rich.text import Text
 
     if parent is None:
-        say(f"{chat.voice.name} has no parent to compare with here")
+        echo(f"{chat.voice.name} has no parent to compare with here")
         return
     if not chat.history:
-        say("ask something first")
+        echo("ask a question first")
         return
     other = chat.again(parent)
     table = Table(show_lines=False, expand=True)

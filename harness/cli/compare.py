@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from harness.cli.project import add_json, project_settings, say, say_json
+from harness.cli.project import add_json, echo, echo_json, project_settings
 from harness.errors import StoreError
 from harness.project.manifest import read_manifest
 from harness.reports.console import comparison_table, summary
@@ -22,7 +22,7 @@ __all__ = ["add_parser", "run"]
 def add_parser(subparsers: Any) -> None:
     """``harness compare BEFORE AFTER [--out FILE] [--json]``."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
-        "compare", help="two versions on the cases that both were run on"
+        "compare", help="compare two versions on the cases that both ran"
     )
     parser.add_argument("before", metavar="BEFORE", help="adapter version")
     parser.add_argument("after", metavar="AFTER", help="adapter version")
@@ -49,15 +49,15 @@ def run(args: argparse.Namespace) -> int:
     if args.out is not None:
         write_table(changes_frame(changes(before, after)), args.out)
     if args.json:
-        say_json(comparison)
+        echo_json(comparison)
         return 1 if comparison.broken else 0
     color = sys.stdout.isatty()
-    say(summary([AdapterResults(args.before, before), AdapterResults(args.after, after)], color=color))
-    say(comparison_table(changes(before, after), color=color))
-    say(_significance(comparison))
+    echo(summary([AdapterResults(args.before, before), AdapterResults(args.after, after)], color=color))
+    echo(comparison_table(changes(before, after), color=color))
+    echo(_significance(comparison))
     for word, ids in (("broken", comparison.broken), ("still failing", comparison.still_failing)):
         for case_id in ids:
-            say(f"{word}: {case_id}")
+            echo(f"{word}: {case_id}")
     return 1 if comparison.broken else 0
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from harness.cli.project import add_json, project_settings, say, say_json, table
+from harness.cli.project import add_json, echo, echo_json, project_settings, table
 from harness.fix.checkpoints import Selection
 from harness.fix.fix import Fix, FixPlan, FixResult, plan_fix
 from harness.fix.promotion import Effect
@@ -35,23 +35,25 @@ def add_parser(subparsers: Any) -> None:
         "fix", help="train a new adapter on what failed, run the suite again, compare"
     )
     parser.add_argument("--failed", action="store_true", required=True, help="fix the failing cases of the last run")
-    parser.add_argument("--adapter", metavar="NAME", help="version to start from; the last run's by default")
-    parser.add_argument("--run", metavar="ID", help="the run whose failures count; the newest finished one by default")
-    parser.add_argument(
-        "--as", dest="name", metavar="NAME", help="name of the new version; the next free one by default"
-    )
-    parser.add_argument("--recipe", metavar="NAME", help="how to train; [tool.harness] recipe by default")
+    parser.add_argument("--adapter", metavar="NAME", help="version to start from; default: the last run's")
+    parser.add_argument("--run", metavar="ID", help="run whose failures count; default: the newest finished one")
+    parser.add_argument("--as", dest="name", metavar="NAME", help="name of the new version; default: the next free one")
+    parser.add_argument("--recipe", metavar="NAME", help="recipe; default: [tool.harness] recipe")
     parser.add_argument(
         "--stage", default="dpo", choices=("dpo", "kto", "sft"),
-        help="what to learn from the pairs; kto and sft have recipes of their own, fix-kto and fix-sft",
+        help="training stage; kto and sft use the recipes fix-kto and fix-sft",
     )  # fmt: skip
-    parser.add_argument("--pairs", metavar="FILE", help="train on these pairs (harness pairs wrote them, you edited)")
+    parser.add_argument("--pairs", metavar="FILE", help="train on these pairs, written by harness pairs and edited")
     parser.add_argument("--gpus", metavar="N|LIST", help="number of GPUs, or a list such as 0-7")
     parser.add_argument(
-        "--rounds", type=_count, default=1, metavar="N", help="repeat until green or no better, at most N times"
+        "--rounds",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="repeat up to N times, until no case fails or nothing improves",
     )
-    parser.add_argument("--resume", action="store_true", help="go on with an interrupted fix")
-    parser.add_argument("--dry-run", action="store_true", help="only show what would be done")
+    parser.add_argument("--resume", action="store_true", help="continue an interrupted fix")
+    parser.add_argument("--dry-run", action="store_true", help="show the plan and the pairs; train nothing")
     add_json(parser)
 
 
@@ -63,7 +65,7 @@ def _count(text: str) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0: every trained-on case passes and the version is blessed; 1: not so."""
+    """0: every trained-on case passes and the version is blessed; 1: otherwise."""
     settings = project_settings()
     usual = settings.recipe if args.stage == "dpo" else f"fix-{args.stage}"
     recipe = named_recipe(args.recipe or usual, gpus=args.gpus)
@@ -78,16 +80,16 @@ def run(args: argparse.Namespace) -> int:
                 stage=args.stage, resume=resume,
             )  # fmt: skip
             if plan is None:
-                say("nothing to fix: no case that may be trained on fails")
+                echo("nothing to fix: no case that may be trained on fails")
                 return 0
             display = Terminal(sys.stderr if args.json else sys.stdout)
-            display.say(_plan_text(plan))
+            display.echo(_plan_text(plan))
             fix = Fix(plan, settings, store, display)
             edited = Path(args.pairs) if args.pairs and first else None
             if args.dry_run:
                 with display.live():
                     pairs = fix.pairs(edited)
-                say(f"{pairs_text(pairs)}{len(pairs)} pairs in {fix.folder}; nothing was trained")
+                echo(f"{pairs_text(pairs)}{len(pairs)} pairs in {fix.folder}; nothing was trained")
                 return 0
             fix.check()
             with display.live():
@@ -100,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
                 break
             adapter, run_id = result.adapter.name, result.conclusion.run.id
     if args.json and done:
-        say_json(_facts(done[-1]) | {"rounds": [_facts(r) for r in done]})
+        echo_json(_facts(done[-1]) | {"rounds": [_facts(r) for r in done]})
     return 0 if done and done[-1].promotion.blessed and not _failing(done[-1]) else 1
 
 
@@ -118,7 +120,7 @@ def _plan_text(plan: FixPlan) -> str:
 
 
 def pairs_text(pairs: Sequence[Pair]) -> str:
-    """The pairs as a table for people, both sides cut short."""
+    """The pairs as a table, with excerpts of both sides."""
     rows = [
         [p.case_id, p.origin, shorten(p.chosen.replace("\n", " "), 40), shorten(p.rejected.replace("\n", " "), 40)]
         for p in pairs
@@ -168,19 +170,19 @@ def _facts(result: FixResult) -> dict[str, Any]:
 def _report(result: FixResult) -> None:
     color = sys.stdout.isatty()
     report = result.conclusion.report
-    say(summary(report.adapters, report.gate, color=color))
-    say(comparison_table(result.conclusion.changes, color=color))
-    say(_effects_text(result.effects))
-    say(_selection_text(result.selection))
+    echo(summary(report.adapters, report.gate, color=color))
+    echo(comparison_table(result.conclusion.changes, color=color))
+    echo(_effects_text(result.effects))
+    echo(_selection_text(result.selection))
     name = result.adapter.name
     if result.promotion.blessed:
-        say(f"{name} is blessed: it fixes cases, breaks no guard and cuts off no more answers")
+        echo(f"{name} is blessed: it fixes cases, breaks no guard and cuts off no more answers")
     else:
-        say(f"{name} stays a candidate: {'; '.join(result.promotion.reasons)}")
+        echo(f"{name} stays a candidate: {'; '.join(result.promotion.reasons)}")
     if still := _failing(result):
-        say(f"{still} of the trained-on cases still fail; another round: harness fix --failed --adapter {name}")
+        echo(f"{still} of the trained-on cases still fail; another round: harness fix --failed --adapter {name}")
     page = next((p for p in result.conclusion.reports if p.suffix == ".html"), None)
-    say(f"run {result.conclusion.run.id}, report: {page}")
+    echo(f"run {result.conclusion.run.id}, report: {page}")
 
 
 class Terminal:
@@ -194,7 +196,7 @@ class Terminal:
         self._plain_state = ""
         self._plain_at = float("-inf")
 
-    def say(self, text: str) -> None:
+    def echo(self, text: str) -> None:
         """A line that stays."""
         self._stream.write(for_terminal(text) + "\n")
         self._stream.flush()
@@ -246,4 +248,4 @@ class Terminal:
         state = text.split(" ", 1)[0]
         if state != self._plain_state or time.monotonic() - self._plain_at > 30:
             self._plain_state, self._plain_at = state, time.monotonic()
-            self.say(f"  {text}")
+            self.echo(f"  {text}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from harness.cli.project import add_json, project_settings, say, say_json
+from harness.cli.project import add_json, echo, echo_json, project_settings
 from harness.project.manifest import read_manifest
 from harness.project.settings import LIMIT_NAMES
 from harness.reports.conclusion import conclude_run
@@ -19,13 +19,15 @@ _EXIT = {GateOutcome.PASSED: 0, GateOutcome.FAILED: 1, GateOutcome.INSUFFICIENT:
 
 def add_parser(subparsers: Any) -> None:
     """``harness gate [RUN] [--max-repetition X] ... [--json]``."""
-    parser: argparse.ArgumentParser = subparsers.add_parser("gate", help="judge the last run (or a named one); for CI")
+    parser: argparse.ArgumentParser = subparsers.add_parser("gate", help="judge the last run, or a named one; for CI")
     parser.add_argument(
-        "run", nargs="?", metavar="RUN", help="id of a run; the limits that it was run with, else these"
+        "run", nargs="?", metavar="RUN", help="run id; default: the last run. Its own limits apply unless given here"
     )
     for name in ("--max-repetition", "--max-repeater-rate", "--max-cutoff-rate"):
-        parser.add_argument(name, type=float, metavar="X", help="0..1")
-    parser.add_argument("--max-regressions", type=int, metavar="N", help="most cases broken since the baseline")
+        parser.add_argument(name, type=float, metavar="X", help="maximum, 0..1")
+    parser.add_argument(
+        "--max-regressions", type=int, metavar="N", help="maximum number of cases broken since the baseline"
+    )
     parser.add_argument("--baseline", metavar="NAME", help="adapter version to compare with")
     add_json(parser)
 
@@ -46,11 +48,11 @@ def run(args: argparse.Namespace) -> int:
         settings = project_settings({**recorded, **{k: v for k, v in given.items() if v is not None}})
         outcome = conclude_run(found, store, read_manifest(settings.manifest_path), settings)
     if args.json:
-        say_json({"run": found.id, "status": found.status, "gates": outcome.gates})
+        echo_json({"run": found.id, "status": found.status, "gates": outcome.gates})
     else:
         for name, gate in outcome.gates.items():
-            say(f"{name}: {gate.text}")
+            echo(f"{name}: {gate.text}")
             for check in gate.checks:
-                say(f"  {check.outcome.value:<18} {check.text}")
-        say(f"run {found.id} ({found.status})")
+                echo(f"  {check.outcome.value:<18} {check.text}")
+        echo(f"run {found.id} ({found.status})")
     return max((_EXIT[gate.outcome] for gate in outcome.gates.values()), default=3)

@@ -6,7 +6,7 @@ import argparse
 from collections import Counter
 from typing import Any
 
-from harness.cli.project import add_json, project_settings, say, say_json, table
+from harness.cli.project import add_json, echo, echo_json, project_settings, table
 from harness.judging.results import Status
 from harness.store import Run, Store
 
@@ -17,7 +17,7 @@ def add_parser(subparsers: Any) -> None:
     """``harness history [--adapter NAME] [--limit N] [--json]``."""
     parser: argparse.ArgumentParser = subparsers.add_parser("history", help="the recorded runs, newest first")
     parser.add_argument("--adapter", metavar="NAME", help="only runs with this adapter version")
-    parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many; 20 by default")
+    parser.add_argument("--limit", type=int, default=20, metavar="N", help="maximum of runs; default: 20")
     add_json(parser)
 
 
@@ -26,11 +26,11 @@ def run(args: argparse.Namespace) -> int:
     with Store.existing(project_settings().database) as store:
         rows = [row for found in store.runs(adapter=args.adapter, limit=args.limit) for row in _rows(store, found)]
     if args.json:
-        say_json(rows)
+        echo_json(rows)
     elif not rows:
-        say("no run is recorded yet; run: pytest badcases")
+        echo("no run is recorded yet; run: pytest badcases")
     else:
-        say(
+        echo(
             table(
                 ("run", "status", "adapter", "repetition", "pass", "fail", "error", "of"),
                 [list(r.values()) for r in rows],

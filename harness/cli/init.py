@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from harness.cli.project import say
+from harness.cli.project import echo
 from harness.project.manifest import MANIFEST_NAME
 from harness.safe.files import write_text
 
@@ -59,12 +59,12 @@ testpaths = ["badcases"]
 
 def add_parser(subparsers: Any) -> None:
     """``harness init [FOLDER]``."""
-    parser: argparse.ArgumentParser = subparsers.add_parser("init", help="make the files of a new project")
-    parser.add_argument("folder", nargs="?", default=".", help="where; the current folder by default")
+    parser: argparse.ArgumentParser = subparsers.add_parser("init", help="write the files of a new project")
+    parser.add_argument("folder", nargs="?", default=".", help="default: the current folder")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write what is missing, say what was written and what comes next."""
+    """Write the missing files and list them."""
     root = Path(args.folder)
     files = {
         MANIFEST_NAME: _MANIFEST,
@@ -77,12 +77,12 @@ def run(args: argparse.Namespace) -> int:
     for name, text in files.items():
         path = root / name
         if path.exists():
-            say(f"kept     {path}")
+            echo(f"kept     {path}")
             continue
         write_text(path, text)
-        say(f"written  {path}")
+        echo(f"written  {path}")
     project = root / "pyproject.toml"
     if "[tool.harness" not in project.read_text(encoding="utf-8"):
-        say(f"add to {project}:\n{_PROJECT}")
-    say("next: pytest badcases --adapter v4.0")
+        echo(f"add to {project}:\n{_PROJECT}")
+    echo("next: pytest badcases --adapter v4.0")
     return 0

@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.cases import read_suite
 from harness.cases.model import Case
-from harness.cli.project import add_json, project_settings, say, say_json, table, warn
+from harness.cli.project import add_json, echo, echo_json, project_settings, table, warn
 from harness.engines import open_engine
 from harness.engines.base import Completion, Request
 from harness.errors import UsageError
@@ -26,16 +26,16 @@ __all__ = ["add_parser", "run"]
 def add_parser(subparsers: Any) -> None:
     """``harness noise --adapter NAME [--runs N] [--cases N] [--json]``."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
-        "noise", help="how often equal runs disagree: the A/A flip rate of answers and verdicts"
+        "noise", help="measure how often equal runs disagree: the A/A flip rate"
     )
-    parser.add_argument("--adapter", metavar="NAME", help="version to run; the settings' by default")
+    parser.add_argument("--adapter", metavar="NAME", help="version to run; default: the project's")
     parser.add_argument("--runs", type=int, default=3, metavar="N", help="equal runs, 2 or more; 3 by default")
     parser.add_argument("--cases", type=int, metavar="N", help="only the first N cases")
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """0: measured; what the figures mean is the reader's to judge."""
+    """0: measured; there is no limit to exceed."""
     if args.runs < 2:
         raise UsageError(f"--runs {args.runs}: noise needs two runs or more")
     settings = project_settings()
@@ -81,11 +81,11 @@ def _judged(case: Case, completion: Completion) -> tuple[Scores, Verdict]:
 
 def _show(report: NoiseReport, cases: tuple[Case, ...], *, json: bool) -> None:
     if json:
-        say_json({"cases": [c.id for c in cases], "report": report})
+        echo_json({"cases": [c.id for c in cases], "report": report})
         return
     moved = [r for r in report.requests if r.answers > 1]
     rows = [[cases[r.request_id].id, r.answers, " ".join(r.verdicts)] for r in moved]
     if rows:
-        say(table(("case", "different answers", "verdicts"), rows))
+        echo(table(("case", "different answers", "verdicts"), rows))
     for what, rate in (("answers", report.answer_rate), ("verdicts", report.verdict_rate)):
-        say(f"{what} that differ between equal runs: {rate.value:.1%} ({rate.low:.1%}..{rate.high:.1%}, n={rate.n})")
+        echo(f"{what} that differ between equal runs: {rate.value:.1%} ({rate.low:.1%}..{rate.high:.1%}, n={rate.n})")

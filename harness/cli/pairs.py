@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.cli.fix import Terminal, pairs_text
-from harness.cli.project import add_json, project_settings, say, say_json
+from harness.cli.project import add_json, echo, echo_json, project_settings
 from harness.fix.fix import Fix, plan_fix
 from harness.pairs import export_pairs
 from harness.store import Store
@@ -22,15 +22,17 @@ def add_parser(subparsers: Any) -> None:
     """``harness pairs --failed [--out PLACE]``."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "pairs",
-        help="show and write the pairs that a fix would train on; harness fix --pairs FILE takes them back, edited",
+        help="show and write the pairs that a fix would train on, to edit them",
     )
-    parser.add_argument("--failed", action="store_true", required=True, help="of the failing cases of the last run")
-    parser.add_argument("--adapter", metavar="NAME", help="of this version; the last run's by default")
-    parser.add_argument("--run", metavar="ID", help="of this run; the newest finished one by default")
+    parser.add_argument(
+        "--failed", action="store_true", required=True, help="pairs of the failing cases of the last run"
+    )
+    parser.add_argument("--adapter", metavar="NAME", help="version; default: the last run's")
+    parser.add_argument("--run", metavar="ID", help="run; default: the newest finished one")
     parser.add_argument(
         "--out",
         metavar="PLACE",
-        help="folder (or file that ends in .json) for the pairs; dataset_info.json lies beside",
+        help="folder (or file that ends in .json) for the pairs and dataset_info.json",
     )
     add_json(parser)
 
@@ -41,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     with Store.existing(settings.database) as store:
         plan = plan_fix(settings, store, named_recipe(settings.recipe), adapter=args.adapter, run_id=args.run)
         if plan is None:
-            say("nothing to fix: no case that may be trained on fails")
+            echo("nothing to fix: no case that may be trained on fails")
             return 0
         display = Terminal(sys.stderr)
         with display.live():
@@ -49,10 +51,10 @@ def run(args: argparse.Namespace) -> int:
     path = export_pairs(pairs, Path(args.out)) if args.out else None
     origins = Counter(p.origin for p in pairs)
     if args.json:
-        say_json(
+        echo_json(
             {"path": path and str(path), "pairs": len(pairs), "chosen": dict(origins), "cases": len(plan.failures)}
         )
     else:
         of = ", ".join(f"{count} {origin}" for origin, count in origins.most_common())
-        say(f"{pairs_text(pairs)}{len(pairs)} pairs of {len(plan.training)} cases ({of}){f': {path}' if path else ''}")
+        echo(f"{pairs_text(pairs)}{len(pairs)} pairs of {len(plan.training)} cases ({of}){f': {path}' if path else ''}")
     return 0

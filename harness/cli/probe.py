@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from harness.cli.project import add_json, project_settings, say, say_json, table, warn
+from harness.cli.project import add_json, echo, echo_json, project_settings, table, warn
 from harness.errors import UsageError
 from harness.judging.results import Status
 from harness.runs.decodings import probe
@@ -18,15 +18,17 @@ __all__ = ["add_parser", "run"]
 
 def add_parser(subparsers: Any) -> None:
     """``harness probe --failed [--adapter NAME] [--run ID] [--json]``."""
-    parser: argparse.ArgumentParser = subparsers.add_parser("probe", help="which failing cases another decoding cures")
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "probe", help="find failing cases that pass under another decoding"
+    )
     parser.add_argument("--failed", action="store_true", required=True, help="the failing cases of the last run")
-    parser.add_argument("--adapter", metavar="NAME", help="of this version; the last run's by default")
-    parser.add_argument("--run", metavar="ID", default="last", help="of this run; the last by default")
+    parser.add_argument("--adapter", metavar="NAME", help="version; default: the last run's")
+    parser.add_argument("--run", metavar="ID", default="last", help="run; default: the last")
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """0: told; 1 is never returned, since a probe judges nothing."""
+    """0: done; a probe judges nothing, so it never returns 1."""
     settings = project_settings()
     with Store.existing(settings.database) as store:
         found = store.run(args.run)
@@ -35,13 +37,13 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(f"run {found.id} has no adapter {adapter!r}; it has: {', '.join(found.adapters)}")
         failures = [r for r in store.results(found.id, adapter=adapter) if r.verdict.status is Status.FAIL]
         if not failures:
-            say("nothing to probe: no case fails")
+            echo("nothing to probe: no case fails")
             return 0
         line = ProgressLine(warn, settings.engine, every=15)
         with Evaluation(settings, store=store, on_progress=line) as evaluation:
             rows = probe(failures, evaluation)
     if args.json:
-        say_json({"run": found.id, "adapter": adapter, "failing": len(failures), "variants": rows})
+        echo_json({"run": found.id, "adapter": adapter, "failing": len(failures), "variants": rows})
         return 0
     cells = [
         [
@@ -53,10 +55,10 @@ def run(args: argparse.Namespace) -> int:
         ]
         for r in rows
     ]
-    say(table(("decoding", "cured", "similarity before", "after", "not possible because"), cells))
+    echo(table(("decoding", "cured", "similarity before", "after", "unsupported because"), cells))
     for row in rows:
         if row.cured:
-            say(f"{row.variant} cures: {', '.join(row.cured)}")
+            echo(f"{row.variant} cures: {', '.join(row.cured)}")
     return 0
 
 

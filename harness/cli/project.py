@@ -15,38 +15,38 @@ from harness.project.settings import Settings, find_root, read_settings
 from harness.safe.escape import for_terminal
 from harness.safe.records import to_data
 
-__all__ = ["add_json", "project_settings", "say", "say_json", "table", "warn"]
+__all__ = ["add_json", "echo", "echo_json", "project_settings", "table", "warn"]
 
 
 def project_settings(flags: Mapping[str, Any] | None = None) -> Settings:
-    """Settings of the project that the current folder lies in."""
+    """Settings of the project of the current folder."""
     return read_settings(find_root(Path.cwd()), flags)
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
-    """The option ``--json``: the same facts for a program."""
+    """Add the option ``--json``."""
     parser.add_argument("--json", action="store_true", help="machine-readable output")
 
 
-def say(text: str) -> None:
-    """A line (or several) on standard output."""
+def echo(text: str) -> None:
+    """Write lines to standard output."""
     sys.stdout.write(text.rstrip("\n") + "\n")
     sys.stdout.flush()
 
 
 def warn(text: str) -> None:
-    """A line on standard error: progress and notes, so that standard output stays what was asked for."""
+    """Write a line of progress or a note to standard error, so that standard output holds only results."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
 
 
-def say_json(value: object) -> None:
-    """``value`` as JSON on standard output; what is no number (NaN: not told) is null, which JSON can say."""
+def echo_json(value: object) -> None:
+    """Write ``value`` as JSON to standard output; a number that is not finite is null."""
     sys.stdout.write(json.dumps(to_data(value), ensure_ascii=False, indent=2, allow_nan=False) + "\n")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A plain table as wide as the terminal allows; cells are text, never markup."""
+    """A plain table, at most as wide as the terminal; cells are text, never markup."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

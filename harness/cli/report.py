@@ -7,7 +7,7 @@ import webbrowser
 from pathlib import Path
 from typing import Any
 
-from harness.cli.project import add_json, project_settings, say, say_json
+from harness.cli.project import add_json, echo, echo_json, project_settings
 from harness.project.manifest import read_manifest
 from harness.reports.conclusion import conclude_run
 from harness.reports.tables import results_frame, write_table
@@ -19,7 +19,7 @@ __all__ = ["add_parser", "run"]
 def add_parser(subparsers: Any) -> None:
     """``harness report [RUN] [--open] [--table FILE] [--json]``."""
     parser: argparse.ArgumentParser = subparsers.add_parser("report", help="write a run's reports again")
-    parser.add_argument("run", nargs="?", default="last", metavar="RUN", help="id of a run; the last by default")
+    parser.add_argument("run", nargs="?", default="last", metavar="RUN", help="run id; default: the last run")
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
     parser.add_argument("--table", metavar="FILE", type=Path, help="also write the results as .csv, .xlsx or .parquet")
     add_json(parser)
@@ -37,10 +37,10 @@ def run(args: argparse.Namespace) -> int:
         if args.table is not None:
             written.append(write_table(results_frame(store.results(found.id), run=found.id), args.table))
     if args.json:
-        say_json({"run": found.id, "reports": [str(p) for p in written]})
+        echo_json({"run": found.id, "reports": [str(p) for p in written]})
     else:
         for path in written:
-            say(str(path))
+            echo(str(path))
     if args.open:
         webbrowser.open(next(p for p in conclusion.reports if p.suffix == ".html").resolve().as_uri())
     return 0

@@ -29,7 +29,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write a line a text, in order; 0 when all pass, 1 when one fails, 2 when a line could not be scored.
+    """Write a line for each text, in order; 0 if all pass, 1 if one fails, 2 if a line could not be scored.
 
     Raises:
         UsageError: the file cannot be read, or holds no line: nothing scored is nothing passed.

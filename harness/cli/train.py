@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from harness.cli.project import add_json, project_settings, say, say_json
+from harness.cli.project import add_json, echo, echo_json, project_settings
 from harness.errors import SettingsError
 from harness.fix.training import (
     TrainPlan,
@@ -41,18 +41,16 @@ __all__ = ["add_parser", "run"]
 def add_parser(subparsers: Any) -> None:
     """``harness train STAGE --data FILE ... --adapter-from NAME --as NAME``."""
     parser: argparse.ArgumentParser = subparsers.add_parser("train", help="train a new adapter on data files")
-    parser.add_argument("stage", choices=("sft", "dpo", "kto"), help="what the data teach")
+    parser.add_argument("stage", choices=("sft", "dpo", "kto"), help="training stage")
     parser.add_argument(
         "--data", nargs="+", type=Path, default=[], metavar="FILE",
         help="JSON, JSONL, CSV or Parquet: alpaca, sharegpt, or prompt/chosen/rejected",
     )  # fmt: skip
     parser.add_argument(
         "--adapter", "--adapter-from", dest="adapter_from", metavar="NAME",
-        help="version to start from; the project's own by default",
+        help="version to start from; default: the project's",
     )  # fmt: skip
-    parser.add_argument(
-        "--as", dest="name", metavar="NAME", help="name of the new version; the next free one by default"
-    )
+    parser.add_argument("--as", dest="name", metavar="NAME", help="name of the new version; default: the next free one")
     parser.add_argument("--recipe", metavar="NAME", help=f"{', '.join(recipe_names())}, or a .toml file")
     parser.add_argument(
         "--set", dest="changes", action="append", default=[], metavar="FIELD=VALUE",
@@ -60,24 +58,23 @@ def add_parser(subparsers: Any) -> None:
     )  # fmt: skip
     launch = parser.add_argument_group("launch")
     launch.add_argument("--gpus", metavar="N|LIST", help="number of GPUs, or a list such as 0-7")
-    launch.add_argument("--cpu-processes", type=int, metavar="N", help="processes where no GPU is used")
+    launch.add_argument("--cpu-processes", type=int, metavar="N", help="number of processes on the CPU")
     launch.add_argument("--nodes", type=int, default=1, metavar="N", help="print what to run on each of N nodes")
-    launch.add_argument("--master-address", default="", metavar="HOST", help="the first node, for --nodes")
-    launch.add_argument("--master-port", type=int, default=0, metavar="PORT", help="a free port there, for --nodes")
+    launch.add_argument("--master-address", default="", metavar="HOST", help="address of the first node, for --nodes")
+    launch.add_argument(
+        "--master-port", type=int, default=0, metavar="PORT", help="free port on the first node, for --nodes"
+    )
     launch.add_argument("--ray", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--resume", action="store_true", help="go on from the last complete checkpoint")
+    parser.add_argument("--resume", action="store_true", help="continue from the last complete checkpoint")
     parser.add_argument("--dry-run", action="store_true", help="print configuration and commands; train nothing")
-    parser.add_argument("--collect", type=Path, metavar="FOLDER", help="register what several nodes trained there")
+    parser.add_argument(
+        "--collect", type=Path, metavar="FOLDER", help="register the training of several nodes in FOLDER"
+    )
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """0: trained, checked and registered (or planned)."""
-    if args.ray:
-        raise SettingsError(
-            "--ray: LLaMA-Factory 0.9.5 asks Ray for ten CPUs for each GPU of the cluster and waits for ever; "
-            "use --nodes"
-        )
     settings = project_settings()
     if args.collect is not None:
         return _collected(args, settings)
@@ -97,27 +94,27 @@ def run(args: argparse.Namespace) -> int:
             with _interruptible(), _display() as shown:
                 adapter, result = train(plan, settings, store, shown)
         except KeyboardInterrupt:
-            say(f"{plan.name}: every process was ended; the same command with --resume goes on")
+            echo(f"{plan.name}: all processes were stopped; continue with the same command and --resume")
             raise
     if args.json:
-        say_json({"adapter": plan.name if adapter else None, "weights": result.adapter, "steps": result.steps,
+        echo_json({"adapter": plan.name if adapter else None, "weights": result.adapter, "steps": result.steps,
                   "seconds": result.seconds, "loss": result.loss, "digest": result.digest, "log": result.log,
                   "examples": result.examples, "notes": result.notes})  # fmt: skip
         return 0
     loss = f", loss {result.loss:.4f}" if result.loss is not None else ""
-    say(f"{plan.name}: {result.steps} steps on {result.examples} examples in {duration(result.seconds)}{loss}")
+    echo(f"{plan.name}: {result.steps} steps on {result.examples} examples in {duration(result.seconds)}{loss}")
     for note in result.notes:
-        say(f"  {note}")
+        echo(f"  {note}")
     if adapter is None:
-        say(f'  a whole model; name it in the manifest: [models."{plan.name}"] path = "{result.adapter}"')
+        echo(f'  a whole model; name it in the manifest: [models."{plan.name}"] path = "{result.adapter}"')
     else:
-        say(f"  evaluate it: pytest badcases --adapter {plan.name}")
-    say(f"  log, losses and timing: {result.folder}")
+        echo(f"  evaluate it: pytest badcases --adapter {plan.name}")
+    echo(f"  log, losses and timing: {result.folder}")
     return 0
 
 
 def _collected(args: argparse.Namespace, settings: Settings) -> int:
-    """Register what others started, under the recipe that it was planned with."""
+    """Register a training that was started elsewhere, with the recipe that it was planned with."""
     folder = finished_attempt(args.collect)
     plan = plan_training(
         settings, args.stage, (), kept_recipe(folder), adapter_from=args.adapter_from, name=args.name, launch=Launch()
@@ -125,9 +122,9 @@ def _collected(args: argparse.Namespace, settings: Settings) -> int:
     with Store(settings.database) as store:
         adapter = collect_training(plan, settings, store, folder)
     if adapter is None:
-        say(f'{plan.name}: a whole model; name it in the manifest: [models."{plan.name}"] path = "{folder / "model"}"')
+        echo(f'{plan.name}: a whole model; name it in the manifest: [models."{plan.name}"] path = "{folder / "model"}"')
     else:
-        say(f"{plan.name} is registered; evaluate it: pytest badcases --adapter {plan.name}")
+        echo(f"{plan.name} is registered; evaluate it: pytest badcases --adapter {plan.name}")
     return 0
 
 
@@ -142,24 +139,33 @@ def _planned(plan: TrainPlan, settings: Settings, store: Store, *, json: bool, s
     script = slurm_script(request, python, folder) if slurm else ""
     notes = (*source.notes(), *data.notes, *missing_packages(plan.recipe, python))
     if json:
-        say_json({"folder": folder, "examples": data.rows, "tokens": data.tokens, "commands": commands, "slurm": script,
-                  "prepare": prepare_command(request, python, folder), "notes": notes})  # fmt: skip
+        echo_json(
+            {
+                "folder": folder,
+                "examples": data.rows,
+                "tokens": data.tokens,
+                "commands": commands,
+                "slurm": script,
+                "prepare": prepare_command(request, python, folder),
+                "notes": notes,
+            }
+        )
         return 0
     parent = f"{plan.parent.name} ({'base' if not plan.chain else ' + '.join(a.name for a in plan.chain)})"
-    say(f"{plan.stage} of {plan.name} from {parent}: {data.rows} examples, {data.tokens:,} tokens an epoch")
+    echo(f"{plan.stage} of {plan.name} from {parent}: {data.rows} examples, {data.tokens:,} tokens an epoch")
     for note in notes:
-        say(f"  {note}")
+        echo(f"  {note}")
     if request.launch.devices and not visible_gpus():
-        say("  this machine has no GPU; the commands are for one that has")
-    say(f"\n# {folder / 'train.json'}\n{(folder / 'train.json').read_text(encoding='utf-8')}")
+        echo("  this machine has no GPU; the commands are for one that has")
+    echo(f"\n# {folder / 'train.json'}\n{(folder / 'train.json').read_text(encoding='utf-8')}")
     if slurm:
-        say(f"# once, on any node\n{prepare_command(request, python, folder)}\n")
+        echo(f"# once, on any node\n{prepare_command(request, python, folder)}\n")
     for rank, command in enumerate(commands):
-        say((f"# node {rank}\n" if slurm else "# command\n") + command + "\n")
+        echo((f"# node {rank}\n" if slurm else "# command\n") + command + "\n")
     if slurm:
-        say(f"# or all of it with Slurm (sbatch)\n{script}")
-        say(f"# every node must see {folder} under this very path")
-    say(f"# afterwards\nharness train {plan.stage} --adapter {plan.parent.name} --as {plan.name} --collect {folder}")
+        echo(f"# or all of it with Slurm (sbatch)\n{script}")
+        echo(f"# every node must see {folder} under this same path")
+    echo(f"# afterwards\nharness train {plan.stage} --adapter {plan.parent.name} --as {plan.name} --collect {folder}")
     return 0
 
 
@@ -208,7 +214,7 @@ def _changes(words: list[str]) -> dict[str, Any]:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Take a SIGTERM (a scheduler's, a service manager's) for Ctrl-C: the training's processes end, and it is noted."""
+    """Treat SIGTERM (from a scheduler or service manager) like Ctrl-C: the processes end, and the state is recorded."""
 
     def interrupt(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt
@@ -238,6 +244,6 @@ def _display() -> Iterator[OnProgress]:
                 bar.update(task, description=text, completed=progress.step, total=progress.total_steps or None)
             elif progress.phase != last[0] or time.monotonic() - last[1] > 30:
                 last[:] = [progress.phase, time.monotonic()]
-                say(f"  {text}")
+                echo(f"  {text}")
 
         yield show

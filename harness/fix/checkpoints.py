@@ -40,7 +40,7 @@ MAX_CASES: Mapping[str, int] = {"failing": 48, "passing": 24, "guards": 128}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointFigures:
-    """How one checkpoint did on the cases that were looked at."""
+    """How one checkpoint did on the compared cases."""
 
     step: int
     fixed: int
@@ -56,7 +56,7 @@ class CheckpointFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """The choice, and what it rests on."""
+    """The chosen checkpoint and the figures behind the choice."""
 
     step: int
     steps: int
@@ -88,7 +88,7 @@ def looked_at(results: Sequence[CaseResult], trained_on: set[str]) -> tuple[tupl
 def judge_checkpoints(
     evaluation: Evaluation, before: Sequence[CaseResult], steps: Mapping[str, int]
 ) -> tuple[CheckpointFigures, ...]:
-    """Let every checkpoint answer the cases of ``before``.
+    """Run the cases of ``before`` on every checkpoint.
 
     Args:
         evaluation: a fresh one whose manifest knows the checkpoints; the caller closes it.

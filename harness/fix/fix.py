@@ -50,7 +50,7 @@ _SELECTED = "selected.json"
 
 
 class Display(Protocol):
-    """What a fix tells while it runs."""
+    """Shows the progress of a fix."""
 
     def step(self, text: str) -> None:
         """A new step begins."""
@@ -67,7 +67,7 @@ class Display(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FixResult:
-    """What a fix came to."""
+    """The result of a fix."""
 
     adapter: Adapter
     trained: TrainResult
@@ -82,7 +82,7 @@ class FixResult:
 
 @dataclass(frozen=True, slots=True)
 class _Trained:
-    """A finished training, as it lies on the disk for a later call."""
+    """A finished training, as stored for a later call."""
 
     asked: str
     """Digest of pairs, stage and recipe."""
@@ -90,7 +90,7 @@ class _Trained:
 
 
 class Fix:
-    """One fix under way."""
+    """One fix in progress."""
 
     def __init__(
         self,
@@ -113,7 +113,7 @@ class Fix:
         self._target = resolve_target(plan.parent.name, self._manifest(), settings, store)
 
     def check(self) -> None:
-        """Make sure that what the training needs is there, before time is spent on its data.
+        """Check that the trainer is installed, before time is spent on data.
 
         Raises:
             TrainerMissing: the trainer's environment is not installed.
@@ -121,7 +121,7 @@ class Fix:
         self._trainer.check()
 
     def run(self, edited: Path | None = None, *, resume: bool = False) -> FixResult:
-        """Every step, from pairs to the verdict on the new version; ``resume`` takes up what an earlier call left."""
+        """Run every step, from pairs to the verdict on the new version; ``resume`` continues an earlier call."""
         pairs = self.pairs(edited)
         trained = self.train(pairs, resume=resume)
         selection = self.select(trained, pairs, resume=resume)
@@ -129,7 +129,7 @@ class Fix:
         return self.rerun(adapter or self.publish(trained, selection, pairs), trained, selection, pairs)
 
     def pairs(self, edited: Path | None = None) -> tuple[Pair, ...]:
-        """The pairs to train on: ``edited``, else those that already lie in the training's folder, else made now.
+        """The pairs to train on: ``edited``, or those in the training's folder, or new ones.
 
         Raises:
             DataError: a pair teaches nothing, wrongly, or a protected case.
@@ -242,7 +242,7 @@ class Fix:
         return adapter
 
     def rerun(self, adapter: Adapter, trained: TrainResult, selection: Selection, pairs: Sequence[Pair]) -> FixResult:
-        """Run the whole suite again on the new version, compare, and bless it or say why not."""
+        """Run the whole suite on the new version, compare, and bless it or give the reasons against."""
         self._display.step(f"running the suite again on {adapter.name}")
         settings = replace(self._settings, baseline=self.plan.parent.name)
         with Evaluation(
@@ -302,14 +302,14 @@ class Fix:
         )
 
     def _forget(self, names: Sequence[str], manifest: Manifest) -> None:
-        """Give back the disk that merged checkpoints take which nobody will ask again."""
+        """Delete the merged models of checkpoints that are no longer needed."""
         for name in names:
             target = resolve_target(name, manifest, self._settings, self._store)
             if target.weights is None and target.model_path != target.base_path:
                 shutil.rmtree(target.model_path, ignore_errors=True)
 
     def _finished_training(self, asked: str) -> TrainResult | None:
-        """What an earlier call trained on the same pairs with the same recipe, if all of it is still there."""
+        """The result of an earlier training on the same pairs with the same recipe, if it is complete."""
         path = self.folder / _TRAINED
         try:
             before = load(_Trained, path.read_text("utf-8"))
@@ -362,7 +362,7 @@ def _checkpoint(trained: TrainResult, step: int) -> Checkpoint:
 
 
 def _figures(results: Sequence[CaseResult]) -> dict[str, float | int]:
-    """What the manifest keeps of a side of the comparison."""
+    """The figures of one side of the comparison, for the manifest."""
     found = figures(results)
     return {
         "repetition": round(found.repetition.value, 4),

@@ -60,7 +60,7 @@ class FixPlan:
 
     @property
     def held_back(self) -> tuple[CaseResult, ...]:
-        """Failures that are not trained on, so that a checkpoint can be chosen by what it never saw."""
+        """Failures that are not trained on, so that checkpoints can be compared on unseen cases."""
         count = (
             min(len(self.failures) // _HOLD_BACK_EVERY, _MAX_HELD_BACK) if len(self.failures) >= HOLD_BACK_FROM else 0
         )
@@ -85,7 +85,7 @@ def plan_fix(
     stage: str = "dpo",
     resume: bool = False,
 ) -> FixPlan | None:
-    """Look at the last run and say what there is to fix; None when every case to train on passes.
+    """Plan a fix of the last run; None when every case to train on passes.
 
     Args:
         settings: the project's.
@@ -136,7 +136,7 @@ def plan_fix(
 
 
 def fitted(recipe: Recipe, rows: int) -> Recipe:
-    """The recipe with as many epochs as so many examples need, and its checkpoints evenly spaced.
+    """The recipe with epochs that suit the number of examples, and evenly spaced checkpoints.
 
     Three cases make too few updates in the epochs that fifteen need, three thousand far more than it takes.
     """

@@ -27,7 +27,7 @@ class Promotion:
 
 
 def decide(comparison: Comparison, before: Sequence[CaseResult], after: Sequence[CaseResult]) -> Promotion:
-    """Weigh an adapter against its parent on the same cases.
+    """Decide whether an adapter may replace its parent, on the same cases.
 
     Args:
         comparison: parent to adapter.
@@ -53,7 +53,7 @@ def decide(comparison: Comparison, before: Sequence[CaseResult], after: Sequence
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
-    """What a version did to the cases of one role, judged on both sides; each pair is before, after."""
+    """The effect of a version on the cases of one role that both sides judged; pairs are (before, after)."""
 
     role: str
     """``fix``, ``holdout``, ``guard`` or ``all``."""

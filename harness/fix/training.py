@@ -51,7 +51,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainPlan:
-    """One training that was asked for, checked as far as can be without reading the data."""
+    """One requested training, checked as far as possible without reading its data."""
 
     stage: Stage
     parent: Adapter
@@ -90,7 +90,7 @@ def plan_training(
     launch: Launch | None = None,
     resume: bool = False,
 ) -> TrainPlan:
-    """Check the words of a training: stage, names, files, recipe.
+    """Check the arguments of a training: stage, names, files, recipe.
 
     Raises:
         UsageError: an unknown stage, a name that is taken, files that are not there, a recipe that does not fit the
@@ -123,7 +123,7 @@ def plan_training(
 
 
 def prepared_request(plan: TrainPlan, settings: Settings, store: Store) -> tuple[TrainRequest, Source]:
-    """The request for the trainer, and the source that knows afterwards what was noticed in the data."""
+    """The request for the trainer, and the source, which later holds notes about the data."""
     renderer = PromptRenderer(plan.model_path, store)
 
     def parquet(path: Path) -> Path:
@@ -224,7 +224,7 @@ def _published(plan: TrainPlan, settings: Settings, weights: Path) -> Adapter | 
 
 @contextmanager
 def _claimed(output: Path, name: str) -> Iterator[None]:
-    """Hold the name, whatever the stage, for as long as the training takes."""
+    """Hold a lock on the name for the duration of the training."""
     output.mkdir(parents=True, exist_ok=True)
     lock = FileLock(output.parent / f".{name}.lock")
     try:
@@ -300,7 +300,7 @@ def kept_recipe(attempt: Path) -> Recipe:
 
 
 def finished_attempt(folder: Path) -> Path:
-    """The attempt's folder that somebody means by ``folder``: itself, or the newest one in it.
+    """The attempt's folder for ``folder``: itself, or the newest attempt in it.
 
     Raises:
         TrainerError: there is none.

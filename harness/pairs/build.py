@@ -73,7 +73,7 @@ def trim_loop(answer: str, loop: Loop, copies: int) -> str:
 
 
 def loop_copy(answer: str, copies: int = 4) -> str:
-    """A looped copy of a clean answer: its last sentence (or line) over and over, as a failing model would."""
+    """A looped copy of a clean answer: its last sentence (or line) over and over."""
     text = answer.rstrip()
     cut = max((text.rfind(mark, 0, len(text) - 1) for mark in (". ", "! ", "? ", "\n", "。", "！", "？")), default=-1)
     head, last = (text[: cut + 1], text[cut + 1 :]) if cut >= 0 else ("", text)
@@ -84,7 +84,7 @@ def loop_copy(answer: str, copies: int = 4) -> str:
 
 
 def early_end(answer: str) -> str | None:
-    """The first half of a clean answer's sentences (or lines); None where it has but one."""
+    """The first half of a clean answer's sentences (or lines); None where it has only one."""
     ends = [m.end() for m in _SENTENCE.finditer(answer.strip())]
     return answer.strip()[: ends[(len(ends) - 1) // 2]].rstrip() if ends else None
 
@@ -171,7 +171,7 @@ def build_pairs(
     replay: float = 0.4,
     protected: Iterable[Case] = (),
 ) -> tuple[Pair, ...]:
-    """All pairs of a fix: of the failing cases, of passing ones that never ended, and replay of what is good.
+    """All pairs of a fix: of failing cases, of passing answers that never ended, and replay of good answers.
 
     Only cases of role ``fix`` are used, whatever is passed in; holdout and guard cases are never trained on.
 
@@ -200,14 +200,14 @@ def build_pairs(
 
 
 def spread(items: Sequence[T], count: int) -> list[T]:
-    """``count`` of the items, evenly spread, in their order; all where there are no more."""
+    """``count`` of the items, evenly spread, in their order; all of them where there are fewer."""
     if count >= len(items):
         return list(items)
     return [items[i * len(items) // count] for i in range(count)]
 
 
 def _unended(passing: Sequence[CaseResult], most: int) -> list[Pair]:
-    """Standard answers against answers that repeat nothing and yet had to be cut off."""
+    """Standard answers against answers that do not repeat but had to be cut off."""
     found = [
         Pair(
             case_id=r.case.id,
@@ -225,7 +225,7 @@ def _unended(passing: Sequence[CaseResult], most: int) -> list[Pair]:
 
 
 def _early_share(results: Sequence[CaseResult]) -> float:
-    """The share of replay that is to stand against its early end, by how many answers still never end.
+    """The share of replay pairs with an early end, by how many answers still never end.
 
     A model whose answers mostly never end must learn to end; where they do end by themselves, their length is what is
     left to lose.
@@ -284,7 +284,7 @@ def _replay(
 
 
 def _rejected(result: CaseResult, looping: Sequence[Attempt]) -> list[tuple[str, bool]]:
-    """What to reject, with whether the model itself ended it: every answer at one length, then at the others."""
+    """Rejected answers, each with whether the model itself ended it: all at one length, then at the others."""
     found = _distinct(_trimmed((*result.attempts, *looping)))
     if found:
         return found

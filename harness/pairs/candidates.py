@@ -57,7 +57,7 @@ _REFUSAL = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidates:
-    """What was drawn, by case id."""
+    """The drawn candidates, by case id."""
 
     clean: Mapping[str, tuple[str, ...]]
     """Passing answers, the most like the standard answer first."""
@@ -159,7 +159,7 @@ def _wanted(result: CaseResult, sampling: Sampling) -> Iterator[tuple[str, Decod
 
 
 def _bundled(stop: tuple[str, ...]) -> list[Case]:
-    """The bundled prompts as cases; what the answers that are written there repeat is theirs by right."""
+    """The bundled prompts as cases; their written answers may repeat themselves."""
     decoding = Decoding(method="greedy", max_tokens=_MAX_REPLAY_TOKENS, stop=stop)
     return [
         Case(id=o.id, folder=BUNDLED, messages=o.messages, standard_answer=o.answer or None, decoding=decoding)
@@ -168,7 +168,7 @@ def _bundled(stop: tuple[str, ...]) -> list[Case]:
 
 
 def _before_loop(result: CaseResult) -> str:
-    """The failing answer up to and with the first copy of its loop; empty when there is nothing worth keeping."""
+    """The failing answer up to and including the first copy of its loop; empty where that is too short."""
     attempt = result.worst
     if attempt is None or attempt.scores is None or not attempt.scores.loops:
         return ""
@@ -221,12 +221,12 @@ def _sort(draws: Sequence[_Draw], answers: Mapping[int, Completion], sampling: S
 
 
 def refuses(answer: str) -> bool:
-    """Whether an answer begins by declining."""
+    """Whether an answer begins with a refusal."""
     return bool(_REFUSAL.match(answer))
 
 
 def _alike(text: str, case: Case) -> bool:
-    """Whether an answer could stand in the standard answer's place by its script and length.
+    """Whether an answer has the script and length of the standard answer.
 
     A model that is poor at a language likes to answer in another one: clean, and no cure.
     """

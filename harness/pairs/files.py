@@ -63,7 +63,7 @@ def import_pairs(path: Path) -> tuple[Pair, ...]:
 
 
 def read_hand_made(badcases: Path, cases: Sequence[Case]) -> tuple[Pair, ...]:
-    """Pairs that people wrote into the folders of ``cases``."""
+    """Hand-made pairs in the folders of ``cases``."""
     found: list[Pair] = []
     for folder in dict.fromkeys(c.folder for c in cases):
         path = badcases / folder / DATASET
@@ -127,5 +127,5 @@ def _pair(record: Any, where: str, problems: list[str]) -> Pair | None:
 
 
 def _ends_in_loop(text: Any) -> bool:
-    """Whether an answer that somebody wrote down breaks off in the middle of a loop: no model ended that by itself."""
+    """Whether a hand-written answer breaks off in the middle of a loop, so that no model ended it by itself."""
     return isinstance(text, str) and bool(text.strip()) and repetition(text).values["tail_copies"] >= _TAIL_COPIES

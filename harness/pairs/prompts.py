@@ -48,7 +48,7 @@ _MAX_VARIED_LENGTH = 200
 
 
 def same_prompt(one: Sequence[Message], other: Sequence[Message]) -> bool:
-    """Whether two conversations ask the same, but for politeness, marks, order or typing errors."""
+    """Whether two conversations ask the same, except for politeness, punctuation, order or typing errors."""
     first, second = Counter(_words(one)), Counter(_words(other))
     here, there = sorted((first - second).elements()), sorted((second - first).elements())
     if not here and not there:
@@ -62,7 +62,7 @@ def same_prompt(one: Sequence[Message], other: Sequence[Message]) -> bool:
 
 
 def varied(messages: Sequence[Message], number: int) -> tuple[Message, ...] | None:
-    """The conversation with its prompt said a little otherwise; None where that is not surely safe.
+    """The conversation with a slightly varied prompt; None where the meaning might change.
 
     Safe is a single short line in ordinary words, in a conversation of one turn: no code, no quotation, no template.
     """
@@ -88,7 +88,7 @@ def _mistyped(one: str, other: str) -> bool:
 
 
 def _words(messages: Sequence[Message]) -> list[str]:
-    """Words and CJK characters of all user turns, without what is only polite."""
+    """Words and CJK characters of all user turns, without polite phrases."""
     text = " ".join(m.content for m in messages if m.role == "user")
     plain = unicodedata.normalize("NFKC", text).casefold()
     words = _TOKEN.findall(plain)

@@ -20,7 +20,7 @@ BUNDLED = "(bundled)"
 
 @dataclass(frozen=True, slots=True)
 class Ordinary:
-    """A prompt, and an answer that is as repetitive as it should be; empty where only the model's own will do."""
+    """A prompt, with an answer that repeats as much as it should; empty where only the model's own answer is used."""
 
     name: str
     prompt: str

@@ -22,7 +22,7 @@ class BadCaseFailed(AssertionError):
 
 
 class BadCaseError(Exception):
-    """The harness could not tell; never the model's fault."""
+    """The harness could not judge the case; never the model's fault."""
 
     def __init__(self, result: CaseResult) -> None:
         self.result = result
@@ -30,7 +30,7 @@ class BadCaseError(Exception):
 
 
 class BadCaseSkipped(Exception):
-    """The case was not to be judged."""
+    """The case is skipped."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,7 @@ class Session:
     # -- collecting --------------------------------------------------------------------------------------------------
 
     def cases_for(self, folder: Path) -> tuple[Planned, ...]:
-        """What the tests of the file in ``folder`` are: every case below it, on every adapter asked for."""
+        """The tests of the file in ``folder``: every case below it, on every selected adapter."""
         if folder not in self._cases:
             try:
                 self._cases[folder] = self._read(folder)
@@ -107,7 +107,7 @@ class Session:
 
     @property
     def passed(self) -> bool:
-        """Whether the gate says so; without an outcome nothing passed."""
+        """Whether the gate passed; False without a conclusion."""
         return self._conclusion is not None and self._conclusion.passed
 
     def tag_markers(self, config: Any, case: Case) -> list[str]:
@@ -118,7 +118,7 @@ class Session:
         return names
 
     def split_shard(self, items: Sequence[tuple[T, Planned | None]]) -> tuple[list[T], list[T]]:
-        """Items of this shard and the others; by the case's id, so every machine agrees without talking."""
+        """Items of this shard, and the others; decided by the case's id, so all machines agree."""
         if self._options.shard is None:
             return [item for item, _ in items], []
         part, parts = self._options.shard
@@ -140,7 +140,7 @@ class Session:
         self._jobs = {(j.case.id, j.target.name): j for j in jobs}
 
     def start(self, write: Callable[[str], None], every: float) -> None:
-        """Begin the run, if there is one to begin."""
+        """Begin the run, if any case was collected."""
         if self._evaluation is None or self._settings is None:
             return
         self._show = ProgressLine(write, self._settings.engine, every)
@@ -148,7 +148,7 @@ class Session:
         self.running = True
 
     def result(self, planned: Planned) -> CaseResult:
-        """The result of a test's case; waits for it."""
+        """The result of a test's case; blocks until it is known."""
         assert self._evaluation is not None
         return self._evaluation.result(self._jobs[planned.case.id, planned.adapter])
 
@@ -165,7 +165,7 @@ class Session:
         return Explanation(problem, width, brief=self._options.tbstyle == "line")
 
     def conclude(self, *, complete: bool) -> bool:
-        """Judge and report; True if the harness itself broke somewhere."""
+        """Judge and report; returns whether the harness itself broke."""
         assert self._evaluation is not None
         try:
             run = self._evaluation.end(complete=complete)
@@ -179,7 +179,7 @@ class Session:
         return failed or self._conclusion is None or self._evaluation.broken is not None
 
     def summary(self, *, color: bool) -> str:
-        """What the session ends with."""
+        """The text that ends the session."""
         width = shutil.get_terminal_size((100, 24)).columns
         if self._conclusion is None:
             return f"reports: {self.problem}" if self.running and self.problem else ""
@@ -192,7 +192,7 @@ class Session:
         return "\n".join(part.rstrip("\n") for part in parts if part)
 
     def close(self) -> None:
-        """Stop the engine and give back the store; calling it twice is fine."""
+        """Stop the engine and close the store; may be called twice."""
         if self._evaluation is not None:
             self._evaluation.close()
 

@@ -76,7 +76,7 @@ def describe_loop(answer: str, loop: Loop) -> str:
 
 
 def count_units(text: str, kind: LoopKind = "exact") -> str:
-    """How much text this is, in what a reader counts: words, or characters where words are not spaced."""
+    """The length of a text in words, or in characters where words are not separated by spaces."""
     visible = len(_VISIBLE.findall(text))
     if kind == "characters" or len(_WIDE.findall(text)) * 2 >= visible:
         number, unit = visible or len(text), "character"

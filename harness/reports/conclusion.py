@@ -23,7 +23,7 @@ __all__ = ["Conclusion", "conclude_run"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conclusion:
-    """What a run came to."""
+    """The conclusion of a run."""
 
     run: Run
     gates: Mapping[str, GateVerdict]

@@ -67,7 +67,7 @@ def failure_text(result: CaseResult, width: int = 100, color: bool = False) -> s
 def summary(
     adapters: Sequence[AdapterResults], gate: GateFacts | None = None, width: int = 100, color: bool = False
 ) -> str:
-    """How every adapter did, a row each, and the gate's verdict: what the terminal ends with."""
+    """A row of figures for each adapter, pattern rates, xfail notes, and the gate's verdict."""
     from rich.text import Text
 
     columns = ("adapter", "repetition", "repeaters", "cut off", "pass", "fail", "error", "skip")
@@ -232,7 +232,7 @@ def _table(columns: Sequence[str], left: int) -> Table:
 
 
 def _own_words(text: str, limit: int) -> Text:
-    """A text that was not measured: shown whole, or without its middle."""
+    """A text without loop marks: whole, or without its middle."""
     from rich.text import Text
 
     shown = Text()

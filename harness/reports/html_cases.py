@@ -70,7 +70,7 @@ def status_chip(result: CaseResult | None, name: str = "") -> Html:
 
 
 def _gist(view: CaseView) -> Html:
-    """One line that tells the case from its neighbours: what was asked, and why it does not pass."""
+    """One line that identifies the case: an excerpt of the prompt, and why it does not pass."""
     result = view.result
     asked = shorten(" ".join(result.case.prompt.split()), 120)
     why = result.verdict.reasons[0].text if result.verdict.reasons else ""

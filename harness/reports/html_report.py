@@ -116,7 +116,7 @@ def _tiles(report: Report) -> Html | None:
 
 
 def _tile(title: str, old: float | None, new: float | None, show: Callable[[float | None], str], note: str) -> Html:
-    """One figure, where less is better, with the figure that it came from."""
+    """One figure, where lower is better, with the figure before."""
     style = None
     if old is not None and new is not None and show(old) != show(new):
         style = "good" if new < old else "bad"

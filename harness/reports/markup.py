@@ -44,12 +44,12 @@ def el(tag: str, /, *children: Child, **attributes: str | float | bool | None) -
 
 
 def join(*children: Child) -> Html:
-    """Children after one another, escaped where they are plain strings."""
+    """Concatenate children; plain strings are escaped."""
     return Html("".join(_flat(children)))
 
 
 def raw(text: str) -> Html:
-    """Text that the calling code wrote itself: a style sheet, a doctype. Never anything that was read."""
+    """Mark text of the calling code as safe: a style sheet, a doctype. Never use it for input."""
     return Html(text)
 
 

@@ -74,7 +74,7 @@ class Check:
     name: str
     text: str
     passed: bool | None
-    """None: there was not enough to tell, which is not a pass."""
+    """None where there were too few data, which is not a pass."""
     value: float | None = None
     limit: float | None = None
 
@@ -103,7 +103,7 @@ class TrainingFacts:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A finished (or broken off) run with everything that a reader of it needs."""
+    """A finished or interrupted run with everything that its reports show."""
 
     run: RunFacts
     adapters: tuple[AdapterResults, ...]
@@ -160,7 +160,7 @@ def headline(report: Report) -> str:
 
 
 def shortfall(report: Report) -> str | None:
-    """Why the run does not count as a whole one, or None when it does."""
+    """Why the run is incomplete; None when it is complete."""
     have = sum(len(a.results) for a in report.adapters if not a.earlier)
     missing = max(report.run.planned - have, 0)
     if report.run.status == "finished" and not missing:

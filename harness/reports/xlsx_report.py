@@ -192,7 +192,7 @@ def _last(attempt: Attempt | None) -> tuple[Cell, ...]:
 
 
 def _score_names(results: Sequence[CaseResult]) -> tuple[str, ...]:
-    """Every score that any answer has: the ones that people ask for first, then the rest by name."""
+    """Every score of any answer: the most used first, then the rest by name."""
     found = {n for r in results for a in r.attempts if a.scores is not None for n in a.scores.values}
     return (*(n for n in _SCORES_FIRST if n in found), *sorted(found - set(_SCORES_FIRST)))
 

@@ -59,7 +59,7 @@ class Chat:
         self.history += [question, Message("assistant", answer)]
 
     def again(self, voice: Voice) -> str:
-        """What another voice says to the last question, after the same history; not remembered.
+        """The answer of another voice to the last question, after the same history; not added to the history.
 
         Raises:
             LookupError: nothing was asked yet.
@@ -69,7 +69,7 @@ class Chat:
         return "".join(self._answer(self.history[:-1], voice))
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Clear the history."""
         self.history.clear()
 
     def _answer(self, turns: Sequence[Message], voice: Voice) -> Iterator[str]:

@@ -24,7 +24,7 @@ __all__ = ["Evaluation"]
 
 
 class Evaluation:
-    """Cases on adapters, judged once. Close it whatever happens: that records how the run ended."""
+    """Cases on adapters, judged once. A context manager: closing it records how the run ended."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Evaluation:
         self._work: Generator[CaseResult, None, Run] | None = None
 
     def plan(self, pairs: Sequence[tuple[Case, str]]) -> tuple[Job, ...]:
-        """Say which cases run on which adapters; resolves and checks every adapter at once.
+        """Set which cases run on which adapters; resolves and checks every adapter.
 
         Raises:
             ManifestError: an unknown adapter or baseline.
@@ -71,7 +71,7 @@ class Evaluation:
         return tuple(self._jobs)
 
     def start(self, facts: Mapping[str, Any] | None = None) -> None:
-        """Begin the run; answers are made when results are asked for."""
+        """Begin the run; answers are generated when results are requested."""
         about = {"limits": self.settings.recorded_limits, "baseline": self.settings.baseline, **(facts or {})}
         self._work = self._runner.execute(self._jobs, about)
 
@@ -88,7 +88,7 @@ class Evaluation:
         return self.results[job.position]
 
     def finish(self) -> None:
-        """Work until every result is known."""
+        """Generate until every result is known."""
         while self._advance():
             pass
 
@@ -113,7 +113,7 @@ class Evaluation:
         return tuple(self.result(job) for job in self._jobs)
 
     def stop(self) -> None:
-        """Stop generating; what is not known stays unknown, and the run is recorded as interrupted if it was."""
+        """Stop generating; a run with missing results is recorded as interrupted."""
         if self._work is not None:
             work, self._work = self._work, None
             work.close()
@@ -125,7 +125,7 @@ class Evaluation:
         self.close()
 
     def close(self) -> None:
-        """Stop, and give back the store; calling it twice is fine."""
+        """Stop, and close the store if this object opened it; may be called twice."""
         self.stop()
         if self._owns_store:
             self.store.close()

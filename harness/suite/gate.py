@@ -43,7 +43,7 @@ class GateOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateCheck:
-    """One limit and how it came out."""
+    """One limit and its outcome."""
 
     name: str
     outcome: GateOutcome
@@ -54,13 +54,13 @@ class GateCheck:
 
     @property
     def passed(self) -> bool | None:
-        """None: there was not enough to tell, which is not a pass."""
+        """None where there were too few data, which is not a pass."""
         return {GateOutcome.PASSED: True, GateOutcome.FAILED: False}.get(self.outcome)
 
 
 @dataclass(frozen=True, slots=True)
 class GateVerdict:
-    """The gate's outcome, every limit that was judged, and the figures they rest on."""
+    """The gate's outcome, every judged limit, and the figures behind them."""
 
     outcome: GateOutcome
     checks: tuple[GateCheck, ...]
@@ -73,7 +73,7 @@ class GateVerdict:
 
     @property
     def text(self) -> str:
-        """One line: the outcome and what decided it."""
+        """One line: the outcome and the limits that decided it."""
         deciding = [c.text for c in self.checks if c.outcome is self.outcome]
         return f"{self.outcome}: {'; '.join(deciding)}" if deciding else str(self.outcome)
 
@@ -124,7 +124,7 @@ def _unjudged(name: str, text: str) -> GateCheck:
 
 
 def _conditions(results: Sequence[CaseResult], complete: bool) -> list[GateCheck]:
-    """What must be so for anything to be judged; nothing where all is well."""
+    """Conditions of any judgement that do not hold."""
     found = []
     if not complete:
         found.append(_unjudged("complete", "the run did not come to its end"))

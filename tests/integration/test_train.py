@@ -112,7 +112,6 @@ def test_readable_data_stay_beside_the_ids(root: Path) -> None:
         ("train dpo --data pairs.json --set lora_rnak=2", "did you mean 'lora_rank'"),
         ("train dpo --data pairs.json --gpus 0-99", "there is no device"),
         ("train dpo --data pairs.json --nodes 2", "master port"),
-        ("train dpo --data pairs.json --ray", "use --nodes"),
         ("train dpo --data pairs.json --set quantization=4", "needs an NVIDIA GPU"),
         ("train dpo --data pairs.json --set quantization=8 --dry-run", "needs an NVIDIA GPU"),
         ("train kto --data pairs.json --set pref_loss=simpo --dry-run", "kto has its own loss"),
