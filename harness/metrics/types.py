@@ -15,7 +15,7 @@ from harness.cases.model import Case
 
 __all__ = ["Loop", "LoopKind", "Metric", "Scores"]
 
-LoopKind = Literal["exact", "characters", "numbered", "templated", "lines"]
+LoopKind = Literal["exact", "characters", "numbered", "templated"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

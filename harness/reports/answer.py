@@ -28,7 +28,6 @@ _REPEAT_NOTES: dict[LoopKind, str] = {
     "characters": "the same {unit}",
     "numbered": "the same {unit} with other numbers",
     "templated": "nearly the same {unit}",
-    "lines": "the same lines ({unit})",
 }
 
 

@@ -13,11 +13,14 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from harness.cli import main
+from harness.metrics.custom import forget_metrics
+from harness.reports import forget_reports
 from tests.documents.blocks import Block, page_directive, read_blocks
 from tests.support.projects import CLEAN, LOOP, make_project, record
 
@@ -29,6 +32,14 @@ _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 def _name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
+
+
+@pytest.fixture(autouse=True)
+def own_registrations() -> Iterator[None]:
+    """A metric or report that a page registers is gone when the page ends."""
+    yield
+    forget_metrics()
+    forget_reports()
 
 
 @pytest.fixture

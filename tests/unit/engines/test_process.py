@@ -181,7 +181,7 @@ def test_the_child_dies_with_its_parent(fakes: Path, ending: signal.Signals) -> 
         from harness.cases.decoding import Decoding
         engine = HostedEngine("fake_engine:Fake", Path("."), info=EngineInfo("fake", "1"), settings={"mood": "slow"},
                               log_path=Path(sys.argv[1]))
-        outcomes = engine.generate([Request(n, (1,), Decoding()) for n in range(3)])
+        outcomes = engine.generate([Request(id=n, prompt_ids=(1,), decoding=Decoding()) for n in range(3)])
         print(next(outcomes).text.split()[-1], flush=True)
         next(outcomes)
     """)

@@ -10,7 +10,7 @@ from harness.metrics.types import Loop, LoopKind
 from harness.reports.answer import count_units, describe_loop, split_answer
 from tests.support.builders import looped
 
-KINDS: tuple[LoopKind, ...] = ("exact", "characters", "numbered", "templated", "lines")
+KINDS: tuple[LoopKind, ...] = ("exact", "characters", "numbered", "templated")
 
 
 @st.composite
@@ -72,7 +72,6 @@ def test_a_long_loop_is_folded_to_two_copies_a_count_and_its_end() -> None:
         ("characters", "the same 14 characters"),
         ("numbered", "the same 4 words with other numbers"),
         ("templated", "nearly the same 4 words"),
-        ("lines", "the same lines (4 words)"),
     ],
 )
 def test_a_fold_says_what_kind_of_sameness_it_hides(kind: LoopKind, note: str) -> None:
