@@ -31,7 +31,7 @@ docs: setup ## the documentation site, in docs/_build/html
 	@$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 	@echo docs/_build/html/index.html
 
-lock: ## pin the requirements anew
+lock: ## update the pinned requirements
 	@cd harness/setup/requirements && for name in harness-cpu harness-cuda trainer-cpu trainer-cuda; do \
 	  ../../../$(BIN)/uv pip compile --quiet --upgrade --python-platform x86_64-manylinux_2_28 --python-version 3.11 \
 	    $$name.in --override overrides.txt --no-emit-index-url --no-annotate \

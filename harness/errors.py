@@ -1,7 +1,7 @@
 """Every error the harness raises on purpose, in one tree.
 
     HarnessError                  base: what happened, where, what to do; exit code 3
-    ├── UsageError                the words of the call are wrong; exit code 2
+    ├── UsageError                usage error: wrong arguments or a wrong input file; exit code 2
     │   ├── SettingsError         [tool.harness] or an option has a wrong value
     │   ├── CaseFileError         a case file cannot be read as cases
     │   ├── ManifestError         adapters_manifest.toml is wrong or names something unknown
@@ -15,7 +15,7 @@
     ├── StoreError                the run database is unreadable or in use
     └── ReportError               a report could not be written; results are safe
 
-Why a tree: the command line turns the class into the exit code, so that "the words were wrong" (2),
+Why a tree: the command line turns the class into the exit code, so that a usage error (2),
 "the model failed" (1, not an error at all) and "the harness broke" (3) never share one. Messages are one line
 by convention: what, where, what to do. Not supported: error codes in the text; the class name serves.
 """
@@ -47,7 +47,7 @@ class HarnessError(Exception):
 
 
 class UsageError(HarnessError):
-    """The words of the call, or a file that the caller wrote, are wrong."""
+    """A usage error: wrong arguments, or a file of the user's that is wrong."""
 
     exit_code = 2
 

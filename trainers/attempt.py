@@ -32,7 +32,7 @@ _FREE_TO_CHANGE = {"name", "gpus", "threads", "environment", "keep_checkpoints",
 
 
 def new_attempt(output: Path) -> Path:
-    """A folder that nobody else has: making it is the claim."""
+    """A folder of this attempt alone: creating it claims the name."""
     number = len(_attempts(output)) + 1
     while True:
         folder = output / f"attempt-{number}"
@@ -83,13 +83,13 @@ def check_same(checkpoint: Path, data: DataFacts, recipe: Recipe) -> None:
         old = json.loads((before / "recipe.json").read_text("utf-8"))
         same = digest_file(before / "examples.jsonl") == digest_file(data.train)
     except (OSError, ValueError) as error:
-        raise TrainerError(f"cannot go on from {checkpoint}: {before} is damaged ({error}); train anew") from error
+        raise TrainerError(f"cannot go on from {checkpoint}: {before} is damaged ({error}); start a new training") from error
     new = json.loads(json.dumps(recipe.to_mapping()))
     other = sorted(k for k in new if k not in _FREE_TO_CHANGE and old.get(k) != new[k])
     if other:
-        raise TrainerError(f"cannot go on from {checkpoint}: the recipe differs in {', '.join(other)}; train anew")
+        raise TrainerError(f"cannot go on from {checkpoint}: the recipe differs in {', '.join(other)}; start a new training")
     if not same:
-        raise TrainerError(f"cannot go on from {checkpoint}: the training data differ; train anew")
+        raise TrainerError(f"cannot go on from {checkpoint}: the training data differ; start a new training")
 
 
 def check_disk(model: Path, data: DataFacts, recipe: Recipe, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The seam to whatever trains.
+"""The interface of every trainer: what trains an adapter implements it.
 
 There is one method, so LLaMA-Factory and the shipped fake are interchangeable and the fix loop knows neither. A trainer
 gets token ids (:mod:`trainers.examples`) and never text, so that a training sees the tests' prompts. It writes below

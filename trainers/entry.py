@@ -93,7 +93,7 @@ def build_extensions(job: dict[str, Any]) -> None:
     torch's own lock is a file that a killed build leaves behind; every later training would wait for it for ever. The
     first rank of each node builds, the others wait for it.
     """
-    # ninja is looked for on the path, which is somebody's own where the job was started by hand.
+    # ninja is looked for on the path, which is the user's where the job was started by hand.
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     place = os.environ.get("TORCH_EXTENSIONS_DIR")
     if not place:
@@ -116,7 +116,7 @@ def build_extensions(job: dict[str, Any]) -> None:
 
 
 def _clear(place: Path, seconds: float = 5.0) -> None:
-    """Remove torch's locks that nobody holds: a training that only looks at what is built holds one for an instant."""
+    """Remove torch's locks that no process holds: a training that only looks at what is built holds one for an instant."""
     until = time.monotonic() + seconds
     while (left := list(place.glob("**/lock"))) and time.monotonic() < until:
         time.sleep(0.1)
@@ -381,7 +381,7 @@ def _stub_torchaudio() -> None:
 def _end_with(owner: dict[str, Any] | None) -> None:
     """Die when the parent dies (at once) and when the process that asked for the training does (within a second).
 
-    What somebody started by hand has no owner and outlives its shell; torchrun's workers never outlive torchrun.
+    A process started by hand has no owner and outlives its shell; torchrun's workers never outlive torchrun.
     """
     if owner is None and "LOCAL_RANK" not in os.environ:
         return
@@ -402,7 +402,7 @@ def _end_with(owner: dict[str, Any] | None) -> None:
 
 
 def process_mark(pid: int) -> str | None:
-    """What tells a process from a later one of the same number: its start time in clock ticks; None when it is gone."""
+    """What distinguishes a process from a later one of the same number: its start time in clock ticks; None when it is gone."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text("utf-8", errors="replace").rpartition(")")[2].split()
     except OSError:

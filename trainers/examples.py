@@ -2,7 +2,7 @@
 
 Prompts come from the same renderer that the tests use (the model's own chat template). Answers are tokenised by
 themselves, as the model generates them after a fixed prompt. The ids of a test run and of its training are so the same,
-whatever LLaMA-Factory assumes about the model's template. The end-of-turn id ends chosen answers and those rejected
+independent of what LLaMA-Factory assumes about the model's template. The end-of-turn id ends chosen answers and those rejected
 ones that the model ended. A cut-off answer has none, since training it down after a loop would teach to loop on.
 Nothing is ever cut: an example over the limit is refused or left out, counted and named. Not supported: packing.
 """
@@ -39,7 +39,7 @@ _SHOWN = 10
 _NAMED = 3
 """Examples named of those that were left out."""
 _MAX_VALIDATION = 2000
-"""More held-back examples tell nothing new and cost time at every evaluation."""
+"""More validation examples add no information and cost time at every evaluation."""
 
 
 class Renderer(Protocol):
@@ -95,7 +95,7 @@ class PairExample:
         return 2 * len(self.prompt) + len(self.chosen) + len(self.rejected)
 
     def problem(self) -> str | None:
-        """Why nobody should train on it."""
+        """Why it must not be trained on."""
         if not self.prompt or not self.chosen or not self.rejected:
             return "prompt, chosen or rejected is empty"
         return "chosen and rejected are the same" if list(self.chosen) == list(self.rejected) else None
@@ -122,7 +122,7 @@ class FeedbackExample:
         return 2 * self.length
 
     def problem(self) -> str | None:
-        """Why nobody should train on it."""
+        """Why it must not be trained on."""
         return None if self.prompt and self.answer else "prompt or answer is empty"
 
     def record(self) -> dict[str, object]:
@@ -149,7 +149,7 @@ class TurnsExample:
         return self.length
 
     def problem(self) -> str | None:
-        """Why nobody should train on it."""
+        """Why it must not be trained on."""
         return None if any(end > start for start, end in self.spans) else "there is no answer to learn"
 
     def record(self) -> dict[str, object]:

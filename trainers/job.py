@@ -137,7 +137,7 @@ def write_job(
 def _with_merged_parents(request: TrainRequest) -> TrainRequest:
     """The request on a merged model, where LLaMA-Factory could not merge the parents itself.
 
-    A new LoRA on base + parents is the same LoRA whoever merged them, so its lineage stays: base, then parents. The
+    A new LoRA on base + parents is the same LoRA, merged by any tool, so its lineage stays: base, then parents. The
     merged model lies beside the trainings (where several nodes see it) and is used again by every training on the same
     chain.
     """

@@ -106,11 +106,11 @@ def parse_devices(text: str, available: tuple[int, ...]) -> tuple[int, ...]:
         match = _RANGE.fullmatch(part)
         if match is None or len(part) > 9:
             raise SettingsError(
-                f"gpus = {text!r}: {part!r} is no device; write a number, or a list such as 0-7 or 0,2,5"
+                f"gpus = {text!r}: {part!r} is not a device; write a number, or a list such as 0-7 or 0,2,5"
             )
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first or last - first >= _MAX_PROCESSES:
-            raise SettingsError(f"gpus = {text!r}: {part!r} is no range")
+            raise SettingsError(f"gpus = {text!r}: {part!r} is not a range")
         wanted += range(first, last + 1)
     twice = sorted({d for d in wanted if wanted.count(d) > 1})
     if twice:
@@ -137,7 +137,7 @@ def visible_gpus() -> tuple[int, ...]:
 
 
 def free_port() -> int:
-    """A TCP port that nobody listens on now."""
+    """A TCP port that no process listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -160,7 +160,7 @@ def _launch_note(request: TrainRequest) -> tuple[str, ...]:
 
 
 def collect(folder: Path) -> tuple[Path, str, tuple[Checkpoint, ...]]:
-    """Check and publish the weights of a finished attempt, whoever started its processes.
+    """Check and publish the weights of a finished attempt, independent of who started its processes.
 
     Returns:
         Folder of the weights, their digest, and the checkpoints, oldest first; the last is the weights themselves.

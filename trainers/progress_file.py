@@ -31,7 +31,7 @@ class Watch:
         self._read = 0
         self._last = TrainProgress(phase="loading")
         self.failure: dict[str, Any] | None = None
-        """The first failure that a process told of."""
+        """The first failure that a process reported."""
         self.series: dict[str, list[tuple[int, float]]] = {"loss": [], "margins": [], "accuracies": []}
         self.steps: list[tuple[int, float]] = []
         """(step, seconds since the epoch) of every step that ended."""
@@ -39,7 +39,7 @@ class Watch:
         """Seconds since the epoch at which a phase began."""
 
     def tick(self) -> None:
-        """Take in new lines and tell the caller where the training is."""
+        """Read new lines and report the training's position."""
         with suppress(FileNotFoundError), self._path.open("rb") as file:
             file.seek(self._read)
             for line in file:

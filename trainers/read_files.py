@@ -90,7 +90,7 @@ class _Text:
         self._decoder = json.JSONDecoder()
 
     def peek(self) -> str:
-        """The next character that is no white space; empty at the end."""
+        """The next character that is not white space; empty at the end."""
         self._held = self._held.lstrip()
         while not self._held and not self._ended:
             self._read()
@@ -119,7 +119,7 @@ class _Text:
                 return value
 
     def _read(self) -> None:
-        # As much again as is held: a value of many chunks is not parsed anew for each of them.
+        # As much again as is held: a value of many chunks is not parsed again for each of them.
         more = self._file.read(max(_CHUNK, len(self._held)))
         self._ended = not more
         self._held += more

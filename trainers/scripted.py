@@ -65,7 +65,7 @@ class ScriptedTrainer:
         earlier = tuple(Checkpoint(n, folder / "checkpoints" / f"step-{n}") for n in self.keep)
         adapter = folder / "adapter"
         for checkpoint in (*earlier, Checkpoint(self.steps, adapter)):
-            # Different examples, different weights: content is what versions are told apart by.
+            # Different examples, different weights: versions are identified by content.
             _write(checkpoint.path, request, data.tokens + request.recipe.seed + self.steps - checkpoint.step)
         on_progress(TrainProgress(phase="saving", step=self.steps, total_steps=self.steps))
         return TrainResult(

@@ -116,7 +116,7 @@ class Fields:
                     re.compile(pattern)
             except (re.error, OverflowError, RecursionError) as error:
                 why = str(error) or "nested too deep"
-                self.refuse(name, f"pattern {at + 1}, {quote(pattern)}, is no regular expression: {why}; fix it")
+                self.refuse(name, f"pattern {at + 1}, {quote(pattern)}, is not a regular expression: {why}; fix it")
         return values
 
     def reasons(self, skip: str = "", xfail: str = "") -> tuple[str, str]:
@@ -239,7 +239,7 @@ class Fields:
     ) -> None:
         for name in values:
             if name not in known:
-                # The search for a near name costs time that nobody sees the result of once the list is full.
+                # Once the list is full, the search for a near name would cost time and its result would not be shown.
                 hint = "" if self.problems.full else others.get(name.strip().lower()) or nearest(name, known)
                 self.refuse(prefix + name, f"unknown field; {hint}")
 

@@ -75,7 +75,7 @@ def _read_bytes(path: Path, problems: Problems) -> bytes | None:
         if not real.is_relative_to(home):
             problems.add(place, "is a symbolic link that leaves its folder; put the file itself here")
             return None
-        # Without O_NONBLOCK opening a FIFO waits for somebody who writes into it.
+        # Without O_NONBLOCK, opening a FIFO blocks until a writer opens it.
         descriptor = os.open(real, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0))
         with os.fdopen(descriptor, "rb") as handle:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -105,7 +105,7 @@ def _decode(data: bytes, place: str, problems: Problems) -> str | None:
         problems.add(
             place,
             f"not UTF-8: byte 0x{data[at]:02x} at offset {at} (line {line}); convert it, "
-            "e.g. iconv -f GB18030 -t UTF-8 (or from whatever it was saved in)",
+            "e.g. iconv -f GB18030 -t UTF-8 (or from its real encoding)",
         )
         return None
 

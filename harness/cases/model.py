@@ -1,4 +1,4 @@
-"""A bad case, whatever file it came from.
+"""A bad case, independent of the file format it came from.
 
 A case is read once and never changed, so every later step (prompt, cache key, verdict, pair) may rely on it. Its id is
 given or derived from its content, never from its position in a file: a new record must not rename its neighbours,

@@ -2,7 +2,7 @@
 
 ``json.loads`` keeps the last of two equal keys, accepts NaN and 1e999, and fails on deep nesting or an integer of 5,000
 digits with errors of three classes. Here a value that is refused stands in the result as :class:`Refused`, so that its
-reader can name the record and the field and go on. Only text that is no JSON at all raises.
+reader can name the record and the field and go on. Only text that is not JSON raises.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 __all__ = ["MalformedJSON", "Refused", "parse"]
 
 _MAX_DIGITS = 19
-"""Sign and digits of a 64-bit whole number; what is longer is no setting of anything."""
+"""Sign and digits of a 64-bit whole number; no setting needs a longer one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,10 +59,10 @@ def read_xlsx(data: bytes, place: str, problems: Problems, largest: int) -> list
             book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=False)
             with contextlib.closing(book):
                 sheets = [(sheet.title, list(_sheet_rows(sheet))) for sheet in book.worksheets]
-    # A damaged workbook ends in whatever the reader tripped over: KeyError, ParseError, IndexError ...
+    # On a damaged workbook the reader raises anything: KeyError, ParseError, IndexError ...
     except Exception as error:  # noqa: BLE001
         problems.add(
-            place, f"not a workbook that can be read: {type(error).__name__}: {str(error)[:200]}; save it anew"
+            place, f"not a readable workbook: {type(error).__name__}: {str(error)[:200]}; save it again"
         )
         return []
     filled = [(title, rows) for title, rows in sheets if rows]
@@ -186,7 +186,7 @@ def _cell(cell: Any) -> object:
         escape = _XSTRING_ESCAPE.search(value)
         if escape is None:
             return value
-        # The reader has already dropped what told an escaped control character from the seven characters themselves.
+        # The reader has already dropped what distinguishes an escaped control character from the seven characters.
         return Refused(f"holds {escape[0]!r}, a spreadsheet's way to hide a control character; remove it, or use JSONL")
     if isinstance(value, bool | int | float):
         return value
@@ -200,7 +200,7 @@ def _archive_problem(data: bytes, largest: int) -> str | None:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             size = sum(part.file_size for part in archive.infolist())
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
-        return "is no .xlsx workbook; save it as .xlsx, or name it by what it is"
+        return "is not an .xlsx workbook; save it as .xlsx, or give it the suffix of its real format"
     if size > largest:
         return f"is larger than {largest // 2**20} MiB when unpacked; split it over several folders"
     return None

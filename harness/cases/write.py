@@ -26,7 +26,7 @@ __all__ = ["write_cases"]
 def write_cases(path: Path, cases: Iterable[Case]) -> Path:
     """Write ``cases`` to ``path`` (``<folder>/test.json``), whole or not at all; returns ``path``.
 
-    The folder that ``path`` lies in names the cases when they are read again, whatever their ids say now.
+    The folder that ``path`` lies in names the cases when they are read again; their present ids do not matter.
 
     Raises:
         CaseFileError: no cases, two of one id, or one that no case file can hold; nothing was written.

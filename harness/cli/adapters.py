@@ -29,7 +29,7 @@ def add_parser(subparsers: Any) -> None:
         "adapters", help="versions, their weights and their lineage"
     )
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    add_json(verbs.add_parser("list", help="every version: what it grew from, how it was trained"))
+    add_json(verbs.add_parser("list", help="every version: its parent, how it was trained"))
     show = verbs.add_parser("show", help="everything about one version")
     show.add_argument("name")
     add_json(show)
@@ -49,7 +49,7 @@ def add_parser(subparsers: Any) -> None:
     taken = verbs.add_parser("import", help="register an adapter that was trained elsewhere")
     taken.add_argument("name")
     taken.add_argument("folder", type=Path, help="with adapter_config.json and adapter_model.safetensors")
-    taken.add_argument("--parent", required=True, metavar="NAME", help="the version that it grew from")
+    taken.add_argument("--parent", required=True, metavar="NAME", help="its parent version")
     taken.add_argument("--on-top", action="store_true", help="apply the parent's weights below it")
     taken.add_argument("--method", default="", choices=("", "sft", "dpo", "kto"))
     bless = verbs.add_parser("bless", help="mark a version as blessed")

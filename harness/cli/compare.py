@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
             if not found:
                 raise StoreError(f"no finished run on {name!r}; run: pytest badcases --adapter {name}")
             sides.append(found)
-    # Only what both were run on: a version that met more cases is neither better nor worse for it.
+    # Only the cases that both ran: a version that ran more cases is neither better nor worse for that.
     common = {r.case.id for r in sides[0]} & {r.case.id for r in sides[1]}
     before, after = (tuple(r for r in side if r.case.id in common) for side in sides)
     comparison = compare(before, after)

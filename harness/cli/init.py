@@ -13,7 +13,7 @@ from harness.safe.files import write_text
 __all__ = ["add_parser", "run"]
 
 _MANIFEST = """\
-# Every adapter version: what it is, what it grew from, what it was trained on.
+# Every adapter version: what it is, its parent, what it was trained on.
 # path is a folder (relative to this file), a hub id, or embedded:<name> for the model that ships with the harness.
 
 [models."smollm2-135m-instruct"]

@@ -76,7 +76,7 @@ def open_engine(
     Args:
         name: one of :data:`ENGINES`.
         model_path: folder of the model.
-        on_progress: told of start-up and progress; called in the thread that consumes :meth:`Engine.generate`.
+        on_progress: called with start-up and progress, in the thread that consumes :meth:`Engine.generate`.
         log_path: where an engine's process writes its chatter; None: a file in the temporary folder.
         settings: the engine's own (``max_model_len``, ``max_loras``, ``max_lora_rank``, ``dtype`` ...), plain data.
 

@@ -1,4 +1,4 @@
-"""The seam to whatever generates text.
+"""The interface of every engine: what generates text implements it.
 
 An engine gets requests and yields outcomes in the order in which they finish. Requests hold token ids, so that a prompt
 is rendered only once. There is one method, so vLLM, transformers, the shipped fake and an engine of your own are
@@ -43,7 +43,7 @@ class Request:
     sample: int = 0
     """Which of ``decoding.samples`` answers this is."""
     loop_units: float | None = None
-    """For the early FAIL: mixed units of a tandem run that are a FAIL whatever else the answer says; None turns it off.
+    """For the early FAIL: mixed units of a tandem run that are a FAIL whatever follows; None turns it off.
     Stop (finish reason ``loop``) once every hypothesis that can still win holds such a run."""
 
 

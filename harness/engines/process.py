@@ -59,7 +59,7 @@ class HostedEngine:
             model_path: folder of the model.
             info: the engine's identity.
             settings: keyword arguments of the engine, plain JSON data.
-            on_progress: told of start-up and progress, in the thread that consumes :meth:`generate`.
+            on_progress: called with start-up and progress, in the thread that consumes :meth:`generate`.
             log_path: where the child's output goes; None: a file in the temporary folder.
 
         Raises:
@@ -150,7 +150,7 @@ class HostedEngine:
                 self._child.stdin.close()
 
     def _kill(self) -> None:
-        """End the child, and whatever it started: a tensor-parallel engine has workers in the same group."""
+        """End the child and all processes it started: a tensor-parallel engine has workers in the same group."""
         with suppress(ProcessLookupError):
             os.killpg(self._child.pid, signal.SIGKILL)
         self._child.wait()
@@ -162,7 +162,7 @@ class HostedEngine:
             while "done" not in self._next(deadline - time.monotonic()):
                 pass
         except (HarnessError, TimeoutError, KeyboardInterrupt):
-            # A child that does not stop is of no more use, nor is one whose stopping nobody waits for.
+            # A child that does not stop in time cannot be used again, so it is killed.
             self._closed = True
             self._kill()
 

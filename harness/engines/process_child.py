@@ -57,7 +57,7 @@ class _Child:
                 self._send({"done": self._call})
         except HarnessError as error:
             self._send({"error": {"class": type(error).__name__, "text": str(error)}})
-        except Exception as error:  # noqa: BLE001 - the parent must hear of it, whatever it is; the log has the rest
+        except Exception as error:  # noqa: BLE001 - the parent must get every error; the log has the rest
             traceback.print_exc()
             self._send(
                 {"error": {"class": "EngineError", "text": f"the engine broke: {type(error).__name__}: {error}"}}

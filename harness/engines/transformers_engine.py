@@ -2,7 +2,7 @@
 
 It is slower than vLLM, but it defines the ``hf`` semantics, and it supports what vLLM does not (no_repeat_ngram,
 penalties under beam search). Requests with the same decoding and adapter share batches. Samples run one by one, so that
-a seed gives the same answer whatever else is in the run.
+a seed gives the same answer in every run.
 
 Invariant: of the model's own generation config only the end tokens influence how an answer is decoded. Not supported:
 the early FAIL (an answer is generated to its end, which costs time and never changes a verdict), vLLM's semantics,
@@ -77,7 +77,7 @@ class TransformersEngine:
         self._ends = end_ids(model_path, self._tokenizer.eos_token_id)
         own = int(getattr(self._model.config, "max_position_embeddings", 1 << 30))
         self._limit = min(max_model_len or own, own)
-        # Defaults of the model's own would be filled in for whatever a request leaves at its default.
+        # The model's own defaults would replace every value that a request leaves at its default.
         self._model.generation_config = GenerationConfig(eos_token_id=list(self._ends), pad_token_id=self._pad)
         self._batch_size = batch_size
         self._on_progress = on_progress or (lambda _: None)
@@ -239,7 +239,7 @@ class TransformersEngine:
 
 
 def _ticker(tell: Any) -> Any:
-    """A stopping criterion that stops nothing and is told of every step."""
+    """A stopping criterion that never stops; it reports every step."""
     import torch
     from transformers import StoppingCriteria
 

@@ -239,7 +239,7 @@ class BeamGeneration:
             "temperature": 0.0,
             "logprobs": self.rules.row_width,
             "detokenize": False,
-            # Its ends are the search's matter; a stream that ended by itself could not be forked cheaply.
+            # The search handles end tokens. A stream that stopped at one could not be forked cheaply.
             "ignore_eos": True,
         }
         key = self._streams.open(self, ids, params, parent)

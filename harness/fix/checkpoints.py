@@ -30,7 +30,7 @@ from harness.suite.figures import figures
 __all__ = ["MAX_CASES", "MIN_HELD_BACK", "CheckpointFigures", "Selection", "choose", "judge_checkpoints", "looked_at"]
 
 MIN_HELD_BACK = 8
-"""Fewer failing cases that were not trained on tell nothing."""
+"""Fewer failing holdout cases give no usable estimate."""
 SAME_CUTOFFS = 0.05
 """Difference in the share of cut-off answers that is none."""
 SAME_REPETITION = 0.02

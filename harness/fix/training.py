@@ -151,7 +151,7 @@ def train(
     """Train, publish and register; the adapter is None for a fully tuned model, which is no adapter.
 
     Raises:
-        DataError: records that nobody should train on.
+        DataError: records that must not be trained on.
         TrainerError: the training did not end well; nothing was registered.
     """
     request, source = prepared_request(plan, settings, store)
@@ -296,7 +296,7 @@ def kept_recipe(attempt: Path) -> Recipe:
     try:
         return Recipe.from_mapping({**json.loads(path.read_text("utf-8")), "gpus": ""})
     except (OSError, ValueError, TypeError, SettingsError) as error:
-        raise TrainerError(f"{path}: is no recipe ({error}); plan the training anew") from error
+        raise TrainerError(f"{path}: is not a recipe ({error}); plan the training again") from error
 
 
 def finished_attempt(folder: Path) -> Path:

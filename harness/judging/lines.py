@@ -149,7 +149,7 @@ def _case(record: _Record, limits: Thresholds) -> Case:
 
 @lru_cache(maxsize=4)
 def _lone_case(limits: Thresholds) -> Case:
-    """Without a standard answer there is nothing in a case that tells it from another."""
+    """Without a standard answer, nothing in a case's pairs distinguishes it from another case."""
     return Case(id="line", folder="", messages=(Message("user", ""),), standard_answer=None, thresholds=limits)
 
 

@@ -459,7 +459,7 @@ def _bare(text: str) -> str:
 
 
 def loop_units(case: Case) -> float | None:
-    """For the early FAIL: a tandem run of so many units fails :func:`judge` (rule ``lasting``) whatever follows it.
+    """For the early FAIL: units of a tandem run that :func:`judge` fails (rule ``lasting``) whatever follows.
 
     None where nothing does: the case is refused, which is ERROR.
     """
@@ -469,7 +469,7 @@ def loop_units(case: Case) -> float | None:
 
 
 def _reference_run(case: Case) -> float:
-    """Units of a run that the standard answer excuses: its own longest, so many times as it excuses its length."""
+    """Units of a run that the standard answer excuses: its own longest, as often as the excused length allows."""
     return EXCUSED_LENGTHS * _longest_run(case.standard_answer) if case.standard_answer else 0.0
 
 

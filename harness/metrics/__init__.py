@@ -33,7 +33,7 @@ def score(answer: str, case: Case, *, tokens: Sequence[int] = ()) -> Scores:
         is 0.
 
     Raises:
-        CaseFileError: a pattern of the case is no regular expression.
+        CaseFileError: a pattern of the case is not a regular expression.
         MetricError: a custom metric raised, or returned something that is not a finite number.
     """
     reference = case.standard_answer

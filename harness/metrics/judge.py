@@ -84,7 +84,7 @@ class JudgeMetric:
             MetricError: the endpoint did not answer in time, or not with one number.
         """
         if not self.url.startswith(("http://", "https://")):
-            raise MetricError(f"judge: {self.url!r} is no http address")
+            raise MetricError(f"judge: {self.url!r} is not an http address")
         mark = f"<<{secrets.token_hex(8)}>>"
         question = _QUESTION.format(
             mark=mark,
@@ -96,7 +96,7 @@ class JudgeMetric:
         said = self._ask(question)
         numbers = _NUMBER.findall(said)
         if len(numbers) != 1:
-            raise MetricError(f"judge {self.model}: want one number from 0 to 10, got {said[:80]!r}")
+            raise MetricError(f"judge {self.model}: expected one number from 0 to 10, got {said[:80]!r}")
         return {"judge": float(numbers[0]) / 10.0}
 
     def _ask(self, question: str) -> str:

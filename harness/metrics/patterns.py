@@ -41,7 +41,7 @@ def check_patterns(answer: str, case: Case) -> dict[str, float]:
     """``must_include[i]`` and ``must_not_include[i]``: 1.0 found, 0.0 not; and how many are missing and forbidden.
 
     Raises:
-        CaseFileError: a pattern that is no regular expression; names the case and the pattern.
+        CaseFileError: a pattern that is not a regular expression; names the case and the pattern.
     """
     found: dict[str, float] = {}
     for field, patterns in (("must_include", case.must_include), ("must_not_include", case.must_not_include)):
@@ -60,6 +60,6 @@ def _search_all(answer: str, case: Case, field: str, patterns: Sequence[str]) ->
             found[f"{field}[{i}]"] = search(pattern, answer)
         except regex.error as error:
             raise CaseFileError(
-                f"{case.id}: {field}[{i}] {pattern!r} is no regular expression ({error}); correct it in the case file"
+                f"{case.id}: {field}[{i}] {pattern!r} is not a regular expression ({error}); correct it in the case file"
             ) from error
     return found

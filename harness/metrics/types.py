@@ -44,6 +44,6 @@ class Scores:
 
 
 class Metric(Protocol):
-    """A user's own metric: returns named numbers, higher or lower being better is the threshold's matter."""
+    """A user's own metric: returns named numbers, higher or lower being better is decided by the threshold."""
 
     def __call__(self, answer: str, case: Case, /) -> Mapping[str, float]: ...

@@ -45,7 +45,7 @@ _VARY_EVERY = 3
 _MIN_PAIRS = 3
 """Of a case, where it has as many different rejected answers."""
 _MIN_REPLAY = 32
-"""Replay pairs, whatever their share: three cases in forty updates would else be all that the model knows."""
+"""Minimum number of replay pairs: three cases in forty updates would otherwise be all that the model learns."""
 _MAX_CHARACTERS = 1_200
 """Of a rejected answer from its loop on; of one without a loop at all, twice that."""
 _MAX_LOOPED_UNITS = 160
@@ -173,7 +173,7 @@ def build_pairs(
 ) -> tuple[Pair, ...]:
     """All pairs of a fix: of failing cases, of passing answers that never ended, and replay of good answers.
 
-    Only cases of role ``fix`` are used, whatever is passed in; holdout and guard cases are never trained on.
+    Only cases of role ``fix`` are used; holdout and guard cases are never trained on.
 
     Args:
         failures: results with verdict FAIL.
@@ -239,7 +239,7 @@ def _replay(
 ) -> list[Pair]:
     """Good answers against their looped copies, a share of ``early`` against their early ends.
 
-    A third is kept for answers that repeat themselves by right: those of passing cases that do most, and bundled ones.
+    A third is kept for answers that repeat themselves legitimately: passing cases that repeat most, and bundled ones.
     The rest are the suite's own passing answers, then everyday ones. An answer that was cut off is none to imitate.
     """
     own = [

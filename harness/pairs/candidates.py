@@ -88,7 +88,7 @@ def draw_candidates(
     """Sample answers to the prompts of ``failures`` from the model that failed.
 
     Args:
-        failures: the failing results; their cases' roles are the caller's matter.
+        failures: the failing results; the caller chooses them by role.
         target: the adapter that failed.
         store: where samples are kept and looked up.
         sampling: how many and how.
@@ -114,7 +114,7 @@ def draw_candidates(
                 draw = draws[outcome.request_id]
                 if isinstance(outcome, Failure):
                     if draw.case.folder == BUNDLED:
-                        continue  # Replay has others; nobody asked for this one.
+                        continue  # Replay has other prompts; this one is optional.
                     raise EngineError(f"sampling failed: {outcome.message}")
                 completion = dataclasses.replace(outcome, request_id=0)
                 store.save_generation(draw.key, {"sampling": to_data(draw.request.decoding)}, completion)

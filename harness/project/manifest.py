@@ -1,4 +1,4 @@
-"""adapters_manifest.toml: every adapter version, what it is, what it grew from, what it was trained on.
+"""adapters_manifest.toml: every adapter version, what it is, its parent, and what it was trained on.
 
 People and the program write the file, so comments and order survive a registration (tomlkit). An adapter's lineage
 decides how it may be loaded: weights are only put on the model and parents named here, and the digest in the manifest
@@ -119,14 +119,14 @@ class Manifest:
         return tuple(a for a in reversed(found) if a.path is not None)
 
     def ancestors(self, name: str) -> tuple[str, ...]:
-        """Names of the version and of everything that it grew from, oldest first."""
+        """Names of the version and of all its ancestors, oldest first."""
         found = [self.adapter(name)]
         while found[-1].parent is not None:
             found.append(self.adapter(found[-1].parent))
         return tuple(a.name for a in reversed(found))
 
     def children(self, name: str) -> tuple[Adapter, ...]:
-        """Versions that grew directly from this one."""
+        """Versions whose parent is this one."""
         return tuple(a for a in self.adapters.values() if a.parent == name)
 
 
@@ -233,7 +233,7 @@ def _check(path: Path, data: dict[str, Any]) -> Manifest:
         seen, current = {adapter.name}, adapter.parent
         while current in adapters and current is not None:
             if current in seen:
-                problems.append(f"{where} grew from itself through {current!r}")
+                problems.append(f"{where} is its own ancestor through {current!r}")
                 break
             seen.add(current)
             current = adapters[current].parent

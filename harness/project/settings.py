@@ -42,7 +42,7 @@ LIMIT_NAMES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What the gate requires of a suite. Shares are 0..1; None is no limit."""
+    """The gate's limits on a suite. Shares are 0..1; None is no limit."""
 
     max_repetition: float | None = None
     max_repeater_rate: float | None = None
@@ -59,7 +59,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What governs a run, apart from its cases."""
+    """The settings of a run; its cases are separate."""
 
     root: Path
     """The project: the folder of adapters_manifest.toml."""

@@ -37,7 +37,7 @@ def register_report(name: str) -> Callable[[ReportWriter], ReportWriter]:
     Registering a name again replaces it, because a conftest may be imported twice.
 
     Raises:
-        ReportError: ``name`` is no plain file name, or a shipped report has it.
+        ReportError: ``name`` is not a plain file name, or a shipped report has it.
     """
     if not name or PurePath(name).name != name or name in _SHIPPED:
         raise ReportError(f"report {name!r}: use a plain file name other than {', '.join(_SHIPPED)}")

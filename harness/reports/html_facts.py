@@ -106,7 +106,7 @@ def legend() -> tuple[Html, ...]:
             "p",
             "Repetition is the excess over the case's own standard answer: a table or a refrain that the standard "
             "answer has too does not count. The repetition score is its mean over the cases, the repeater rate the "
-            "share of cases that fail on it. ERROR means that the harness could not tell; it is neither a pass nor "
+            "share of cases that fail on it. ERROR means that there is no judgement; it is neither a pass nor "
             "the model's failure.",
         ),
     )

@@ -33,7 +33,7 @@ _CHANGE_NOTES = {
 }
 _STATUS_NOTES = {
     "FAIL": "the answer broke a rule",
-    "ERROR": "the harness could not tell",
+    "ERROR": "there is no judgement",
     "SKIP": "not judged",
     "PASS": "nothing wrong",
 }

@@ -1,6 +1,6 @@
 """The workbook: the columns that users have always had come first, so that their habits and scripts keep working.
 
-Every text is written as text: a leading ``=`` never becomes a formula, not even when somebody edits the cell
+Every text is written as text: a leading ``=`` never becomes a formula, not even after the cell is edited
 (``quotePrefix``). Rows are streamed (openpyxl's write-only mode). The finished file is opened again before it replaces
 the old one, so a damaged workbook never reaches a user. Not supported: row heights that fit, since an answer of 4,096
 tokens would fill several screens.

@@ -50,7 +50,7 @@ def for_terminal(text: str, keep_newlines: bool = True) -> str:
 
     No C0 or C1 control but newline and tab, so no escape sequence can start; no character that reorders its
     surroundings; always encodable. With ``keep_newlines=False`` newline and tab are shown as ``\n`` and ``\t``: one
-    line in, one line out. Rich markup is not this function's matter: give the result to ``rich.text.Text``.
+    line in, one line out. Rich markup is not escaped: give the result to ``rich.text.Text``.
     """
     safe = _NOT_FOR_PEOPLE.sub(_visible, text)
     return safe if keep_newlines else _LINE_OR_TAB.sub(lambda m: "\\n" if m[0] == "\n" else "\\t", safe)
@@ -72,7 +72,7 @@ def for_xml(text: str) -> str:
 def for_xlsx(text: str) -> str:
     """Text for one spreadsheet cell: allowed characters, at most 32,767 UTF-16 units, a marker where it was cut.
 
-    The cell must still be told that it is text (``cell.data_type = "s"``): a leading ``=`` stays as it is.
+    The cell must still be marked as text (``cell.data_type = "s"``): a leading ``=`` stays as it is.
     """
     safe = _XSTRING_ESCAPE.sub("_x005F_", _NOT_XML.sub(_visible, text))
     if len(safe) <= XLSX_LIMIT // 2 or _utf16_units(safe) <= XLSX_LIMIT:
@@ -84,7 +84,7 @@ def for_xlsx(text: str) -> str:
 def for_markdown(text: str) -> str:
     """Text as a one-line ``<code>`` element in Markdown, for tables and lists alike.
 
-    Every sign that Markdown or GitHub gives a meaning is a character reference, and inside ``code`` nobody is
+    Every sign that Markdown or GitHub gives a meaning is a character reference, and inside ``code`` no user is
     mentioned, no issue linked and no emoji made of what a model wrote.
     """
     shown = for_terminal(text, keep_newlines=False)

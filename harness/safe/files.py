@@ -100,7 +100,7 @@ def locked(path: Path, *, seconds: float = 30.0) -> Iterator[None]:
     """Hold an exclusive lock (``<path>.lock``) while a file is read, changed and written back.
 
     Raises:
-        StoreError: held by somebody else for over ``seconds``, or the lock cannot be made: no lock, no write.
+        StoreError: another process held it for over ``seconds``, or the lock cannot be made: no lock, no write.
     """
     lock = FileLock(path.with_name(f".{path.name}.lock"))
     try:

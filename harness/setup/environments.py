@@ -51,7 +51,7 @@ ENVIRONMENTS = (
 
 
 def has_gpu() -> bool:
-    """Whether an NVIDIA GPU answers; the CUDA toolkit alone is no GPU."""
+    """Whether an NVIDIA GPU answers; the CUDA toolkit alone does not count."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return False
@@ -112,7 +112,7 @@ def _uv(root: Path) -> Path:
 
 
 def _torch_source() -> list[str]:
-    """Where the CPU build of torch comes from: a folder that pip is told of, else PyTorch's own index.
+    """Where the CPU build of torch comes from: a folder in pip's configuration, else PyTorch's own index.
 
     uv knows that index by name (``--torch-backend``), but reads none of pip's settings.
     """

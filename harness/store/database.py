@@ -83,7 +83,7 @@ class Store:
             if found not in (0, VERSION):
                 self._connection.close()
                 raise StoreError(
-                    f"{path} is of version {found}, this harness writes {VERSION}; move it away to begin anew"
+                    f"{path} is of version {found}, this harness writes {VERSION}; move it away to start a new one"
                 )
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=NORMAL")

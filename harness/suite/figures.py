@@ -8,7 +8,7 @@
     missing      share of the answers that lack a ``must_include`` pattern of their case; Wilson interval
     forbidden    share of the answers that match a ``must_not_include`` pattern of their case; Wilson interval
 
-By tag, ``missing`` and ``forbidden`` are the rates of whatever the patterns stand for: overreach, hallucination, red
+By tag, ``missing`` and ``forbidden`` are the rates of what the patterns stand for: overreach, hallucination, red
 flag missed. Only judged cases count, that is PASS or FAIL. An expected failure (``xfail``) counts in every rate: the
 rates are measurements. An interval over nothing has ``n`` = 0, and its value is not a score.
 """

@@ -174,7 +174,7 @@ def _limit(name: str, what: str, interval: Interval, limit: float, limits: Limit
         return GateCheck(
             name=name,
             outcome=GateOutcome.NOT_JUDGEABLE,
-            text=f"{what} cannot be told, expected <= {limit:g}",
+            text=f"{what} is unknown, expected <= {limit:g}",
             value=None,
             limit=limit,
         )

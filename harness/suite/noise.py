@@ -65,7 +65,7 @@ def measure_noise(
         requests: what to repeat; ids unique.
         judge: scores and verdict of one answer.
         runs: at least 2.
-        on_progress: told after every answer, over all runs.
+        on_progress: called after every answer, with counts over all runs.
 
     Raises:
         ValueError: fewer than two runs, or no requests.

@@ -50,7 +50,7 @@ def wilson(hits: int, n: int, confidence: float = 0.95) -> Interval:
     scale = 1 + z * z / n
     middle = (share + z * z / (2 * n)) / scale
     half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / scale
-    # At the ends the formula gives 0 and 1 exactly, but for rounding.
+    # At the ends the formula gives exactly 0 and 1, up to rounding.
     low = 0.0 if hits == 0 else max(0.0, middle - half)
     high = 1.0 if hits == n else min(1.0, middle + half)
     return Interval(share, low, high, n)

@@ -70,7 +70,7 @@ class LoopProof:
         """Prove runs of at least ``units`` mixed units.
 
         Args:
-            units: what the verdict calls a FAIL whatever else the answer says.
+            units: length of a run that the verdict fails whatever follows.
             text: what the scorer would be given for these generated ids.
         """
         self._units = units

@@ -42,7 +42,7 @@ StopsAt = Callable[["Hypothesis"], bool]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BeamRules:
-    """Everything that decides which hypotheses win, but for the model."""
+    """Everything except the model that decides which hypotheses win."""
 
     width: int
     max_tokens: int

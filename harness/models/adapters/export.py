@@ -34,7 +34,7 @@ def push(folder: Path, repository: str, *, private: bool = True) -> str:
     """Upload a folder to the hub (``HF_ENDPOINT``, with the token that huggingface_hub finds); returns its address.
 
     Raises:
-        SettingsError: ``repository`` is no ``owner/name``.
+        SettingsError: ``repository`` is not ``owner/name``.
         AdapterError: huggingface_hub is not installed, or the hub refused.
     """
     if repository.count("/") != 1 or not all(repository.split("/")):

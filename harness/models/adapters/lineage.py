@@ -1,4 +1,4 @@
-"""What an adapter grew from, written into its own weights file, and the proof that it is put back there.
+"""An adapter's base model and parents, recorded in its weights file and checked before it is loaded.
 
 A LoRA only makes sense on the weights that it was trained on: base, or base and parent LoRAs. Loading a DPO adapter on
 the bare base when it was trained on base + SFT gives fluent, wrong answers and no error. So a training writes two
@@ -40,7 +40,7 @@ class Lineage:
 
 
 def read_lineage(folder: Path) -> Lineage | None:
-    """What a folder's weights say that they grew from; None for adapters from elsewhere."""
+    """The lineage that a folder's weights record; None for adapters from elsewhere."""
     notes = read_notes(folder / WEIGHTS)
     if _MODEL not in notes:
         return None
@@ -62,14 +62,14 @@ def parts_of(adapter: Path | Lora) -> tuple[str, ...]:
 def fingerprint(model: Path) -> str:
     """A model's identity, however its weights are split over files: names, types, shapes and a sample of the values.
 
-    Reads some 64 KiB whatever the model's size. Two trainings of one architecture differ in every sample.
+    Reads some 64 KiB for a model of any size. Two trainings of one architecture differ in every sample.
 
     Raises:
         AdapterError: the folder has no readable safetensors weights.
     """
     tensors = _model_tensors(model)
     if not tensors:
-        raise AdapterError(f"{model}: has no safetensors weights to tell it by")
+        raise AdapterError(f"{model}: has no safetensors weights to identify it by")
     total = hashlib.sha256()
     names = sorted(tensors)
     sampled = set(names[:: max(1, len(names) // _SAMPLES)])
@@ -112,7 +112,7 @@ def check_lineage(model: Path, adapters: Sequence[Path | Lora]) -> None:
             if lineage.parents != tuple(digests):
                 raise AdapterError(
                     f"{folder}: was trained on top of {_named(lineage.parents)}, and would be loaded on top of "
-                    f"{_named(digests)}: fluent answers of a model that nobody trained. "
+                    f"{_named(digests)}: the answers would come from a model that was never trained. "
                     "Give the manifest's entry the right on_top_of, or restore the parent's files"
                 )
         digests += parts_of(lora)

@@ -83,7 +83,7 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
             raise AdapterError(f"{path}: its tensors do not lie one after another; the file is damaged")
         end = info.end
     if end != size:
-        raise AdapterError(f"{path}: has {size:,} bytes, its header tells of {end:,}; the file is damaged or cut off")
+        raise AdapterError(f"{path}: has {size:,} bytes, its header says {end:,}; the file is damaged or cut off")
     return found
 
 
@@ -166,7 +166,7 @@ def copy_tensors(
 ) -> Path:
     """Copy a safetensors file tensor by tensor, with further metadata and, where ``change`` gives them, other bytes.
 
-    Types and shapes stay but for tensors that are ``replaced``; those that the file does not have come last. One
+    Types and shapes stay, except for tensors that are ``replaced``; those that the file does not have come last. One
     tensor is in memory at a time.
     """
     tensors, new_ones = read_header(source), dict(replaced or {})
