@@ -47,11 +47,9 @@ def open_trainer(name: str, root: Path) -> Trainer:
 def _own(name: str, root: Path) -> Trainer:
     module, _, attribute = name.partition(":")
     try:
-        made = getattr(importlib.import_module(module), attribute)(root)
+        own = getattr(importlib.import_module(module), attribute)(root)
     except (ImportError, AttributeError, TypeError) as error:
-        raise SettingsError(f"trainer = {name!r}: cannot be made with the project's folder: {error}") from error
-    if not isinstance(made, Trainer):
-        raise SettingsError(
-            f"trainer = {name!r}: made a {type(made).__name__}, which has no train(request, on_progress)"
-        )
-    return made
+        raise SettingsError(f"trainer = {name!r}: cannot be own with the project's folder: {error}") from error
+    if not isinstance(own, Trainer):
+        raise SettingsError(f"trainer = {name!r}: own a {type(own).__name__}, which has no train(request, on_progress)")
+    return own

@@ -31,7 +31,7 @@ def arguments(request: TrainRequest, data: DataFacts, folder: Path, *, resume: P
     """
     recipe, launch = request.recipe, request.launch
     cuda = bool(launch.devices)
-    found: dict[str, Any] = {
+    values: dict[str, Any] = {
         "model_name_or_path": str(request.model_path),
         "stage": request.stage,
         "do_train": True,
@@ -64,21 +64,21 @@ def arguments(request: TrainRequest, data: DataFacts, folder: Path, *, resume: P
         "ddp_timeout": 1800,
     }
     if recipe.max_steps is not None:
-        found["max_steps"] = recipe.max_steps
+        values["max_steps"] = recipe.max_steps
     if recipe.precision != "fp32":
-        found["bf16"] = True
+        values["bf16"] = True
     if not cuda:
-        found["use_cpu"] = True
+        values["use_cpu"] = True
     if recipe.resize_vocab:
-        found["resize_vocab"] = True
+        values["resize_vocab"] = True
     if data.validation is not None:
         # The name is not looked up, but without one LLaMA-Factory refuses to evaluate.
-        found |= {"eval_dataset": "harness", "eval_strategy": "epoch", "per_device_eval_batch_size": recipe.batch_size}
+        values |= {"eval_dataset": "harness", "eval_strategy": "epoch", "per_device_eval_batch_size": recipe.batch_size}
     if recipe.deepspeed is not None:
-        found["deepspeed"] = str(DEEPSPEED / f"{recipe.deepspeed}.json")
+        values["deepspeed"] = str(DEEPSPEED / f"{recipe.deepspeed}.json")
     if resume is not None:
-        found["resume_from_checkpoint"] = str(resume)
-    return found | _lora(request) | _preference(request) | _parents(request)
+        values["resume_from_checkpoint"] = str(resume)
+    return values | _lora(request) | _preference(request) | _parents(request)
 
 
 def steps_of(request: TrainRequest, rows: int) -> int:
@@ -94,36 +94,36 @@ def _lora(request: TrainRequest) -> dict[str, Any]:
     recipe = request.recipe
     if recipe.tuning != "lora":
         return {}
-    found: dict[str, Any] = {
+    values: dict[str, Any] = {
         "lora_rank": recipe.lora_rank,
         "lora_alpha": recipe.lora_alpha,
         "lora_dropout": recipe.lora_dropout,
         "lora_target": ",".join(recipe.lora_targets),
     }
     if recipe.additional_targets:
-        found["additional_target"] = ",".join(recipe.additional_targets)
+        values["additional_target"] = ",".join(recipe.additional_targets)
     if recipe.quantization is not None:
-        found |= {"quantization_bit": recipe.quantization, "quantization_method": "bnb"}
-    return found
+        values |= {"quantization_bit": recipe.quantization, "quantization_method": "bnb"}
+    return values
 
 
 def _preference(request: TrainRequest) -> dict[str, Any]:
     recipe = request.recipe
     if request.stage == "sft":
         return {}
-    found: dict[str, Any] = {"pref_beta": recipe.pref_beta, "pref_ftx": recipe.pref_ftx}
+    values: dict[str, Any] = {"pref_beta": recipe.pref_beta, "pref_ftx": recipe.pref_ftx}
     if request.stage == "dpo":
-        found["pref_loss"] = recipe.pref_loss
+        values["pref_loss"] = recipe.pref_loss
         if recipe.pref_loss == "simpo":
-            found["simpo_gamma"] = recipe.simpo_gamma
-    return found
+            values["simpo_gamma"] = recipe.simpo_gamma
+    return values
 
 
 def _parents(request: TrainRequest) -> dict[str, Any]:
     """Parents, and the reference that a preference stage measures against.
 
     A new LoRA on top: the parents are merged in memory, and the model without the new LoRA is the reference. A
-    continued one: LLaMA-Factory would take the bare model for the reference, so it is told of the parents once more.
+    continued one: LLaMA-Factory would take the bare model for the reference, so the parents are given a second time.
     """
     recipe = request.recipe
     if not request.parents:
@@ -137,10 +137,10 @@ def _parents(request: TrainRequest) -> dict[str, Any]:
             "use parent = 'new' (the parents are then merged into a model of their own first)"
         )
     chain = ",".join(str(p) for p in request.parents)
-    found: dict[str, Any] = {"adapter_name_or_path": chain, "create_new_adapter": recipe.parent == "new"}
+    values: dict[str, Any] = {"adapter_name_or_path": chain, "create_new_adapter": recipe.parent == "new"}
     if recipe.parent == "continue" and request.stage != "sft" and recipe.pref_loss == "sigmoid":
-        found |= {"ref_model": str(request.model_path), "ref_model_adapters": chain}
-    return found
+        values |= {"ref_model": str(request.model_path), "ref_model_adapters": chain}
+    return values
 
 
 def cannot_carry(recipe: Recipe) -> bool:

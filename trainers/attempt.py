@@ -49,9 +49,9 @@ def new_attempt(output: Path) -> Path:
 def last_checkpoint(output: Path) -> Path | None:
     """The complete checkpoint of most steps in the newest attempt that has any; None when there is none."""
     for attempt in reversed(_attempts(output)):
-        found = [p for p in (attempt / "output").glob("checkpoint-*") if is_complete(p)]
-        if found:
-            return max(found, key=lambda p: int(p.name.rpartition("-")[2])).absolute()
+        checkpoints = [p for p in (attempt / "output").glob("checkpoint-*") if is_complete(p)]
+        if checkpoints:
+            return max(checkpoints, key=lambda p: int(p.name.rpartition("-")[2])).absolute()
     return None
 
 
@@ -83,13 +83,13 @@ def check_same(checkpoint: Path, data: DataFacts, recipe: Recipe) -> None:
         old = json.loads((before / "recipe.json").read_text("utf-8"))
         same = digest_file(before / "examples.jsonl") == digest_file(data.train)
     except (OSError, ValueError) as error:
-        raise TrainerError(f"cannot go on from {checkpoint}: {before} is damaged ({error}); start a new training") from error
+        raise TrainerError(f"cannot resume from {checkpoint}: {before} damaged ({error}); train without --resume") from error
     new = json.loads(json.dumps(recipe.to_mapping()))
     other = sorted(k for k in new if k not in _FREE_TO_CHANGE and old.get(k) != new[k])
     if other:
-        raise TrainerError(f"cannot go on from {checkpoint}: the recipe differs in {', '.join(other)}; start a new training")
+        raise TrainerError(f"cannot resume from {checkpoint}: recipe differs in {', '.join(other)}; train without --resume")
     if not same:
-        raise TrainerError(f"cannot go on from {checkpoint}: the training data differ; start a new training")
+        raise TrainerError(f"cannot resume from {checkpoint}: the training data differ; train without --resume")
 
 
 def check_disk(model: Path, data: DataFacts, recipe: Recipe, folder: Path) -> None:
@@ -112,5 +112,5 @@ def check_disk(model: Path, data: DataFacts, recipe: Recipe, folder: Path) -> No
 
 
 def _attempts(output: Path) -> list[Path]:
-    found = [p for p in output.glob("attempt-*") if p.name.removeprefix("attempt-").isdigit()]
-    return sorted(found, key=lambda p: int(p.name.removeprefix("attempt-")))
+    attempts = [p for p in output.glob("attempt-*") if p.name.removeprefix("attempt-").isdigit()]
+    return sorted(attempts, key=lambda p: int(p.name.removeprefix("attempt-")))

@@ -135,7 +135,7 @@ class TrainResult:
     log: Path | None = None
     examples: int = 0
     notes: tuple[str, ...] = ()
-    """What a person should know: examples left out, processes used ..."""
+    """Notes for the user: examples left out, processes used ..."""
 
     @property
     def loss(self) -> float | None:

@@ -116,7 +116,7 @@ def build_extensions(job: dict[str, Any]) -> None:
 
 
 def _clear(place: Path, seconds: float = 5.0) -> None:
-    """Remove torch's locks that no process holds: a training that only looks at what is built holds one for an instant."""
+    """Remove torch's locks that no process holds; a training that only checks the build holds one briefly."""
     until = time.monotonic() + seconds
     while (left := list(place.glob("**/lock"))) and time.monotonic() < until:
         time.sleep(0.1)
@@ -157,13 +157,14 @@ def prove(job: dict[str, Any], folder: Path, whose: str) -> None:
         _same(probe["answer_ids"], answer, tokenizer, f"the answer by {whose}")
 
 
-def _same(wanted: list[int], found: list[int], tokenizer: Any, what: str) -> None:
-    if wanted == found:
+def _same(wanted: list[int], actual: list[int], tokenizer: Any, what: str) -> None:
+    if wanted == actual:
         return
-    at = next((i for i, (a, b) in enumerate(zip(wanted, found, strict=False)) if a != b), min(len(wanted), len(found)))
+    shorter = min(len(wanted), len(actual))
+    at = next((i for i in range(shorter) if wanted[i] != actual[i]), shorter)
     sides = [
         f"{name} {ids[at : at + 8]} {tokenizer.decode(ids[max(0, at - 4) : at + 8])!r}"
-        for name, ids in (("tests", wanted), ("training", found))
+        for name, ids in (("tests", wanted), ("training", actual))
     ]
     raise PromptMismatch(f"{what} differs from the tests' at token {at}: {'; '.join(sides)}")
 
@@ -332,8 +333,8 @@ def modelfile(model: str, name: str) -> int:
     template = get_template_and_fix_tokenizer(tokenizer, DataArguments(template=name))
     turns = [{"role": "user", "content": "Say 3.\nNow."}]
     wanted = list(own.apply_chat_template(turns, add_generation_prompt=True, return_dict=True)["input_ids"])
-    found = list(template.encode_oneturn(tokenizer, [*turns, {"role": "assistant", "content": "3"}])[0])
-    sides = None if wanted == found else [own.decode(wanted), own.decode(found)]
+    rendered = list(template.encode_oneturn(tokenizer, [*turns, {"role": "assistant", "content": "3"}])[0])
+    sides = None if wanted == rendered else [own.decode(wanted), own.decode(rendered)]
     sys.stdout.write(json.dumps({"text": template.get_ollama_modelfile(tokenizer), "sides": sides}) + "\n")
     return 0
 
@@ -402,7 +403,7 @@ def _end_with(owner: dict[str, Any] | None) -> None:
 
 
 def process_mark(pid: int) -> str | None:
-    """What distinguishes a process from a later one of the same number: its start time in clock ticks; None when it is gone."""
+    """The start time of a process in clock ticks, which a later one of the same number does not share; None: gone."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text("utf-8", errors="replace").rpartition(")")[2].split()
     except OSError:

@@ -2,9 +2,9 @@
 
 Prompts come from the same renderer that the tests use (the model's own chat template). Answers are tokenised by
 themselves, as the model generates them after a fixed prompt. The ids of a test run and of its training are so the same,
-independent of what LLaMA-Factory assumes about the model's template. The end-of-turn id ends chosen answers and those rejected
-ones that the model ended. A cut-off answer has none, since training it down after a loop would teach to loop on.
-Nothing is ever cut: an example over the limit is refused or left out, counted and named. Not supported: packing.
+independent of what LLaMA-Factory assumes about the model's template. The end-of-turn id ends chosen answers and those
+rejected ones that the model ended. A cut-off answer has none, since training it down after a loop would teach to loop
+on. Nothing is ever cut: an example over the limit is refused or left out, counted and named. Not supported: packing.
 """
 
 from __future__ import annotations
@@ -316,18 +316,18 @@ class _Writer:
         return any("cutoff_len" in p for p in self._problems)
 
     def notes(self) -> tuple[str, ...]:
-        found = []
+        lines = []
         if self._long:
             more = f" and {self._long - _NAMED} more" if self._long > _NAMED else ""
-            found.append(
+            lines.append(
                 f"{self._long} of more than cutoff_len = {self._recipe.cutoff_len} tokens left out: "
                 f"{', '.join(self._left_out)}{more}"
             )
         if self.held:
-            found.append(f"{self.held} examples are held back for validation")
+            lines.append(f"{self.held} examples are held back for validation")
         elif self._recipe.val_size:
-            found.append("val_size held back no example: there are too few prompts")
-        return tuple(found)
+            lines.append("val_size held back no example: there are too few prompts")
+        return tuple(lines)
 
 
 class _Lines(Protocol):

@@ -81,13 +81,13 @@ class Source:
     ignored: frozenset[str] = frozenset()
 
     def notes(self) -> tuple[str, ...]:
-        """What a person should know after reading."""
-        found = []
+        """Notes for the user after reading."""
+        lines = []
         if self.repeated:
-            found.append(f"{self.repeated} records are repetitions of earlier ones (kept)")
+            lines.append(f"{self.repeated} records are repetitions of earlier ones (kept)")
         if self.ignored:
-            found.append(f"fields that are not used: {', '.join(sorted(self.ignored))}")
-        return tuple(found)
+            lines.append(f"fields that are not used: {', '.join(sorted(self.ignored))}")
+        return tuple(lines)
 
     def __iter__(self) -> Iterator[TrainingRecord]:
         return read_records(self)
@@ -160,7 +160,7 @@ class _Problems:
 
 
 class _Wrong(Exception):
-    """What is wrong with one record."""
+    """A problem of one record."""
 
 
 def _record(row: Mapping[str, Any], where: str, stage: str) -> TrainingRecord:
@@ -171,9 +171,9 @@ def _record(row: Mapping[str, Any], where: str, stage: str) -> TrainingRecord:
         if messages and messages[0].role == "system":
             raise _Wrong("system stands in the field and in the conversation")
         messages = [Message("system", row["system"]), *messages]
-    made = {"sft": _sft, "dpo": _dpo, "kto": _kto}[stage](row, messages, where)
-    _check_order(made.messages, stage)
-    return made
+    record = {"sft": _sft, "dpo": _dpo, "kto": _kto}[stage](row, messages, where)
+    _check_order(record.messages, stage)
+    return record
 
 
 def _meant_for(row: Mapping[str, Any], stage: str) -> str:
@@ -195,15 +195,15 @@ def _alpaca(row: Mapping[str, Any]) -> list[Message]:
     prompt, more = _text(row, name), row.get("input") or row.get("query") or ""
     if not isinstance(more, str):
         raise _Wrong("input must be text")
-    found = [Message("system", _text(row, "system"))] if row.get("system") else []
+    turns = [Message("system", _text(row, "system"))] if row.get("system") else []
     history = row.get("history") or []
     if not isinstance(history, list) or any(not isinstance(h, list) or len(h) != 2 for h in history):
         raise _Wrong("history must be a list of [user, assistant]")
     for user, assistant in history:
         if not isinstance(user, str) or not isinstance(assistant, str):
             raise _Wrong("history must hold texts")
-        found += [Message("user", user), Message("assistant", assistant)]
-    return [*found, Message("user", f"{prompt}\n{more}" if more else prompt)]
+        turns += [Message("user", user), Message("assistant", assistant)]
+    return [*turns, Message("user", f"{prompt}\n{more}" if more else prompt)]
 
 
 def _turns(value: Any, name: str) -> list[Message]:

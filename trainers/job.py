@@ -177,18 +177,18 @@ def environment(request: TrainRequest, python: Path) -> dict[str, str]:
 
 def launch_variables(request: TrainRequest) -> dict[str, str]:
     """What must be set for a training, wherever it is started."""
-    made = {
+    variables = {
         "OMP_NUM_THREADS": str(threads(request)),
         "CUDA_VISIBLE_DEVICES": ",".join(map(str, request.launch.devices)),
         "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false",
         "DISABLE_VERSION_CHECK": "1", "PYTHONUNBUFFERED": "1", "PYTHONNOUSERSITE": "1", "MPLBACKEND": "Agg",
     }  # fmt: skip
     if not request.launch.devices:
-        made["DS_ACCELERATOR"] = "cpu"
+        variables["DS_ACCELERATOR"] = "cpu"
         # A thread that spins while it waits starves the others where cores are shared.
-        made["OMP_WAIT_POLICY"] = "PASSIVE"
+        variables["OMP_WAIT_POLICY"] = "PASSIVE"
         # Logits of several hundred MB come and go every step; giving them back to the kernel costs a third of the time.
-        made |= {"MALLOC_MMAP_THRESHOLD_": str(2**33), "MALLOC_TRIM_THRESHOLD_": str(2**34)}
+        variables |= {"MALLOC_MMAP_THRESHOLD_": str(2**33), "MALLOC_TRIM_THRESHOLD_": str(2**34)}
     if request.recipe.deepspeed is not None:
-        made["TORCH_EXTENSIONS_DIR"] = str(cache_folder() / "torch_extensions")
-    return made | dict(request.recipe.environment)
+        variables["TORCH_EXTENSIONS_DIR"] = str(cache_folder() / "torch_extensions")
+    return variables | dict(request.recipe.environment)

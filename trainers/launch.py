@@ -58,8 +58,8 @@ class Launch:
         Raises:
             SettingsError: not a number or list, or a device that does not exist.
         """
-        found = visible_gpus() if available is None else available
-        devices = parse_devices(gpus, found) if gpus.strip() else found[:1]
+        visible = visible_gpus() if available is None else available
+        devices = parse_devices(gpus, visible) if gpus.strip() else visible[:1]
         return cls(devices=devices, deepspeed=deepspeed is not None)
 
     @property
@@ -129,10 +129,10 @@ def visible_gpus() -> tuple[int, ...]:
     there = sorted(int(p.name) for p in Path("/proc/driver/nvidia/gpus_by_minor").glob("*") if p.name.isdigit())
     if not there:
         there = sorted(int(m[1]) for p in Path("/dev").glob("nvidia*") if (m := re.fullmatch(r"nvidia(\d+)", p.name)))
-    said = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if said is None:
+    value = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if value is None:
         return tuple(there)
-    listed = [int(p) for p in said.split(",") if p.strip().isdigit()]
+    listed = [int(p) for p in value.split(",") if p.strip().isdigit()]
     return tuple(d for d in listed if d in there)
 
 

@@ -44,13 +44,13 @@ def trainer_python(root: Path) -> Path:
     Raises:
         TrainerMissing: there is none.
     """
-    said = os.environ.get("HARNESS_TRAINER_PYTHON")
-    folders = [Path(said).expanduser()] if said else [
+    configured = os.environ.get("HARNESS_TRAINER_PYTHON")
+    folders = [Path(configured).expanduser()] if configured else [
         place / ".venv-trainer" / "bin" / "python" for place in (root, Path(sys.prefix).parent)
     ]  # fmt: skip
     path = next((p for p in folders if p.is_file()), folders[0])
     if not path.is_file():
-        where = "HARNESS_TRAINER_PYTHON names" if said else "the trainer's environment is missing:"
+        where = "HARNESS_TRAINER_PYTHON names" if configured else "the trainer's environment is missing:"
         raise TrainerMissing(f"{where} {path}, which is not there; run: harness setup")
     # Not resolved: a virtual environment's python is a link, and what it links to knows nothing of the environment.
     return path.absolute()
@@ -212,11 +212,11 @@ def _publish_model(output: Path, destination: Path) -> Path:
 
 def _earlier(output: Path, destination: Path, last: int, notes: Mapping[str, str]) -> list[Checkpoint]:
     """Publish every complete checkpoint before the last step, oldest first; one that is not usable is left out."""
-    found = []
+    earlier = []
     for path in output.glob("checkpoint-*"):
         step = path.name.rpartition("-")[2]
         if step.isdigit() and int(step) < last and is_complete(path):
             with suppress(AdapterError):
                 publish(path, destination / f"step-{step}", notes)
-                found.append(Checkpoint(int(step), destination / f"step-{step}"))
-    return sorted(found, key=lambda c: c.step)
+                earlier.append(Checkpoint(int(step), destination / f"step-{step}"))
+    return sorted(earlier, key=lambda c: c.step)

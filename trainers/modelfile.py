@@ -29,20 +29,20 @@ def write_modelfile(model: Path, template: str, python: Path) -> str:
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     lines = run.stdout.strip().splitlines()
     try:
-        made = json.loads(lines[-1])
+        result = json.loads(lines[-1])
     except (IndexError, ValueError) as error:
-        said = (run.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise TrainerError(f"{model}: LLaMA-Factory made no Modelfile: {said}; the model itself is complete") from error
-    if "unknown" in made:
-        near = difflib.get_close_matches(template, made["known"], n=3) or made["known"][:8]
+        reason = (run.stderr.strip().splitlines() or ["it printed nothing"])[-1]
+        raise TrainerError(f"{model}: no Modelfile was written: {reason}; the model itself is complete") from error
+    if "unknown" in result:
+        near = difflib.get_close_matches(template, result["known"], n=3) or result["known"][:8]
         raise UsageError(
             f"template = {template!r}: LLaMA-Factory has no such template (near: {', '.join(near)}); the model itself "
             f"is complete in {model}"
         )
-    write_text(model / "Modelfile", made["text"])
-    if made["sides"] is None:
+    write_text(model / "Modelfile", result["text"])
+    if result["sides"] is None:
         return ""
     return (
-        f"ollama's prompt differs from the tests': the model's own template renders {made['sides'][0]!r}, "
-        f"LLaMA-Factory's {template!r} renders {made['sides'][1]!r}"
+        f"ollama's prompt differs from the tests': the model's own template renders {result['sides'][0]!r}, "
+        f"LLaMA-Factory's {template!r} renders {result['sides'][1]!r}"
     )

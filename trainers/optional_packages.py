@@ -53,11 +53,11 @@ def check_packages(recipe: Recipe, python: Path) -> None:
 
 def _needed(recipe: Recipe) -> dict[str, str]:
     """Package to the field that needs it."""
-    found = {}
+    needed = {}
     if recipe.quantization is not None:
-        found["bitsandbytes"] = f"quantization = {recipe.quantization}"
+        needed["bitsandbytes"] = f"quantization = {recipe.quantization}"
     if recipe.report_to != "none":
-        found[recipe.report_to] = f"report_to = {recipe.report_to!r}"
+        needed[recipe.report_to] = f"report_to = {recipe.report_to!r}"
     if recipe.deepspeed is not None:
-        found["deepspeed"] = f"deepspeed = {recipe.deepspeed!r}"
-    return found
+        needed["deepspeed"] = f"deepspeed = {recipe.deepspeed!r}"
+    return needed

@@ -48,11 +48,11 @@ def probes(renderer: Renderer, extra: Sequence[tuple[Message, ...]] = ()) -> tup
         HarnessError: the renderer refuses even a single user turn.
     """
     user, again = Message("user", _TEXT), Message("user", "And now?")
-    system, said = Message("system", "Be brief. 简短。"), Message("assistant", "1, 2, 3.")
-    shapes = [(user,), (system, user), (user, said, again), (system, user, said, again), *extra]
+    system, reply = Message("system", "Be brief. 简短。"), Message("assistant", "1, 2, 3.")
+    shapes = [(user,), (system, user), (user, reply, again), (system, user, reply, again), *extra]
     answer = (*renderer.answer_ids(_ANSWER), renderer.end_of_turn)
-    found = [Probe(shapes[0], tuple(renderer.prompt_ids(shapes[0])), _ANSWER, answer)]
+    results = [Probe(shapes[0], tuple(renderer.prompt_ids(shapes[0])), _ANSWER, answer)]
     for shape in shapes[1:]:
         with contextlib.suppress(HarnessError):
-            found.append(Probe(shape, tuple(renderer.prompt_ids(shape)), _ANSWER, answer))
-    return tuple(found)
+            results.append(Probe(shape, tuple(renderer.prompt_ids(shape)), _ANSWER, answer))
+    return tuple(results)

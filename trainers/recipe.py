@@ -134,19 +134,19 @@ class Recipe:
 
     def problems_for(self, stage: str, *, parents: int = 0, cuda: bool = True) -> list[str]:
         """What speaks against this recipe for that stage, so many parent adapters and those devices, one line each."""
-        found = []
+        problems = []
         if self.quantization is not None and not cuda:
-            found.append(
+            problems.append(
                 f"quantization = {self.quantization} needs an NVIDIA GPU: bitsandbytes trains quantised weights with "
                 "CUDA kernels only, and this training would run on the CPU"
             )
         if stage == "kto" and self.pref_loss != "sigmoid":
-            found.append(f"pref_loss = {self.pref_loss!r} is for dpo; kto has its own loss")
+            problems.append(f"pref_loss = {self.pref_loss!r} is for dpo; kto has its own loss")
         if stage == "sft" and self.pref_ftx:
-            found.append("pref_ftx is for dpo and kto; sft is nothing but that loss")
+            problems.append("pref_ftx is for dpo and kto; sft is nothing but that loss")
         if parents and self.tuning == "full" and self.parent == "continue":
-            found.append("tuning = 'full' trains no LoRA further; use parent = 'new'")
-        return found
+            problems.append("tuning = 'full' trains no LoRA further; use parent = 'new'")
+        return problems
 
     def _problems(self) -> Iterator[str]:
         yield from self._wrong_values()
@@ -178,8 +178,8 @@ class Recipe:
                 continue
             number = isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool)
             if not number or not math.isfinite(value) or not least <= value <= most:
-                want = "a whole number" if kind is int else "a number"
-                yield f"{name} = {value!r} (expected {want} {least:g}..{most:g})"
+                expects = "a whole number" if kind is int else "a number"
+                yield f"{name} = {value!r} (expected {expects} {least:g}..{most:g})"
         if self.learning_rate == 0:
             yield "learning_rate = 0 would train nothing"
         for name in ("resize_vocab", "gradient_checkpointing", "cache_reference"):
@@ -223,12 +223,12 @@ class Recipe:
             problems.append(f"unknown field {name!r}" + (f" (did you mean {near[0]!r}?)" if near else ""))
         start = base or cls()
         try:
-            made = dataclasses.replace(start, **{k: v for k, v in given.items() if k in known})
+            changed = dataclasses.replace(start, **{k: v for k, v in given.items() if k in known})
         except SettingsError as error:
             problems.append(str(error).partition(": ")[2])
         if problems:
             raise SettingsError(f"recipe {given.get('name', start.name)!r}: " + "; ".join(problems))
-        return made
+        return changed
 
     def to_mapping(self) -> dict[str, Any]:
         """Every field as plain data; what is kept with a training."""

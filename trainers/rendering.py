@@ -98,10 +98,10 @@ def _prompts(conversations: Sequence[Sequence[Message]], renderer: BulkRenderer,
 
     turns = [[{"role": m.role, "content": m.content} for m in c] for c in conversations]
     try:
-        found = renderer.tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=True)["input_ids"]
+        rendered = renderer.tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=True)
     except (jinja2.TemplateError, ValueError) as error:
         raise DataError(f"{source} or soon after: the chat template refuses a conversation: {error}") from error
-    ids = [list(i) for i in found]
+    ids = [list(i) for i in rendered["input_ids"]]
     if tuple(ids[0]) != tuple(renderer.prompt_ids(conversations[0])):
         raise DataError(
             f"{source}: the chat template renders it otherwise among others than alone; it cannot be trained on"

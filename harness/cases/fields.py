@@ -138,11 +138,11 @@ class Fields:
             self.refuse(name, value.what)
         elif not isinstance(value, list):
             if name in self.values:
-                want = "a string or a list of strings" if single else "a list of strings"
-                self.refuse(name, f"is {kind(value)}; expected {want}")
+                accepted = "a string or a list of strings" if single else "a list of strings"
+                self.refuse(name, f"is {kind(value)}; expected {accepted}")
         else:
-            found = [self._text(item, f"{name}[{at}]") for at, item in enumerate(value)]
-            return tuple(text for text in found if text is not None) if None not in found else None
+            items = [self._text(item, f"{name}[{at}]") for at, item in enumerate(value)]
+            return tuple(text for text in items if text is not None) if None not in items else None
         return None
 
     def messages(self) -> tuple[Message, ...] | None:

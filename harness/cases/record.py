@@ -58,9 +58,9 @@ class Defaults:
 def read_case(record: CaseRecord, folder: str, defaults: Defaults, problems: Problems) -> Case | None:
     """The case that ``record`` describes; None, with the reasons in ``problems``, when it describes none."""
     if not isinstance(record.values, Mapping):
-        found = record.values
-        what = f"is {kind(found)}" + '; expected an object like {"text": "...", "standard_answer": "..."}'
-        problems.add(record.place, found.what if isinstance(found, Refused) else what)
+        values = record.values
+        what = f"is {kind(values)}" + '; expected an object like {"text": "...", "standard_answer": "..."}'
+        problems.add(record.place, values.what if isinstance(values, Refused) else what)
         return None
     before = problems.count
     fields = Fields(record.place, record.values, problems)

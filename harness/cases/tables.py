@@ -61,9 +61,7 @@ def read_xlsx(data: bytes, place: str, problems: Problems, largest: int) -> list
                 sheets = [(sheet.title, list(_sheet_rows(sheet))) for sheet in book.worksheets]
     # On a damaged workbook the reader raises anything: KeyError, ParseError, IndexError ...
     except Exception as error:  # noqa: BLE001
-        problems.add(
-            place, f"not a readable workbook: {type(error).__name__}: {str(error)[:200]}; save it again"
-        )
+        problems.add(place, f"not a readable workbook: {type(error).__name__}: {str(error)[:200]}; save it again")
         return []
     filled = [(title, rows) for title, rows in sheets if rows]
     if len(filled) > 1:

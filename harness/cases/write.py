@@ -81,5 +81,5 @@ def _record(case: Case) -> dict[str, object]:
 
 def _difference(value: Decoding | Thresholds, default: Decoding | Thresholds) -> dict[str, object]:
     names = [f.name for f in dataclasses.fields(value)]
-    found = {n: getattr(value, n) for n in names if getattr(value, n) != getattr(default, n)}
-    return {n: list(v) if isinstance(v, tuple) else v for n, v in found.items()}
+    changed = {n: getattr(value, n) for n in names if getattr(value, n) != getattr(default, n)}
+    return {n: list(v) if isinstance(v, tuple) else v for n, v in changed.items()}

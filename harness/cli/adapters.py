@@ -88,8 +88,8 @@ def _show(args: argparse.Namespace, settings: Settings, manifest: Manifest) -> i
     adapter = manifest.adapter(args.name)
     facts = _facts(adapter, settings) | {"chain": [a.name for a in manifest.chain(adapter.name)]}
     if adapter.path is not None:
-        found, origin = check(adapter.path), read_lineage(adapter.path)
-        facts |= {"targets": found.targets, "parameters": found.parameters, "layers": found.modules}
+        checked, origin = check(adapter.path), read_lineage(adapter.path)
+        facts |= {"targets": checked.targets, "parameters": checked.parameters, "layers": checked.modules}
         facts |= {
             "trained_on_model": origin.model if origin else None,
             "trained_on_top_of": origin.parents if origin else None,
@@ -122,9 +122,9 @@ def _problem(adapter: Adapter, settings: Settings, manifest: Manifest) -> str | 
         chain = manifest.chain(adapter.name)
         for part in chain:
             assert part.path is not None
-            found = check(part.path).digest
-            if found != part.sha256:
-                return f"{part.path}: digest {found[:12]}, the manifest says {part.sha256[:12]}: its files were changed"
+            actual = check(part.path).digest
+            if actual != part.sha256:
+                return f"{part.path}: digest {actual[:12]}, manifest {part.sha256[:12]}: its files were changed"
         if chain:
             check_lineage(
                 locate_model(manifest.model_of(adapter.name), settings.root), [a.path for a in chain if a.path]
@@ -167,7 +167,7 @@ def _import(args: argparse.Namespace, settings: Settings, manifest: Manifest) ->
         raise UsageError(f"{args.name!r} exists already; choose another name")
     parent = manifest.adapter(args.parent)
     below = [a.path for a in manifest.chain(parent.name) if a.path is not None] if args.on_top else []
-    made = datetime.now(UTC).isoformat(timespec="seconds")
+    imported = datetime.now(UTC).isoformat(timespec="seconds")
     destination = settings.adapters / args.name
     facts = publish(args.folder, destination)
     try:
@@ -182,7 +182,7 @@ def _import(args: argparse.Namespace, settings: Settings, manifest: Manifest) ->
                 sha256=facts.digest,
                 method=args.method,
                 rank=facts.rank,
-                created=made,
+                created=imported,
                 on_top_of=parent.name if below else None,
                 status="candidate",
             ),

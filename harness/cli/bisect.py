@@ -43,14 +43,14 @@ def run(args: argparse.Namespace) -> int:
         results = evaluation.run(
             [(case, name) for name in names], {"kind": "bisect", "command": ["harness", "bisect", args.case]}
         )
-    found = {result.adapter: result.verdict for result in results}
-    first = next((name for name in names if found[name].status is Status.FAIL), None)
+    by_version = {result.adapter: result.verdict for result in results}
+    first = next((name for name in names if by_version[name].status is Status.FAIL), None)
     if args.json:
-        echo_json({"case": case.id, "first_failing": first, "verdicts": {n: v.status for n, v in found.items()}})
+        echo_json({"case": case.id, "first_failing": first, "verdicts": {n: v.status for n, v in by_version.items()}})
     else:
-        rows = [[n, found[n].status.value, "; ".join(r.text for r in found[n].reasons)] for n in names]
+        rows = [[n, by_version[n].status.value, "; ".join(r.text for r in by_version[n].reasons)] for n in names]
         echo(table(("adapter", "verdict", "why"), rows))
         echo(f"{case.id} fails first on {first}" if first else f"{case.id} fails on no version")
-    if any(v.status is Status.ERROR for v in found.values()):
+    if any(v.status is Status.ERROR for v in by_version.values()):
         return 3
     return 1 if first else 0

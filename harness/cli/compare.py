@@ -38,10 +38,10 @@ def run(args: argparse.Namespace) -> int:
         sides = []
         for name in (args.before, args.after):
             manifest.adapter(name)
-            found = store.latest_results(name)
-            if not found:
+            results = store.latest_results(name)
+            if not results:
                 raise StoreError(f"no finished run on {name!r}; run: pytest badcases --adapter {name}")
-            sides.append(found)
+            sides.append(results)
     # Only the cases that both ran: a version that ran more cases is neither better nor worse for that.
     common = {r.case.id for r in sides[0]} & {r.case.id for r in sides[1]}
     before, after = (tuple(r for r in side if r.case.id in common) for side in sides)

@@ -68,10 +68,10 @@ def examine(root: Path) -> Iterator[Finding]:
     yield from _engines()
     for environment in ENVIRONMENTS:
         if not environment.editable:
-            found = state(environment, root)
-            remedy = "" if found == "ready" else "harness setup"
+            status = state(environment, root)
+            remedy = "" if status == "ready" else "harness setup"
             yield Finding(
-                what=environment.folder, good=found == "ready", text=f"{found}: {environment.purpose}", remedy=remedy
+                what=environment.folder, good=status == "ready", text=f"{status}: {environment.purpose}", remedy=remedy
             )
     for name in EMBEDDED:
         there = any((cache_folder() / "models").glob(f"{name}-*/conversion.json"))

@@ -39,20 +39,20 @@ def run(args: argparse.Namespace) -> int:
     # Checks the words even where the run's own limits are used.
     settings = project_settings(given)
     with Store.existing(settings.database) as store:
-        found = store.run(args.run or "last")
+        stored = store.run(args.run or "last")
         # What the run was asked to keep to counts, unless this call says otherwise.
         # Runs of older versions recorded some limits under other names; these fall back to the settings.
-        limits = found.facts.get("limits", {})
+        limits = stored.facts.get("limits", {})
         recorded = {name: limits[name] for name in LIMIT_NAMES if limits.get(name) is not None}
-        recorded |= {"baseline": found.facts["baseline"]} if found.facts.get("baseline") else {}
+        recorded |= {"baseline": stored.facts["baseline"]} if stored.facts.get("baseline") else {}
         settings = project_settings({**recorded, **{k: v for k, v in given.items() if v is not None}})
-        outcome = conclude_run(found, store, read_manifest(settings.manifest_path), settings)
+        outcome = conclude_run(stored, store, read_manifest(settings.manifest_path), settings)
     if args.json:
-        echo_json({"run": found.id, "status": found.status, "gates": outcome.gates})
+        echo_json({"run": stored.id, "status": stored.status, "gates": outcome.gates})
     else:
         for name, gate in outcome.gates.items():
             echo(f"{name}: {gate.text}")
             for check in gate.checks:
                 echo(f"  {check.outcome.value:<18} {check.text}")
-        echo(f"run {found.id} ({found.status})")
+        echo(f"run {stored.id} ({stored.status})")
     return max((_EXIT[gate.outcome] for gate in outcome.gates.values()), default=3)

@@ -24,7 +24,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print a row per run and adapter."""
     with Store.existing(project_settings().database) as store:
-        rows = [row for found in store.runs(adapter=args.adapter, limit=args.limit) for row in _rows(store, found)]
+        rows = [row for stored in store.runs(adapter=args.adapter, limit=args.limit) for row in _rows(store, stored)]
     if args.json:
         echo_json(rows)
     elif not rows:
@@ -39,23 +39,23 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _rows(store: Store, found: Run) -> list[dict[str, Any]]:
+def _rows(store: Store, stored: Run) -> list[dict[str, Any]]:
     rows = []
-    results = store.results(found.id)
-    for adapter in found.adapters:
+    results = store.results(stored.id)
+    for adapter in stored.adapters:
         mine = [r for r in results if r.adapter == adapter]
         count = Counter(r.verdict.status for r in mine)
         scored = [r.repetition for r in mine if r.repetition is not None]
         rows.append(
             {
-                "run": found.id,
-                "status": found.status,
+                "run": stored.id,
+                "status": stored.status,
                 "adapter": adapter,
                 "repetition": round(sum(scored) / len(scored), 4) if scored else None,
                 "pass": count[Status.PASS],
                 "fail": count[Status.FAIL],
                 "error": count[Status.ERROR],
-                "of": found.planned // max(1, len(found.adapters)),
+                "of": stored.planned // max(1, len(stored.adapters)),
             }
         )
     return rows

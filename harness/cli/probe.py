@@ -31,11 +31,11 @@ def run(args: argparse.Namespace) -> int:
     """0: done; a probe judges nothing, so it never returns 1."""
     settings = project_settings()
     with Store.existing(settings.database) as store:
-        found = store.run(args.run)
-        adapter = args.adapter or found.adapters[-1]
-        if adapter not in found.adapters:
-            raise UsageError(f"run {found.id} has no adapter {adapter!r}; it has: {', '.join(found.adapters)}")
-        failures = [r for r in store.results(found.id, adapter=adapter) if r.verdict.status is Status.FAIL]
+        stored = store.run(args.run)
+        adapter = args.adapter or stored.adapters[-1]
+        if adapter not in stored.adapters:
+            raise UsageError(f"run {stored.id} has no adapter {adapter!r}; it has: {', '.join(stored.adapters)}")
+        failures = [r for r in store.results(stored.id, adapter=adapter) if r.verdict.status is Status.FAIL]
         if not failures:
             echo("nothing to probe: no case fails")
             return 0
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         with Evaluation(settings, store=store, on_progress=line) as evaluation:
             rows = probe(failures, evaluation)
     if args.json:
-        echo_json({"run": found.id, "adapter": adapter, "failing": len(failures), "variants": rows})
+        echo_json({"run": stored.id, "adapter": adapter, "failing": len(failures), "variants": rows})
         return 0
     cells = [
         [

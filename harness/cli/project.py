@@ -51,13 +51,13 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     from rich.table import Table
     from rich.text import Text
 
-    made = Table(box=None, pad_edge=False, header_style="bold")
+    grid = Table(box=None, pad_edge=False, header_style="bold")
     for number, column in enumerate(columns):
-        made.add_column(Text(column), justify="left" if number < 3 else "right", no_wrap=number == 0)
+        grid.add_column(Text(column), justify="left" if number < 3 else "right", no_wrap=number == 0)
     for row in rows:
-        made.add_row(*(Text(for_terminal("-" if cell is None else str(cell))) for cell in row))
+        grid.add_row(*(Text(for_terminal("-" if cell is None else str(cell))) for cell in row))
     width = shutil.get_terminal_size((120, 24)).columns
     console = Console(file=io.StringIO(), width=width, color_system="standard" if sys.stdout.isatty() else None)
     with console.capture() as capture:
-        console.print(made)
+        console.print(grid)
     return capture.get()

@@ -29,15 +29,15 @@ def run(args: argparse.Namespace) -> int:
     """Write the reports of a recorded run."""
     settings = project_settings()
     with Store.existing(settings.database) as store:
-        found = store.run(args.run)
-        baseline = found.facts.get("baseline")
+        stored = store.run(args.run)
+        baseline = stored.facts.get("baseline")
         settings = project_settings({"baseline": baseline} if baseline else None)
-        conclusion = conclude_run(found, store, read_manifest(settings.manifest_path), settings)
+        conclusion = conclude_run(stored, store, read_manifest(settings.manifest_path), settings)
         written = [*conclusion.reports]
         if args.table is not None:
-            written.append(write_table(results_frame(store.results(found.id), run=found.id), args.table))
+            written.append(write_table(results_frame(store.results(stored.id), run=stored.id), args.table))
     if args.json:
-        echo_json({"run": found.id, "reports": [str(p) for p in written]})
+        echo_json({"run": stored.id, "reports": [str(p) for p in written]})
     else:
         for path in written:
             echo(str(path))

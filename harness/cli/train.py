@@ -200,16 +200,16 @@ def _elsewhere(args: argparse.Namespace) -> bool:
 
 def _changes(words: list[str]) -> dict[str, Any]:
     """``FIELD=VALUE`` with Python's literals, else text."""
-    found: dict[str, Any] = {}
+    changes: dict[str, Any] = {}
     for word in words:
         name, sign, value = word.partition("=")
         if not sign or not name:
             raise SettingsError(f"--set {word!r}: write FIELD=VALUE, for example --set epochs=2")
         try:
-            found[name] = ast.literal_eval({"true": "True", "false": "False"}.get(value, value))
+            changes[name] = ast.literal_eval({"true": "True", "false": "False"}.get(value, value))
         except (ValueError, SyntaxError):
-            found[name] = value
-    return found
+            changes[name] = value
+    return changes
 
 
 @contextmanager

@@ -58,8 +58,8 @@ def engine_info(name: str, **settings: Any) -> EngineInfo:
         return transformers_info(**settings)
     if kind == "scripted":
         return EngineInfo("scripted", _script(name).read_text("utf-8"))
-    made = _attribute(name)
-    version = getattr(made, "version", getattr(made, "__version__", "0"))
+    own = _attribute(name)
+    version = getattr(own, "version", getattr(own, "__version__", "0"))
     return EngineInfo(name, str(version))
 
 

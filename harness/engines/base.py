@@ -98,7 +98,7 @@ class Progress:
     requests: int = 0
     """Requests of the call of :meth:`Engine.generate` that is under way."""
     tokens: int = 0
-    """Longest-hypothesis tokens made so far in this call, over all its requests."""
+    """Tokens of the longest hypotheses generated so far in this call, over all its requests."""
     seconds: float = 0.0
     """Since the start-up or the call began."""
 

@@ -30,8 +30,8 @@ def end_ids(model_path: Path, tokenizer_end: int | None) -> tuple[int, ...]:
     if declared is None:
         declared = _read(model_path / "config.json").get("eos_token_id")
     ids = declared if isinstance(declared, list) else [declared]
-    found = [i for i in [tokenizer_end, *ids] if isinstance(i, int)]
-    return tuple(dict.fromkeys(found))
+    known = [i for i in [tokenizer_end, *ids] if isinstance(i, int)]
+    return tuple(dict.fromkeys(known))
 
 
 def adapter_problem(adapter: AdapterWeights, max_rank: int | None = None) -> str | None:

@@ -144,7 +144,7 @@ class HostedEngine:
         self._kill()
 
     def _hang_up(self) -> None:
-        # What the child did not read is of no matter any more.
+        # What the child did not read is no longer needed.
         with suppress(OSError):
             if self._child.stdin is not None:
                 self._child.stdin.close()

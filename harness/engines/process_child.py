@@ -120,7 +120,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    # Nothing may run after this: threads that native libraries leave behind can hang an orderly exit.
+    # Nothing may run after this: threads of native libraries can block an orderly exit.
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()

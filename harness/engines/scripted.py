@@ -57,13 +57,13 @@ class ScriptedEngine:
         self.closed = True
 
     def _look_up(self, script: Mapping[object, object], request: Request) -> object:
-        found = script.get(request.prompt_ids)
-        if found is None:
+        scripted = script.get(request.prompt_ids)
+        if scripted is None:
             text = self._decode(request.prompt_ids)
-            found = next((value for key, value in script.items() if isinstance(key, str) and key in text), None)
-        if isinstance(found, Mapping):
-            found = found.get(request.adapter.name if request.adapter else "")
-        return found if found is not None else Failure(request.id, "the script has no answer to this prompt")
+            scripted = next((value for key, value in script.items() if isinstance(key, str) and key in text), None)
+        if isinstance(scripted, Mapping):
+            scripted = scripted.get(request.adapter.name if request.adapter else "")
+        return scripted if scripted is not None else Failure(request.id, "the script has no answer to this prompt")
 
     def _outcome(self, request: Request, answer: object) -> Outcome:
         match answer:

@@ -93,7 +93,7 @@ class TransformersEngine:
         if self._model is None:
             raise EngineError("the transformers engine is closed; open a new one")
         began = time.monotonic()
-        done, made = 0, 0
+        done, generated = 0, 0
         groups: dict[object, list[Request]] = {}
         for request in requests:
             problem = self._problem(request)
@@ -110,21 +110,21 @@ class TransformersEngine:
                 batch = group[start : start + self._batch_size]
                 count = len(batch)
 
-                def tell(steps: int, count: int = count, done: int = done, made: int = made) -> None:
+                def tell(steps: int, count: int = count, done: int = done, generated: int = generated) -> None:
                     seconds = time.monotonic() - began
                     self._on_progress(
                         Progress(
                             state="running",
                             requests_done=done,
                             requests=len(requests),
-                            tokens=made + steps * count,
+                            tokens=generated + steps * count,
                             seconds=seconds,
                         )
                     )
 
                 completions = self._complete(batch, tell)
                 done += len(completions)
-                made += sum(len(c.token_ids) for c in completions)
+                generated += sum(len(c.token_ids) for c in completions)
                 yield from completions
 
     def close(self) -> None:

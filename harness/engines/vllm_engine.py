@@ -186,7 +186,7 @@ class VllmEngine:
         began = time.monotonic()
         waiting: deque[Request] = deque()
         active: list[Generation] = []
-        done, made = 0, 0
+        done, generated = 0, 0
         try:
             for request in requests:
                 problem = self._problem(request)
@@ -201,9 +201,9 @@ class VllmEngine:
                 finished = [run for run in active if run.result is not None]
                 active = [run for run in active if run.result is None]
                 done += len(finished)
-                made += sum(run.tokens for run in finished)
+                generated += sum(run.tokens for run in finished)
                 if self._on_progress is not None:
-                    tokens = made + sum(run.tokens for run in active)
+                    tokens = generated + sum(run.tokens for run in active)
                     seconds = time.monotonic() - began
                     self._on_progress(
                         Progress(

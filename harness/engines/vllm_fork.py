@@ -108,8 +108,8 @@ class ForkConnector(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]
         """The block that holds the parent's ``token``-th token, if it is still there."""
         blocks = self._held.get(parent)
         if blocks is None:
-            found = self._manager.get_block_ids(parent)
-            blocks = found[0] if found else []
+            block_ids = self._manager.get_block_ids(parent)
+            blocks = block_ids[0] if block_ids else []
         index = token // self._block
         return blocks[index] if index < len(blocks) else None
 

@@ -126,13 +126,13 @@ def _figures(step: int, before: Sequence[CaseResult], after: Sequence[CaseResult
     was = {r.case.id: r.verdict.status is Status.PASS for r in before}
     guards = {r.case.id for r in before if r.case.role == "guard"}
     lost = [i for i, passed in was.items() if passed and not passes.get(i)]
-    found = figures(after)
+    summary = figures(after)
     return CheckpointFigures(
         step=step,
         fixed=sum(not passed and bool(passes.get(i)) for i, passed in was.items()),
         broken=sum(i not in guards for i in lost),
         guards_broken=sum(i in guards for i in lost),
-        cutoff_rate=found.cutoffs.value,
-        repetition=found.repetition.value,
+        cutoff_rate=summary.cutoffs.value,
+        repetition=summary.repetition.value,
         errors=sum(r.verdict.status is Status.ERROR for r in after),
     )

@@ -136,20 +136,20 @@ class Fix:
         """
         path = self.folder / DATASET
         if edited is not None or path.is_file():
-            made = import_pairs(edited or path)
+            built = import_pairs(edited or path)
         else:
             self._display.step(f"drawing candidates on {self.plan.parent.name}")
-            found = self._candidates()
+            drawn = self._candidates()
             cases = [r.case for r in self.plan.training]
-            made = build_pairs(
-                self.plan.training, self.plan.passing, found.clean, found.branches, found.looping,
-                ordinary=found.ordinary, protected=[r.case for r in self.plan.results],
+            built = build_pairs(
+                self.plan.training, self.plan.passing, drawn.clean, drawn.branches, drawn.looping,
+                ordinary=drawn.ordinary, protected=[r.case for r in self.plan.results],
             )  # fmt: skip
-            made += read_hand_made(self._settings.badcases, cases)
-        check_pairs(made, [r.case for r in self.plan.results])
+            built += read_hand_made(self._settings.badcases, cases)
+        check_pairs(built, [r.case for r in self.plan.results])
         if edited is not None or not path.is_file():
-            export_pairs(made, self.folder)
-        return made
+            export_pairs(built, self.folder)
+        return built
 
     def train(self, pairs: Sequence[Pair], *, resume: bool = False) -> TrainResult:
         """Train a LoRA on the pairs, in the trainer's environment.
@@ -188,9 +188,9 @@ class Fix:
         path = self.folder / _SELECTED
         if resume and path.is_file():
             return load(Selection, path.read_text("utf-8"))
-        made = self._select(trained, pairs)
-        write_text(path, dump(made))
-        return made
+        selection = self._select(trained, pairs)
+        write_text(path, dump(selection))
+        return selection
 
     def _select(self, trained: TrainResult, pairs: Sequence[Pair]) -> Selection:
         before, held_back = looked_at(self.plan.results, {p.case_id for p in pairs})
@@ -206,18 +206,18 @@ class Fix:
             known = {**evaluation.manifest.adapters, **{a.name: a for a in adapters}}
             manifest = evaluation.manifest = replace(evaluation.manifest, adapters=known)
             try:
-                found = judge_checkpoints(evaluation, before, steps)
+                judged = judge_checkpoints(evaluation, before, steps)
             except AdapterError as error:
                 # An early checkpoint may be too weak for the canary. The rerun proves the last one.
                 note = f"the last one, since the others were refused: {error}"
                 return Selection(step=trained.steps, steps=trained.steps, note=note)
-        step = choose(found, figures(before).cutoffs.value)
+        step = choose(judged, figures(before).cutoffs.value)
         self._forget([name for name, at in steps.items() if at != step], manifest)
         failing = sum(r.verdict.status is Status.FAIL for r in before)
         guards = sum(r.case.role == "guard" for r in before)
         return Selection(
             step=step, steps=trained.steps, failing=failing, held_back=held_back,
-            passing=len(before) - failing - guards, guards=guards, checkpoints=found,
+            passing=len(before) - failing - guards, guards=guards, checkpoints=judged,
         )  # fmt: skip
 
     def publish(self, trained: TrainResult, selection: Selection, pairs: Sequence[Pair]) -> Adapter:
@@ -363,11 +363,11 @@ def _checkpoint(trained: TrainResult, step: int) -> Checkpoint:
 
 def _figures(results: Sequence[CaseResult]) -> dict[str, float | int]:
     """The figures of one side of the comparison, for the manifest."""
-    found = figures(results)
+    summary = figures(results)
     return {
-        "repetition": round(found.repetition.value, 4),
+        "repetition": round(summary.repetition.value, 4),
         "failing": sum(r.verdict.status is Status.FAIL for r in results),
-        "cutoff_rate": round(found.cutoffs.value, 4),
-        "similarity": round(found.similarity.value, 4),
+        "cutoff_rate": round(summary.cutoffs.value, 4),
+        "similarity": round(summary.similarity.value, 4),
         "cases": len(results),
     }

@@ -161,12 +161,12 @@ def _run(store: Store, manifest: Manifest, adapter: str | None, run_id: str | No
     else:
         runs = store.runs(adapter=adapter, finished=True)
         # The rerun of an interrupted fix is itself a run, on the version that it was judging.
-        made = (
+        unfinished = (
             {t.adapter for t in store.trainings() if not _done(manifest, t.adapter)}
             if resume and not adapter
             else set()
         )
-        runs = tuple(r for r in runs if not made.intersection(r.adapters))
+        runs = tuple(r for r in runs if not unfinished.intersection(r.adapters))
         if not runs:
             whom = f" on {adapter!r}" if adapter else ""
             raise StoreError(f"no finished run{whom} to fix; run first: pytest badcases --adapter {adapter or 'NAME'}")

@@ -1,6 +1,6 @@
 """Whether a new adapter may replace its parent.
 
-Cured cases alone bless nothing. A version that breaks a guard, cuts more answers off or fixes no case stays a
+Fixed cases alone do not bless a version. A version that breaks a guard, cuts more answers off or fixes no case stays a
 candidate, and the reasons are named. A person may still bless it by hand.
 """
 

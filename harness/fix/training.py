@@ -307,7 +307,7 @@ def finished_attempt(folder: Path) -> Path:
     """
     if (folder / "job.json").is_file():
         return folder.resolve()
-    found = sorted(folder.glob("attempt-*/job.json"), key=lambda p: p.stat().st_mtime)
-    if not found:
+    jobs = sorted(folder.glob("attempt-*/job.json"), key=lambda p: p.stat().st_mtime)
+    if not jobs:
         raise TrainerError(f"{folder}: holds no training; name the folder that the dry run or the launch printed")
-    return found[-1].parent.resolve()
+    return jobs[-1].parent.resolve()

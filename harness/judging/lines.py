@@ -219,10 +219,10 @@ def _loop(loop: Loop) -> str:
 
 
 def _reason(reason: Reason) -> dict[str, Any]:
-    found: dict[str, Any] = {"rule": reason.rule, "text": reason.text}
+    fields: dict[str, Any] = {"rule": reason.rule, "text": reason.text}
     if reason.value is not None:
-        found |= {"value": round(reason.value, 6), "limit": reason.limit}
-    return found
+        fields |= {"value": round(reason.value, 6), "limit": reason.limit}
+    return fields
 
 
 def as_text(line: ScoredLine) -> str:

@@ -299,15 +299,15 @@ def judge(case: Case, scores: Scores, finish_reason: FinishReason | None) -> Ver
         return Verdict(
             Status.FAIL, (Reason(rule="loop", text=text, repetition=True), *_reasons(case, scores, finish_reason))
         )
-    found = checks(case, scores, finish_reason)
-    unknown = [c for c in found if not math.isfinite(c.value)]
+    results = checks(case, scores, finish_reason)
+    unknown = [c for c in results if not math.isfinite(c.value)]
     if unknown:
         return Verdict(
             Status.ERROR, tuple(Reason(rule=c.rule, text=c.text, value=c.value, limit=c.limit) for c in unknown)
         )
     failed = tuple(
         Reason(rule=c.rule, text=c.text, value=c.value, limit=c.limit, repetition=c.repetition)
-        for c in found
+        for c in results
         if not c.passed
     )
     return Verdict(Status.FAIL if failed else Status.PASS, failed)
@@ -348,12 +348,12 @@ def combine(verdicts: Sequence[Verdict], min_pass: int) -> Verdict:
 
 def _merged(verdicts: Sequence[Verdict], status: Status) -> tuple[Reason, ...]:
     """The first reason of each rule."""
-    found: dict[str, Reason] = {}
+    by_rule: dict[str, Reason] = {}
     for verdict in verdicts:
         if verdict.status is status:
             for reason in verdict.reasons:
-                found.setdefault(reason.rule, reason)
-    return tuple(found.values())
+                by_rule.setdefault(reason.rule, reason)
+    return tuple(by_rule.values())
 
 
 def checks(case: Case, scores: Scores, finish_reason: FinishReason | None) -> tuple[RuleCheck, ...]:
@@ -437,8 +437,8 @@ def refusal(case: Case) -> str | None:
 @lru_cache(maxsize=4096)
 def _looped(text: str, min_copies: float, min_units: float) -> str | None:
     """What a text repeats over at least half of its length, or None."""
-    found = repetition(text)
-    v = found.values
+    scores = repetition(text)
+    v = scores.values
     units = v["loop_coverage"] >= REFUSED_COVERAGE and v["loop_copies"] >= min_copies and v["loop_units"] >= min_units
     characters = (
         v["char_loop_coverage"] >= REFUSED_COVERAGE
@@ -448,7 +448,7 @@ def _looped(text: str, min_copies: float, min_units: float) -> str | None:
     if not units and not characters:
         return None
     # A templated loop that takes the exact one in stands for it.
-    exact = [x for x in found.loops if x.kind in ("exact", "characters")] or found.loops
+    exact = [x for x in scores.loops if x.kind in ("exact", "characters")] or scores.loops
     loop = max(exact, key=lambda x: x.end - x.start)
     return text[loop.start : loop.start + loop.period].strip()
 

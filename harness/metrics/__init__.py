@@ -37,13 +37,13 @@ def score(answer: str, case: Case, *, tokens: Sequence[int] = ()) -> Scores:
         MetricError: a custom metric raised, or returned something that is not a finite number.
     """
     reference = case.standard_answer
-    found = repetition(answer, reference)
+    repeated = repetition(answer, reference)
     values = {
-        **found.values,
+        **repeated.values,
         **({} if reference is None else similarity(answer, reference)),
         "seq_rep4": sequence_repetition(tokens),
         "compression_ratio": compression_ratio(answer),
         **check_patterns(answer, case),
     }
     values.update(custom_scores(answer, case))
-    return Scores(values, found.loops)
+    return Scores(values, repeated.loops)

@@ -48,13 +48,13 @@ def forget_metrics() -> None:
 
 @cache
 def _installed() -> Mapping[str, Metric]:
-    found: dict[str, Metric] = {}
+    metrics: dict[str, Metric] = {}
     for entry in importlib.metadata.entry_points(group=GROUP):
         try:
-            found[entry.name] = entry.load()
+            metrics[entry.name] = entry.load()
         except Exception as error:
             raise MetricError(f"metric {entry.name!r} ({entry.value}) cannot be loaded: {error}") from error
-    return found
+    return metrics
 
 
 def registered_metrics() -> dict[str, Metric]:
@@ -68,7 +68,7 @@ def custom_scores(answer: str, case: Case) -> dict[str, float]:
     Raises:
         MetricError: a metric raised, or returned something that is not a finite number; names metric and case.
     """
-    found: dict[str, float] = {}
+    scores: dict[str, float] = {}
     for name, metric in registered_metrics().items():
         try:
             values = dict(metric(answer, case))
@@ -77,5 +77,5 @@ def custom_scores(answer: str, case: Case) -> dict[str, float]:
         for key, value in values.items():
             if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
                 raise MetricError(f"metric {name!r} on case {case.id}: {key} = {value!r} is not a finite number")
-            found[name if key == name else f"{name}.{key}"] = float(value)
-    return found
+            scores[name if key == name else f"{name}.{key}"] = float(value)
+    return scores

@@ -93,10 +93,10 @@ class JudgeMetric:
             answer=answer,
             criterion=self.criterion,
         )
-        said = self._ask(question)
-        numbers = _NUMBER.findall(said)
+        reply = self._ask(question)
+        numbers = _NUMBER.findall(reply)
         if len(numbers) != 1:
-            raise MetricError(f"judge {self.model}: expected one number from 0 to 10, got {said[:80]!r}")
+            raise MetricError(f"judge {self.model}: expected one number from 0 to 10, got {reply[:80]!r}")
         return {"judge": float(numbers[0]) / 10.0}
 
     def _ask(self, question: str) -> str:
@@ -114,9 +114,9 @@ class JudgeMetric:
         try:
             with urllib.request.build_opener(_NoRedirects).open(request, timeout=self.timeout) as response:
                 data: Any = json.loads(response.read(MAX_RESPONSE_BYTES))
-            said = data["choices"][0]["message"]["content"]
+            content = data["choices"][0]["message"]["content"]
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise MetricError(f"judge {self.model} at {address}: {type(error).__name__}: {error}") from error
-        if not isinstance(said, str):
+        if not isinstance(content, str):
             raise MetricError(f"judge {self.model} at {address}: the reply holds no text")
-        return said
+        return content

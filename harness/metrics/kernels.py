@@ -278,8 +278,8 @@ def _count(place: _Place, texts: Sequence[str]) -> Counts:
     docs = len(texts)
     split, lookup = _split(place, texts)
     repeats = _count_repeats(place, docs, split, lookup)
-    runs, found = _find_runs(place, docs, split, repeats)
-    tails = _find_tails(place, docs, split, repeats, runs[0], found[0])
+    runs, run_counts = _find_runs(place, docs, split, repeats)
+    tails = _find_tails(place, docs, split, repeats, runs[0], run_counts[0])
     spans, template_shares = _find_templates(place, docs, split, lookup)
     return Counts(
         bounds=_plain(split.bounds),
@@ -291,7 +291,7 @@ def _count(place: _Place, texts: Sequence[str]) -> Counts:
         contents=_plain(split.contents),
         shares=repeats.shares,
         runs=runs,
-        found=found,
+        found=run_counts,
         tails=tails,
         spans=spans,
         template_shares=template_shares,
@@ -342,10 +342,10 @@ def _find_runs(
         (repeats.plain, split.offsets, numbered, MIN_RUN_UNITS),
         (split.codes, split.bounds, within, MIN_RUN_CHARACTERS),
     ):
-        out, found = place.fresh(3 * tandem.KEEP * docs), place.fresh(docs)
-        place.kernels["find_runs"](docs, sequence, bounds, place.bounds(longest), min_length, scratch, out, found)
+        out, run_counts = place.fresh(3 * tandem.KEEP * docs), place.fresh(docs)
+        place.kernels["find_runs"](docs, sequence, bounds, place.bounds(longest), min_length, scratch, out, run_counts)
         runs.append(_plain(out))
-        counts.append(_plain(found))
+        counts.append(_plain(run_counts))
     return tuple(runs), tuple(counts)
 
 
@@ -381,7 +381,7 @@ def _find_templates(
         states=place.scratch(_SHARED[3], n),
         copied=place.scratch(_SHARED[4], n),
         masks=place.scratch("masks", n, "i8"),
-        said=place.scratch("said", n),
+        seen=place.scratch("seen", n),
     )
     spans, shares = place.fresh(templates.SPANS * docs), place.floats(templates.SHARES * docs)
     place.kernels["find_templates"](docs, split, segments, lookup, spans, shares)

@@ -43,23 +43,23 @@ def check_patterns(answer: str, case: Case) -> dict[str, float]:
     Raises:
         CaseFileError: a pattern that is not a regular expression; names the case and the pattern.
     """
-    found: dict[str, float] = {}
+    scores: dict[str, float] = {}
     for field, patterns in (("must_include", case.must_include), ("must_not_include", case.must_not_include)):
-        found.update(_search_all(answer, case, field, patterns))
-    found["missing_patterns"] = float(sum(found[f"must_include[{i}]"] == 0.0 for i in range(len(case.must_include))))
-    found["forbidden_patterns"] = float(
-        sum(found[f"must_not_include[{i}]"] == 1.0 for i in range(len(case.must_not_include)))
+        scores.update(_search_all(answer, case, field, patterns))
+    scores["missing_patterns"] = float(sum(scores[f"must_include[{i}]"] == 0.0 for i in range(len(case.must_include))))
+    scores["forbidden_patterns"] = float(
+        sum(scores[f"must_not_include[{i}]"] == 1.0 for i in range(len(case.must_not_include)))
     )
-    return found
+    return scores
 
 
 def _search_all(answer: str, case: Case, field: str, patterns: Sequence[str]) -> dict[str, float]:
-    found: dict[str, float] = {}
+    scores: dict[str, float] = {}
     for i, pattern in enumerate(patterns):
         try:
-            found[f"{field}[{i}]"] = search(pattern, answer)
+            scores[f"{field}[{i}]"] = search(pattern, answer)
         except regex.error as error:
             raise CaseFileError(
-                f"{case.id}: {field}[{i}] {pattern!r} is not a regular expression ({error}); correct it in the case file"
+                f"{case.id}: {field}[{i}] {pattern!r} is not a regular expression ({error}); correct the case"
             ) from error
-    return found
+    return scores

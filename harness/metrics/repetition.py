@@ -105,7 +105,7 @@ def excesses(values: Mapping[str, float], reference: Mapping[str, float] | None)
     row = not values["numbered_worded"]
     mostly = 2.0 * values["numbers"] > values["words"] or (row and values["numbered_coverage"] > 0.5)
     data = {"numbered_coverage": row, "rep8d": mostly}
-    found: dict[str, float] = {
+    scores: dict[str, float] = {
         "has_reference": float(reference is not None),
         "length_ratio": length,
         "reference_units": reference["units"] if reference else 0.0,
@@ -113,15 +113,15 @@ def excesses(values: Mapping[str, float], reference: Mapping[str, float] | None)
     most = 0.0
     for name, excess, shown in _EXCESSES:
         theirs = against[name if name != "templated" or reference is None else "templated_likely"]
-        found[shown] = theirs
+        scores[shown] = theirs
         over = values[name] - licence * theirs
         if over > 0.0 and data.get(name):
             over = 0.0
-        found[excess] = over
+        scores[excess] = over
         if over > most and excess != "tail_excess":
             most = over
-    found["repetition"] = min(1.0, most)
-    return found
+    scores["repetition"] = min(1.0, most)
+    return scores
 
 
 def _scores(texts: Sequence[str]) -> list[Scores]:
@@ -274,8 +274,8 @@ def _counts_on(counts: kernels.Counts, text: str, begin: int, run: Sequence[int]
         return True
     rows = []
     for first in range(start, end - period + 1, period):
-        found = [text[counts.starts[first + k] - begin : counts.ends[first + k] - begin] for k in slots]
-        rows.append([int(number[:15]) if number.isdecimal() else 0 for number in found])
+        parts = [text[counts.starts[first + k] - begin : counts.ends[first + k] - begin] for k in slots]
+        rows.append([int(number[:15]) if number.isdecimal() else 0 for number in parts])
     uneven = [sum(c - b != b - a for a, b, c in zip(*rows[k : k + 3], strict=True)) for k in range(len(rows) - 2)]
     return bool(2 * sum(places >= DATA_NUMBERS for places in uneven) <= len(uneven))
 

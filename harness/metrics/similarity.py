@@ -43,12 +43,12 @@ def split(text: str) -> list[str]:
 def order_similarities(pairs: Sequence[tuple[str, str]]) -> list[float]:
     """The default scorer alone, ``similarity``, of many answers and their references."""
     fold = _fold if kernels.uses_compiled() else _normalise_all
-    found: list[float] = []
+    scores: list[float] = []
     for first, last in kernels.batches([len(one) + len(other) for one, other in pairs]):
         texts = fold([text[:LIMIT] for pair in pairs[first:last] for text in pair])
         coded = kernels.code_pairs(list(zip(texts[::2], texts[1::2], strict=True)))
-        found.extend([_order(ours, theirs) for ours, theirs in coded])
-    return found
+        scores.extend([_order(ours, theirs) for ours, theirs in coded])
+    return scores
 
 
 def _normalise_all(texts: Sequence[str]) -> list[str]:
@@ -74,16 +74,16 @@ def _fold(texts: Sequence[str]) -> list[str]:
             table[code] = _folding(chr(code))
         folded = table[codes]
         least = int(folded.min(initial=0))
-    found = []
+    characters = []
     start = 0
     for text in texts:
         part = folded[start : start + len(text)]
         start += len(text)
         if least < 0 and _CONTEXT in part:
-            found.append(normalise(text))
+            characters.append(normalise(text))
         else:
-            found.append(part.tobytes().decode("utf-32-le", "surrogatepass"))
-    return found
+            characters.append(part.tobytes().decode("utf-32-le", "surrogatepass"))
+    return characters
 
 
 @cache

@@ -83,7 +83,7 @@ class Segments(NamedTuple):
     """Whether the segment belongs to a copy that does not inform, or to what such copies are copies of."""
     masks: Ints
     """Per id: the places of a word in the segment under comparison, as bits; all zero between two comparisons."""
-    said: Ints
+    seen: Ints
     """Per id: one more than the last segment of the run that holds it; all zero between two runs."""
 
 
@@ -289,13 +289,13 @@ def count_places(units: Units, segments: Segments, begin: int, copy: int, stop: 
     """In how many places a copy says something else than the one before it; 0 where no word of them is new in the run.
 
     Args:
-        units, segments: as in :func:`find_templates`; ``segments.said`` is read and written.
+        units, segments: as in :func:`find_templates`; ``segments.seen`` is read and written.
         begin: first segment of the run.
         copy, stop: first segment and end of the copy.
         lag: segments of a copy.
     """
     codes, starts, ends, gaps = units.codes, units.starts, units.ends, units.gaps
-    kinds, ids, said = units.kinds, units.ids, segments.said
+    kinds, ids, seen = units.kinds, units.ids, segments.seen
     firsts, lasts = segments.firsts, segments.lasts
     places = 0
     fresh = False
@@ -312,8 +312,8 @@ def count_places(units: Units, segments: Segments, begin: int, copy: int, stop: 
                 inside = inside and codes[starts[u]] == 45 and gaps[u] == JOINED
                 continue
             # Said twice in a copy it is one place.
-            held = said[ids[u]]
-            said[ids[u]] = m - begin + 1
+            held = seen[ids[u]]
+            seen[ids[u]] = m - begin + 1
             differs = held + lag <= m - begin
             if kinds[u] == NUMBER:
                 while other < other_end and kinds[other] != NUMBER:
@@ -396,9 +396,9 @@ def mark_run(
             final = stop
         for m in range(k, stop):
             copied[m] = again
-    ids, said = units.ids, segments.said
+    ids, seen = units.ids, segments.seen
     for u in range(firsts[begin], lasts[end - 1]):
-        said[ids[u]] = 0
+        seen[ids[u]] = 0
     if repeated < COPIES * lag:
         return
     for k in range(origin, final):
@@ -456,7 +456,7 @@ def find_templates(
     Args:
         docs: number of texts.
         units: the batch (:func:`harness.metrics.units.split_units`).
-        segments: scratch; ``masks`` and ``said`` all zero, and left all zero.
+        segments: scratch; ``masks`` and ``seen`` all zero, and left all zero.
         lookup: scratch; its hash table finds duplicate lines.
         spans: out, ``SPANS`` a text: first unit and end of the longest templated loop, end of its first period, segments
             of a period, segments of copies that do not inform.

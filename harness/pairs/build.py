@@ -185,7 +185,7 @@ def build_pairs(
         replay: share of replay pairs among all; ``_MIN_REPLAY`` where that is more.
         protected: cases whose prompts no bundled replay pair may have; those that are not of role ``fix`` count.
     """
-    made = [
+    built = [
         pair
         for result in failures
         if result.case.role == "fix" and result.verdict.status is Status.FAIL
@@ -193,10 +193,10 @@ def build_pairs(
             result, clean.get(result.case.id, ()), branches.get(result.case.id, ()), looping.get(result.case.id, ())
         )
     ]
-    made += _unended(passing, max(len(made) // _UNENDED, _MIN_UNENDED)) if made else []
-    room = max(int(len(made) * replay / (1 - replay)), _MIN_REPLAY if made and replay else 0)
+    built += _unended(passing, max(len(built) // _UNENDED, _MIN_UNENDED)) if built else []
+    room = max(int(len(built) * replay / (1 - replay)), _MIN_REPLAY if built and replay else 0)
     guarded = [c for c in protected if c.role != "fix"]
-    return (*made, *_replay(passing, ordinary or {}, room, guarded, _early_share((*failures, *passing))))
+    return (*built, *_replay(passing, ordinary or {}, room, guarded, _early_share((*failures, *passing))))
 
 
 def spread(items: Sequence[T], count: int) -> list[T]:
@@ -208,7 +208,7 @@ def spread(items: Sequence[T], count: int) -> list[T]:
 
 def _unended(passing: Sequence[CaseResult], most: int) -> list[Pair]:
     """Standard answers against answers that do not repeat but had to be cut off."""
-    found = [
+    pairs = [
         Pair(
             case_id=r.case.id,
             messages=r.case.messages,
@@ -221,7 +221,7 @@ def _unended(passing: Sequence[CaseResult], most: int) -> list[Pair]:
         for a in r.attempts[:1]
         if a.finish_reason == "length" and a.answer.strip() not in ("", r.case.standard_answer.strip())
     ]
-    return spread(found, most)
+    return spread(pairs, most)
 
 
 def _early_share(results: Sequence[CaseResult]) -> float:
@@ -285,9 +285,9 @@ def _replay(
 
 def _rejected(result: CaseResult, looping: Sequence[Attempt]) -> list[tuple[str, bool]]:
     """Rejected answers, each with whether the model itself ended it: all at one length, then at the others."""
-    found = _distinct(_trimmed((*result.attempts, *looping)))
-    if found:
-        return found
+    distinct = _distinct(_trimmed((*result.attempts, *looping)))
+    if distinct:
+        return distinct
     # It fails for another reason (similarity, a pattern, cut off): its answer is rejected as it stands.
     most = 2 * _MAX_CHARACTERS
     return [

@@ -212,9 +212,9 @@ def _sort(draws: Sequence[_Draw], answers: Mapping[int, Completion], sampling: S
                 )
             )
     return Candidates(
-        clean={i: _best(found, sampling.keep) for i, found in clean.items()},
-        branches={i: _best(found, 1) for i, found in branches.items()},
-        looping={i: tuple(found[:2]) for i, found in looping.items()},
+        clean={i: _best(candidates, sampling.keep) for i, candidates in clean.items()},
+        branches={i: _best(candidates, 1) for i, candidates in branches.items()},
+        looping={i: tuple(candidates[:2]) for i, candidates in looping.items()},
         ordinary=ordinary,
         drawn=len(draws),
     )
@@ -233,9 +233,9 @@ def _alike(text: str, case: Case) -> bool:
     reference = case.standard_answer
     if not reference:
         return True
-    wanted, found = _scripts(reference), _scripts(text)
-    main, share = max(wanted.items(), key=lambda item: item[1], default=("", 0.0))
-    if found.get(main, 0.0) < share / 2:
+    expected, scripts = _scripts(reference), _scripts(text)
+    main, share = max(expected.items(), key=lambda item: item[1], default=("", 0.0))
+    if scripts.get(main, 0.0) < share / 2:
         return False
     standard, length = (float(scores.values["units"]) for scores in measure([reference, text]))
     return standard < _MIN_REFERENCE_UNITS or _LENGTH_RANGE[0] <= length / standard <= _LENGTH_RANGE[1]
@@ -247,10 +247,10 @@ def _scripts(text: str) -> dict[str, float]:
     return {name: count / letters.total() for name, count in letters.items()}
 
 
-def _best(found: list[tuple[float, str]], keep: int) -> tuple[str, ...]:
+def _best(answers: list[tuple[float, str]], keep: int) -> tuple[str, ...]:
     kept: list[str] = []
-    least = _MIN_SIMILARITY_SHARE * max((similarity for similarity, _ in found), default=0.0)
-    for _, text in sorted((p for p in found if p[0] >= least), key=lambda pair: -pair[0]):
+    least = _MIN_SIMILARITY_SHARE * max((similarity for similarity, _ in answers), default=0.0)
+    for _, text in sorted((p for p in answers if p[0] >= least), key=lambda pair: -pair[0]):
         if len(kept) < keep and all(fuzz.ratio(text, other) < _SAME_ANSWER_RATIO for other in kept):
             kept.append(text)
     return tuple(kept)

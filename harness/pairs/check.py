@@ -1,4 +1,4 @@
-"""What must hold for every pair before a training starts."""
+"""Checks every pair before a training starts."""
 
 from __future__ import annotations
 

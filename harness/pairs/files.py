@@ -64,12 +64,12 @@ def import_pairs(path: Path) -> tuple[Pair, ...]:
 
 def read_hand_made(badcases: Path, cases: Sequence[Case]) -> tuple[Pair, ...]:
     """Hand-made pairs in the folders of ``cases``."""
-    found: list[Pair] = []
+    written: list[Pair] = []
     for folder in dict.fromkeys(c.folder for c in cases):
         path = badcases / folder / DATASET
         if path.is_file():
-            found += import_pairs(path)
-    return tuple(found)
+            written += import_pairs(path)
+    return tuple(written)
 
 
 def _record(pair: Pair) -> dict[str, Any]:

@@ -110,20 +110,20 @@ class Manifest:
 
     def chain(self, name: str) -> tuple[Adapter, ...]:
         """The adapters whose weights together are this version, oldest first; empty for the model as shipped."""
-        found: list[Adapter] = []
+        parts: list[Adapter] = []
         current: str | None = name
         while current is not None:
             adapter = self.adapter(current)
-            found.append(adapter)
+            parts.append(adapter)
             current = adapter.on_top_of
-        return tuple(a for a in reversed(found) if a.path is not None)
+        return tuple(a for a in reversed(parts) if a.path is not None)
 
     def ancestors(self, name: str) -> tuple[str, ...]:
         """Names of the version and of all its ancestors, oldest first."""
-        found = [self.adapter(name)]
-        while found[-1].parent is not None:
-            found.append(self.adapter(found[-1].parent))
-        return tuple(a.name for a in reversed(found))
+        versions = [self.adapter(name)]
+        while versions[-1].parent is not None:
+            versions.append(self.adapter(versions[-1].parent))
+        return tuple(a.name for a in reversed(versions))
 
     def children(self, name: str) -> tuple[Adapter, ...]:
         """Versions whose parent is this one."""

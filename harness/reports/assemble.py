@@ -36,8 +36,8 @@ def assemble_report(
         earlier: adapters whose results come from an earlier run.
     """
     shown = tuple(
-        AdapterResults(name, tuple(found), _adapter_facts(adapters.get(name)), earlier=name in earlier)
-        for name, found in results.items()
+        AdapterResults(name, tuple(of_adapter), _adapter_facts(adapters.get(name)), earlier=name in earlier)
+        for name, of_adapter in results.items()
     )
     return Report(_run_facts(run, shown), shown, _gate_facts(gate), _training_facts(run.facts.get("training")))
 

@@ -55,10 +55,10 @@ def conclude_run(run: Run, store: Store, manifest: Manifest, settings: Settings)
     )
     gates = {
         name: judge_suite(
-            found, settings.limits, before if before and name != baseline else None,
+            of_adapter, settings.limits, before if before and name != baseline else None,
             bool(run.facts.get("complete")), baseline_wanted=bool(baseline) and name != baseline,
         )
-        for name, found in results.items()
+        for name, of_adapter in results.items()
     }  # fmt: skip
     earlier = () if baseline in results or not before else (baseline,)
     shown = {**dict.fromkeys(earlier, tuple(before)), **results}

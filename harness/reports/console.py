@@ -125,11 +125,11 @@ def comparison_table(changes: Sequence[Change], width: int = 100, color: bool = 
     styles = {"fixed": "bold green", "broken": "bold red", "still failing": "yellow", "not judged": "magenta"}
     table = _table(("role", *columns), left=1)
     by_role = {role: [c for c in changes if c.result.case.role == role] for role in ROLES}
-    rows: list[tuple[str, list[Change]]] = [(role, found) for role, found in by_role.items() if found]
+    rows: list[tuple[str, list[Change]]] = [(role, of_role) for role, of_role in by_role.items() if of_role]
     if len(rows) > 1:
         rows.append(("all", list(changes)))
-    for role, found in rows:
-        count = Counter(c.kind for c in found)
+    for role, of_role in rows:
+        count = Counter(c.kind for c in of_role)
         cells = (Text(str(count[k]), style=styles.get(k, "") if count[k] else "dim") for k in columns)
         table.add_row(Text(role, style="bold"), *cells)
     return _render([table], width, color)

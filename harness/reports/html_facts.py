@@ -18,10 +18,10 @@ __all__ = ["breakdown", "facts", "legend"]
 def breakdown(report: Report) -> Html | None:
     """Pass counts and repetition per role, folder and tag, for every adapter."""
     groups = {a.name: {g.group: g for g in grouped_figures(a.results)} for a in report.adapters}
-    names = [n for n in dict.fromkeys(name for found in groups.values() for name in found) if n != "all"]
+    names = [n for n in dict.fromkeys(name for by_group in groups.values() for name in by_group) if n != "all"]
     if not names:
         return None
-    patterns = any(g.missing.n or g.forbidden.n for found in groups.values() for g in found.values())
+    patterns = any(g.missing.n or g.forbidden.n for by_group in groups.values() for g in by_group.values())
     rows = []
     for name in sorted(names, key=_order):
         kind, _, value = name.partition(":")

@@ -136,18 +136,18 @@ def _undecided(total: Figures) -> str:
 
 def _overview(report: Report) -> Html | None:
     blocks = [_change_table(report), _gate_table(report.gate)]
-    found = [b for b in blocks if b is not None]
-    return el("div", found, class_="grid2") if found else None
+    present = [b for b in blocks if b is not None]
+    return el("div", present, class_="grid2") if present else None
 
 
 def _change_table(report: Report) -> Html | None:
     if report.before is None or report.after is None:
         return None
-    found = changes(report.before.results, report.after.results)
+    compared = changes(report.before.results, report.after.results)
     order: tuple[ChangeKind, ...] = ("fixed", "still failing", "broken", "still passing", "not judged")
     rows: list[Html] = []
     for role in (*ROLES, ""):
-        mine = [c for c in found if role in ("", c.result.case.role)]
+        mine = [c for c in compared if role in ("", c.result.case.role)]
         if not mine or (not role and len(rows) < 2):
             continue
         count = Counter(c.kind for c in mine)
@@ -183,14 +183,14 @@ def _groups(report: Report) -> tuple[Group, ...]:
     by_adapter = [(a.name, {r.case.id: r for r in a.results}) for a in report.adapters]
 
     def view(case_id: str) -> CaseView:
-        return CaseView(tuple((name, found.get(case_id)) for name, found in by_adapter))
+        return CaseView(tuple((name, by_case.get(case_id)) for name, by_case in by_adapter))
 
     if report.before is not None and report.after is not None:
-        found = changes(report.before.results, report.after.results)
+        changed = changes(report.before.results, report.after.results)
         return tuple(
             (kind, _CHANGE_NOTES[kind], _CHANGE_CLASS[kind], views)
             for kind in CHANGE_ORDER
-            if (views := tuple(view(c.result.case.id) for c in found if c.kind == kind))
+            if (views := tuple(view(c.result.case.id) for c in changed if c.kind == kind))
         )
     results = report.after.results if report.after is not None else ()
     styles = {"FAIL": "bad", "ERROR": "odd", "SKIP": "warn", "PASS": "good"}

@@ -27,7 +27,7 @@ def to_json(report: Report) -> str:
     ``training``, ``adapters`` (each with ``figures``, ``groups``
     by folder, tag and role, and ``results``) and ``changes`` (case and what became of it).
     """
-    found = changes(report.before.results, report.after.results) if report.before and report.after else ()
+    changed = changes(report.before.results, report.after.results) if report.before and report.after else ()
     data = {
         "schema": SCHEMA,
         "harness": harness.__version__,
@@ -36,7 +36,7 @@ def to_json(report: Report) -> str:
         "run": to_data(report.run),
         "gate": to_data(report.gate),
         "adapters": [_adapter(a) for a in report.adapters],
-        "changes": [{"case": c.result.case.id, "role": c.result.case.role, "kind": c.kind} for c in found],
+        "changes": [{"case": c.result.case.id, "role": c.result.case.role, "kind": c.kind} for c in changed],
         "training": to_data(report.training),
     }
     return json.dumps(to_data(data), ensure_ascii=True, allow_nan=False, indent=1) + "\n"

@@ -100,17 +100,17 @@ def _notes(report: Report) -> Iterator[str]:
 def _changes(report: Report) -> Iterator[str]:
     if report.before is None or report.after is None:
         return
-    found = changes(report.before.results, report.after.results)
+    changed = changes(report.before.results, report.after.results)
     columns: tuple[ChangeKind, ...] = ("fixed", "still failing", "broken", "still passing", "not judged")
     yield ""
     yield f"| role | {' | '.join(columns)} |"
     yield "|---|--:|--:|--:|--:|--:|"
     for role in ROLES:
-        count = Counter(c.kind for c in found if c.result.case.role == role)
+        count = Counter(c.kind for c in changed if c.result.case.role == role)
         if count:
             yield f"| {role} | {' | '.join(str(count[k]) for k in columns)} |"
     for kind in CHANGE_ORDER:
-        mine = [c for c in found if c.kind == kind]
+        mine = [c for c in changed if c.kind == kind]
         if mine and kind != "still passing":
             yield from _group(kind.capitalize(), [_changed(c) for c in mine], folded=kind in ("fixed", "still failing"))
 

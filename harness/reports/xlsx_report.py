@@ -82,18 +82,18 @@ def check(path: Path, columns: Sequence[str], rows: int) -> None:
 
     try:
         book = load_workbook(path, read_only=True)
-        found = 0
+        rows_read = 0
         for sheet in book:
             for row in sheet.iter_rows():
-                found += sheet.title == "results"
+                rows_read += sheet.title == "results"
                 if any(cell.data_type in "fe" for cell in row):
                     raise ReportError(f"a cell of sheet {sheet.title} became a formula; the workbook was not written")
         first = next(book["results"].iter_rows(max_row=1, values_only=True))
         book.close()
     except (OSError, ValueError, KeyError, SyntaxError, BadZipFile) as error:
         raise ReportError(f"the workbook cannot be read back ({error}); the old one was kept") from error
-    if found != rows + 1 or tuple(first) != tuple(columns):
-        raise ReportError(f"the workbook has {found - 1} of {rows} rows when read back; the old one was kept")
+    if rows_read != rows + 1 or tuple(first) != tuple(columns):
+        raise ReportError(f"the workbook has {rows_read - 1} of {rows} rows when read back; the old one was kept")
 
 
 def _sheet(
@@ -193,8 +193,8 @@ def _last(attempt: Attempt | None) -> tuple[Cell, ...]:
 
 def _score_names(results: Sequence[CaseResult]) -> tuple[str, ...]:
     """Every score of any answer: the most used first, then the rest by name."""
-    found = {n for r in results for a in r.attempts if a.scores is not None for n in a.scores.values}
-    return (*(n for n in _SCORES_FIRST if n in found), *sorted(found - set(_SCORES_FIRST)))
+    names = {n for r in results for a in r.attempts if a.scores is not None for n in a.scores.values}
+    return (*(n for n in _SCORES_FIRST if n in names), *sorted(names - set(_SCORES_FIRST)))
 
 
 _FIGURES = (

@@ -57,9 +57,9 @@ def variants_of(case: Case) -> dict[str, Decoding]:
     tried: dict[str, Decoding] = {}
     for name, change in VARIANTS.items():
         base = {"temperature": 0.0, "samples": 1, "min_pass": 1, **change}
-        made = Decoding.from_mapping(base, own)
-        if made.key() != own.key():
-            tried[name] = made
+        variant = Decoding.from_mapping(base, own)
+        if variant.key() != own.key():
+            tried[name] = variant
     return tried
 
 

@@ -28,9 +28,9 @@ def progress_line(progress: RunnerProgress, engine: str) -> str:
     if progress.tokens:
         parts.append(f"{progress.tokens:,} tokens")
     parts.append(duration(progress.seconds))
-    made, left = progress.done - progress.stored, progress.total - progress.done
-    if progress.state == "generating" and made and left:
-        parts.append(f"about {duration(progress.seconds / made * left)} left")
+    generated, left = progress.done - progress.stored, progress.total - progress.done
+    if progress.state == "generating" and generated and left:
+        parts.append(f"about {duration(progress.seconds / generated * left)} left")
     return ", ".join(parts)
 
 

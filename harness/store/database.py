@@ -79,11 +79,11 @@ class Store:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-            found = self._connection.execute("PRAGMA user_version").fetchone()[0]
-            if found not in (0, VERSION):
+            existing = self._connection.execute("PRAGMA user_version").fetchone()[0]
+            if existing not in (0, VERSION):
                 self._connection.close()
                 raise StoreError(
-                    f"{path} is of version {found}, this harness writes {VERSION}; move it away to start a new one"
+                    f"{path} is of version {existing}, this harness writes {VERSION}; move it away to start a new one"
                 )
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=NORMAL")
@@ -205,10 +205,10 @@ class Store:
     ) -> tuple[Run, ...]:
         """Runs of a kind, newest first."""
         rows = self._all(_RUN + "ORDER BY started DESC, rowid DESC LIMIT 100000", ())
-        found = (_run(r) for r in rows)
+        records = (_run(r) for r in rows)
         return tuple(
             r
-            for r in found
+            for r in records
             if r.kind == kind
             and (adapter is None or adapter in r.adapters)
             and (not finished or r.status == "finished")

@@ -9,12 +9,12 @@ from __future__ import annotations
 __all__ = ["SCHEMA", "VERSION"]
 
 VERSION = 1
-"""Raised with every change of the tables; an older database is refused with the way out."""
+"""Raised with every change of the tables; an older database is refused, with instructions."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS generations (
     key TEXT PRIMARY KEY,
-    identity TEXT NOT NULL,          -- JSON: everything that the key is the sha256 of, but the prompt's ids
+    identity TEXT NOT NULL,          -- JSON: everything that the key is the sha256 of, except the prompt's ids
     created TEXT NOT NULL,
     loop_limit REAL,                 -- of an answer that was cut by proof: what was proven
     completion TEXT NOT NULL         -- JSON: engines.base.Completion

@@ -125,23 +125,23 @@ def _unjudged(name: str, text: str) -> GateCheck:
 
 def _conditions(results: Sequence[CaseResult], complete: bool) -> list[GateCheck]:
     """Conditions of any judgement that do not hold."""
-    found = []
+    conditions = []
     if not complete:
-        found.append(_unjudged("complete", "the run did not come to its end"))
+        conditions.append(_unjudged("complete", "the run did not come to its end"))
     if not judged(results):
-        found.append(_unjudged("cases", "no case was judged"))
+        conditions.append(_unjudged("cases", "no case was judged"))
     errors = [r.case.id for r in results if r.verdict.status is Status.ERROR]
     if errors:
-        found.append(_unjudged("errors", f"{len(errors)} cases could not be judged ({_some(errors)})"))
+        conditions.append(_unjudged("errors", f"{len(errors)} cases could not be judged ({_some(errors)})"))
     twice = [i for i, n in Counter(r.case.id for r in results).items() if n > 1]
     if twice:
-        found.append(_unjudged("cases", f"results for one case more than once ({_some(twice)})"))
+        conditions.append(_unjudged("cases", f"results for one case more than once ({_some(twice)})"))
     unscored = [r.case.id for r in judged(results) if not _finite(r)]
     if unscored:
-        found.append(
+        conditions.append(
             _unjudged("scores", f"{len(unscored)} cases have no repetition score that is a number ({_some(unscored)})")
         )
-    return found
+    return conditions
 
 
 def _finite(result: CaseResult) -> bool:
@@ -154,15 +154,15 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _absolute(all_cases: Figures, limits: Limits) -> list[GateCheck]:
-    found = []
+    checks = []
     for name, what, interval, limit in (
         ("repetition", "repetition score", all_cases.repetition, limits.max_repetition),
         ("repeater_rate", "repeater rate", all_cases.repeaters, limits.max_repeater_rate),
         ("cutoff_rate", "cut-off rate", all_cases.cutoffs, limits.max_cutoff_rate),
     ):
         if limit is not None:
-            found.append(_limit(name, what, interval, limit, limits))
-    return found
+            checks.append(_limit(name, what, interval, limit, limits))
+    return checks
 
 
 def _limit(name: str, what: str, interval: Interval, limit: float, limits: Limits) -> GateCheck:
@@ -193,13 +193,13 @@ def _limit(name: str, what: str, interval: Interval, limit: float, limits: Limit
 
 def _relative(results: Sequence[CaseResult], baseline: Sequence[CaseResult], limits: Limits) -> list[GateCheck]:
     pairs = pair_up(baseline, results)
-    told = judged(results)
+    decided = judged(results)
     if not pairs:
         return [_unjudged("baseline", "no case has a judged result of the baseline to compare with")]
     if not all(_finite(r) for p in pairs for r in (p.before, p.after)):
         return [_unjudged("baseline", "a repetition score to compare with is not a number")]
-    if len(pairs) < limits.min_cases or 2 * len(pairs) < len(told):
-        text = f"only {len(pairs)} of {len(told)} cases have a judged result of the baseline"
+    if len(pairs) < limits.min_cases or 2 * len(pairs) < len(decided):
+        text = f"only {len(pairs)} of {len(decided)} cases have a judged result of the baseline"
         return [
             GateCheck(
                 name="baseline", outcome=GateOutcome.INSUFFICIENT, text=text, value=len(pairs), limit=limits.min_cases
@@ -218,12 +218,12 @@ def _regressions(pairs: Sequence[Paired], limits: Limits, level: float) -> list[
     text = f"{len(sure)} cases surely broke, {seen} seen to, expected <= {allowed}" + (
         f" ({_some(names)})" if names else ""
     )
-    found = [_check("regressions", len(sure) <= allowed, text, len(sure), allowed)]
+    checks = [_check("regressions", len(sure) <= allowed, text, len(sure), allowed)]
     guards = [p.after.case.id for p in sure if p.after.case.role == "guard"]
     if any(p.after.case.role == "guard" for p in pairs):
         text = f"{len(guards)} guard cases surely broke, expected 0" + (f" ({_some(guards)})" if guards else "")
-        found.append(_check("guards", not guards, text, len(guards), 0))
-    return found
+        checks.append(_check("guards", not guards, text, len(guards), 0))
+    return checks
 
 
 def _balance(pairs: Sequence[Paired], limits: Limits, level: float) -> GateCheck:

@@ -95,14 +95,14 @@ def measure_noise(
                 on_progress(Progress(state="running", requests_done=done, requests=runs * len(requests), tokens=tokens))
         if answered < len(requests):
             raise EngineError(f"the engine answered {answered} of {len(requests)} requests in run {run + 1}")
-    found = tuple(_one(request_id, rows) for request_id, rows in seen.items())
-    names = sorted({name for one in found for name in one.spread})
+    measured = tuple(_one(request_id, rows) for request_id, rows in seen.items())
+    names = sorted({name for one in measured for name in one.spread})
     return NoiseReport(
         runs=runs,
-        requests=found,
-        answer_rate=wilson(sum(one.answers > 1 for one in found), len(found)),
-        verdict_rate=wilson(sum(one.flips for one in found), len(found)),
-        spread={name: sum(one.spread.get(name, 0.0) for one in found) / len(found) for name in names},
+        requests=measured,
+        answer_rate=wilson(sum(one.answers > 1 for one in measured), len(measured)),
+        verdict_rate=wilson(sum(one.flips for one in measured), len(measured)),
+        spread={name: sum(one.spread.get(name, 0.0) for one in measured) / len(measured) for name in names},
     )
 
 

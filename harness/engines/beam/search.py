@@ -77,7 +77,7 @@ class Hypothesis:
     """A prefix of an answer.
 
     Its tokens are links into one table per search, eight bytes a token: a search holds thousands of prefixes that share
-    most of what they are, and as objects of Python they took 200 MiB and more for 200 prompts of 4,096 tokens.
+    most of what they are, and as Python objects they would take hundreds of MiB for 200 long prompts.
     """
 
     __slots__ = ("_before", "_links", "_node", "length", "look_at", "origin", "proven", "token", "total")
@@ -92,7 +92,7 @@ class Hypothesis:
         self.proven: bool = parent.proven if parent else False
         """Whether it is known to fail, whatever follows (harness/engines/beam/proof.py)."""
         self.look_at: int = parent.look_at if parent else 0
-        """The length before which looking for a proof is in vain."""
+        """The length before which a proof is impossible."""
         self._links: _Links = parent._links if parent else _Links(array("i"), array("i"))
         self._before: int = parent._enter() if parent else -1
         self._node = -1
@@ -105,14 +105,14 @@ class Hypothesis:
         """The last ``count`` generated token ids at most."""
         if not self.length or count < 1:
             return []
-        found = [self.token]
+        newest = [self.token]
         parents, tokens = self._links
         node = self._before
-        while node >= 0 and len(found) < count:
-            found.append(tokens[node])
+        while node >= 0 and len(newest) < count:
+            newest.append(tokens[node])
             node = parents[node]
-        found.reverse()
-        return found
+        newest.reverse()
+        return newest
 
     def _enter(self) -> int:
         """Its place in the table; only prefixes that go on need one."""

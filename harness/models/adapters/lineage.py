@@ -120,11 +120,11 @@ def check_lineage(model: Path, adapters: Sequence[Path | Lora]) -> None:
 
 def _check_shapes(lora: Lora, tensors: dict[str, tuple[Path, TensorInfo]], model: Path) -> None:
     for module in lora.modules:
-        found = tensors.get(f"{module}.weight")
+        tensor = tensors.get(f"{module}.weight")
         # Some architectures name their layers in files otherwise than in memory; then there is nothing to compare.
-        if found is not None and found[1].shape != lora.shape(module):
+        if tensor is not None and tensor[1].shape != lora.shape(module):
             raise AdapterError(
-                f"{lora.folder}: {module} was made for a layer of {lora.shape(module)}, {model} has {found[1].shape}: "
+                f"{lora.folder}: {module} was made for a layer of {lora.shape(module)}, {model} has {tensor[1].shape}: "
                 "it belongs to another model"
             )
 

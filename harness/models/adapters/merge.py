@@ -91,7 +91,7 @@ def _check_layers(model: Path, loras: Sequence[Lora], tensors: dict[str, TensorI
 
 def _whole(model: Path, loras: Sequence[Lora], tensors: Mapping[str, TensorInfo]) -> dict[str, Replacement]:
     """What takes the place of the model's tensors: of each the newest adapter's."""
-    found: dict[str, Replacement] = {}
+    replacements: dict[str, Replacement] = {}
     for lora in loras:
         for name in lora.whole:
             shape = lora.whole_shape(name)
@@ -99,15 +99,15 @@ def _whole(model: Path, loras: Sequence[Lora], tensors: Mapping[str, TensorInfo]
             if like is None or like.dtype not in _FLOATS or shape[1:] != like.shape[1:] or shape[0] < like.shape[0]:
                 what = f"{like.dtype} of {like.shape}" if like else "no such tensor"
                 raise AdapterError(f"{lora.folder}: holds {name} of {shape}, {model} has {what}")
-            found[name] = Replacement(like.dtype, shape, partial(_bytes_of, lora, name, like.dtype))
-    if _EMBEDDING in found and _HEAD not in found and _HEAD not in tensors:
+            replacements[name] = Replacement(like.dtype, shape, partial(_bytes_of, lora, name, like.dtype))
+    if _EMBEDDING in replacements and _HEAD not in replacements and _HEAD not in tensors:
         raise AdapterError(
             f"{loras[-1].folder}: holds an embedding to which {model} ties its output layer, and not that layer; "
             f"which one it was trained with is not known: train with additional_targets of both"
         )
-    if len({r.shape[0] for n, r in found.items() if n in (_EMBEDDING, _HEAD)}) > 1:
+    if len({r.shape[0] for n, r in replacements.items() if n in (_EMBEDDING, _HEAD)}) > 1:
         raise AdapterError(f"{loras[-1].folder}: embedding and output layer have different numbers of rows")
-    return found
+    return replacements
 
 
 def _bytes_of(lora: Lora, name: str, dtype: str) -> bytes:

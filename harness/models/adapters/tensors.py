@@ -77,14 +77,14 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
     """
     header, size, end = _raw_header(path)
     header.pop("__metadata__", None)
-    found = {name: _info(path, name, entry, end) for name, entry in header.items()}
-    for info in sorted(found.values(), key=lambda i: i.start):
+    infos = {name: _info(path, name, entry, end) for name, entry in header.items()}
+    for info in sorted(infos.values(), key=lambda i: i.start):
         if info.start != end:
             raise AdapterError(f"{path}: its tensors do not lie one after another; the file is damaged")
         end = info.end
     if end != size:
         raise AdapterError(f"{path}: has {size:,} bytes, its header says {end:,}; the file is damaged or cut off")
-    return found
+    return infos
 
 
 def read_notes(path: Path) -> dict[str, str]:
@@ -175,9 +175,12 @@ def copy_tensors(
     header: dict[str, Any] = {"__metadata__": {"format": "pt", **read_notes(source), **(notes or {})}}
     offset = 0
     for name in order:
-        made = new_ones.get(name) or tensors[name]
-        size = made.end - made.start if isinstance(made, TensorInfo) else math.prod(made.shape) * _width(made.dtype)
-        header[name] = {"dtype": made.dtype, "shape": list(made.shape), "data_offsets": [offset, offset + size]}
+        tensor = new_ones.get(name) or tensors[name]
+        if isinstance(tensor, TensorInfo):
+            size = tensor.end - tensor.start
+        else:
+            size = math.prod(tensor.shape) * _width(tensor.dtype)
+        header[name] = {"dtype": tensor.dtype, "shape": list(tensor.shape), "data_offsets": [offset, offset + size]}
         offset += size
 
     def write(temporary: Path) -> None:
