@@ -83,13 +83,13 @@ def check_same(checkpoint: Path, data: DataFacts, recipe: Recipe) -> None:
         old = json.loads((before / "recipe.json").read_text("utf-8"))
         same = digest_file(before / "examples.jsonl") == digest_file(data.train)
     except (OSError, ValueError) as error:
-        raise TrainerError(f"cannot resume from {checkpoint}: {before} damaged ({error}); train without --resume") from error
+        raise TrainerError(f"{checkpoint}: {before} is damaged ({error}); train without --resume") from error
     new = json.loads(json.dumps(recipe.to_mapping()))
     other = sorted(k for k in new if k not in _FREE_TO_CHANGE and old.get(k) != new[k])
     if other:
-        raise TrainerError(f"cannot resume from {checkpoint}: recipe differs in {', '.join(other)}; train without --resume")
+        raise TrainerError(f"{checkpoint}: the recipe differs in {', '.join(other)}; train without --resume")
     if not same:
-        raise TrainerError(f"cannot resume from {checkpoint}: the training data differ; train without --resume")
+        raise TrainerError(f"{checkpoint}: the training data differ; train without --resume")
 
 
 def check_disk(model: Path, data: DataFacts, recipe: Recipe, folder: Path) -> None:

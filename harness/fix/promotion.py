@@ -37,12 +37,12 @@ def decide(comparison: Comparison, before: Sequence[CaseResult], after: Sequence
     against: list[str] = []
     errors = sum(r.verdict.status is Status.ERROR for r in after)
     if errors:
-        against.append(f"{errors} cases could not be judged")
+        against.append(f"cases without a judgement: {errors}")
     if {r.case.id for r in before} - {r.case.id for r in after}:
         against.append("not every case was run again")
     broken = comparison.by_role("guard").broken
     if broken:
-        against.append(f"{len(broken)} guard cases broke: {', '.join(broken[:5])}")
+        against.append(f"broken guard cases: {len(broken)} ({', '.join(broken[:5])})")
     old, new = figures(before).cutoffs.value, figures(after).cutoffs.value
     if new > old:
         against.append(f"more answers are cut off: {new:.0%} of them, {old:.0%} before")

@@ -12,9 +12,9 @@ from typing import Any
 from harness.engines.base import EngineInfo
 from harness.judging.results import CaseResult
 from harness.project.manifest import Adapter
-from harness.reports.model import AdapterResults, Check, GateFacts, Report, RunFacts, TrainingFacts
+from harness.reports.model import AdapterResults, Report, RunFacts, TrainingFacts
 from harness.store import Run
-from harness.suite.gate import GateOutcome, GateVerdict
+from harness.suite.gate import GateVerdict
 
 __all__ = ["assemble_report"]
 
@@ -39,16 +39,7 @@ def assemble_report(
         AdapterResults(name, tuple(of_adapter), _adapter_facts(adapters.get(name)), earlier=name in earlier)
         for name, of_adapter in results.items()
     )
-    return Report(_run_facts(run, shown), shown, _gate_facts(gate), _training_facts(run.facts.get("training")))
-
-
-def _gate_facts(gate: GateVerdict | None) -> GateFacts | None:
-    if gate is None:
-        return None
-    checks = tuple(Check(name=c.name, text=c.text, passed=c.passed, value=c.value, limit=c.limit) for c in gate.checks)
-    passed = {GateOutcome.PASSED: True, GateOutcome.FAILED: False}.get(gate.outcome)
-    # What was kept needs no words; what was not is the first thing that a reader wants.
-    return GateFacts(passed, f"passed, {len(checks)} limits kept" if passed else gate.text, checks)
+    return Report(_run_facts(run, shown), shown, gate, _training_facts(run.facts.get("training")))
 
 
 def _run_facts(run: Run, adapters: Sequence[AdapterResults]) -> RunFacts:

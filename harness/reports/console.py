@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 
 from harness.judging.results import Attempt, CaseResult, Reason, Status
 from harness.reports.answer import describe_loop, split_answer
-from harness.reports.model import AdapterResults, GateFacts, as_score, as_share, pattern_figures
+from harness.reports.model import AdapterResults, as_score, as_share, pattern_figures
 from harness.safe.escape import for_terminal, shorten
 from harness.suite.compare import ROLES, Change, ChangeKind
 from harness.suite.figures import figures
+from harness.suite.gate import GateVerdict
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -65,7 +66,7 @@ def failure_text(result: CaseResult, width: int = 100, color: bool = False) -> s
 
 
 def summary(
-    adapters: Sequence[AdapterResults], gate: GateFacts | None = None, width: int = 100, color: bool = False
+    adapters: Sequence[AdapterResults], gate: GateVerdict | None = None, width: int = 100, color: bool = False
 ) -> str:
     """A row of figures for each adapter, pattern rates, xfail notes, and the gate's verdict."""
     from rich.text import Text

@@ -15,15 +15,22 @@ from harness.judging.results import Status
 from harness.reports.html_cases import CaseView, card
 from harness.reports.html_facts import breakdown, facts, legend
 from harness.reports.markup import Html, el, join, raw, table
-from harness.reports.model import GateFacts, Report, as_score, as_share, headline, shortfall
+from harness.reports.model import Report, as_score, as_share, headline, shortfall
 from harness.reports.style import style_hash, style_sheet
 from harness.suite.compare import CHANGE_ORDER, ROLES, ChangeKind, changes
 from harness.suite.figures import Figures, figures
+from harness.suite.gate import GateOutcome, GateVerdict
 
 __all__ = ["to_html"]
 
 _ROLE_NOTES = {"fix": "trained on", "holdout": "siblings, never trained on", "guard": "must keep passing"}
 _CHANGE_CLASS = {"broken": "bad", "fixed": "good", "still failing": "warn", "not judged": "odd", "still passing": ""}
+_GATE_CLASS = {
+    GateOutcome.PASSED: "good",
+    GateOutcome.FAILED: "bad",
+    GateOutcome.INSUFFICIENT: "odd",
+    GateOutcome.NOT_JUDGEABLE: "odd",
+}
 _CHANGE_NOTES = {
     "broken": "passed before, fails now",
     "fixed": "failed before, passes now",
@@ -66,8 +73,7 @@ def to_html(report: Report) -> str:
 def _verdict_words(report: Report) -> tuple[str, str]:
     """(words, class) of the verdict chip."""
     if report.gate is not None:
-        words = {True: "Gate passed", False: "Gate failed", None: "Gate could not judge"}[report.gate.passed]
-        return words, {True: "good", False: "bad", None: "odd"}[report.gate.passed]
+        return f"Gate: {report.gate.outcome}", _GATE_CLASS[report.gate.outcome]
     status = figures(report.after.results).status if report.after is not None else Status.SKIP
     words = {Status.PASS: "Passed", Status.FAIL: "Failed", Status.ERROR: "Errors", Status.SKIP: "Nothing judged"}[
         status
@@ -158,16 +164,15 @@ def _change_table(report: Report) -> Html | None:
     return el("section", el("h2", title), table(("role", *order), rows))
 
 
-def _gate_table(gate: GateFacts | None) -> Html | None:
+def _gate_table(gate: GateVerdict | None) -> Html | None:
     if gate is None or not gate.checks:
         return None
-    words = {True: ("met", "good"), False: ("not met", "bad"), None: ("not judged", "odd")}
     rows = [
         el(
             "tr",
             el("th", check.name),
             el("td", check.text),
-            el("td", el("span", words[check.passed][0], class_=f"chip {words[check.passed][1]}"), class_="num"),
+            el("td", el("span", str(check.outcome), class_=f"chip {_GATE_CLASS[check.outcome]}"), class_="num"),
         )
         for check in gate.checks
     ]

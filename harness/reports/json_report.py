@@ -14,6 +14,7 @@ from harness.reports.model import AdapterResults, Report, headline, shortfall
 from harness.safe.records import to_data
 from harness.suite.compare import changes
 from harness.suite.figures import grouped_figures
+from harness.suite.gate import GateVerdict
 
 __all__ = ["SCHEMA", "to_json"]
 
@@ -34,12 +35,17 @@ def to_json(report: Report) -> str:
         "headline": headline(report),
         "shortfall": shortfall(report),
         "run": to_data(report.run),
-        "gate": to_data(report.gate),
+        "gate": _gate(report.gate) if report.gate is not None else None,
         "adapters": [_adapter(a) for a in report.adapters],
         "changes": [{"case": c.result.case.id, "role": c.result.case.role, "kind": c.kind} for c in changed],
         "training": to_data(report.training),
     }
     return json.dumps(to_data(data), ensure_ascii=True, allow_nan=False, indent=1) + "\n"
+
+
+def _gate(gate: GateVerdict) -> dict[str, Any]:
+    checks = [{**to_data(check), "passed": check.passed} for check in gate.checks]
+    return {"outcome": gate.outcome, "passed": gate.passed, "text": gate.text, "checks": checks}
 
 
 def _adapter(adapter: AdapterResults) -> dict[str, Any]:

@@ -14,9 +14,11 @@ from harness.reports.model import Report, as_score, as_share, headline, pattern_
 from harness.safe.escape import for_markdown, shorten
 from harness.suite.compare import CHANGE_ORDER, ROLES, Change, ChangeKind, changes
 from harness.suite.figures import figures
+from harness.suite.gate import GateOutcome
 
 __all__ = ["to_markdown"]
 
+_GATE_SIGN = {GateOutcome.PASSED: "✅", GateOutcome.FAILED: "❌"}
 _MAX_CASES = 20
 """Cases named per group; the rest are counted."""
 
@@ -39,7 +41,7 @@ def to_markdown(report: Report) -> str:
 
 def _verdict(report: Report) -> Iterator[str]:
     if report.gate is not None:
-        word = {True: "✅ Gate passed", False: "❌ Gate failed", None: "❔ Gate could not judge"}[report.gate.passed]
+        word = f"{_GATE_SIGN.get(report.gate.outcome, '❔')} Gate: {report.gate.outcome}"
     else:
         status = figures(report.after.results).status if report.after is not None else Status.SKIP
         word = {Status.PASS: "✅ Passed", Status.FAIL: "❌ Failed", Status.ERROR: "⚠️ Errors"}.get(

@@ -16,11 +16,10 @@ from harness.engines.base import EngineInfo
 from harness.judging.results import CaseResult
 from harness.suite.compare import CHANGE_ORDER, changes
 from harness.suite.figures import Figures, figures, grouped_figures
+from harness.suite.gate import GateVerdict
 
 __all__ = [
     "AdapterResults",
-    "Check",
-    "GateFacts",
     "Report",
     "RunFacts",
     "TrainingFacts",
@@ -67,28 +66,6 @@ class AdapterResults:
     """Whether these come from an earlier run, to compare with: they do not count as this run's results."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One limit of the gate."""
-
-    name: str
-    text: str
-    passed: bool | None
-    """None where there were too few data, which is not a pass."""
-    value: float | None = None
-    limit: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class GateFacts:
-    """The gate's verdict as reports show it."""
-
-    passed: bool | None
-    """None: nothing could be judged."""
-    text: str
-    checks: tuple[Check, ...] = ()
-
-
 @dataclass(frozen=True, slots=True)
 class TrainingFacts:
     """The training that made the last adapter."""
@@ -108,7 +85,7 @@ class Report:
     run: RunFacts
     adapters: tuple[AdapterResults, ...]
     """In the order to show; with two or more, the first is compared with the last."""
-    gate: GateFacts | None = None
+    gate: GateVerdict | None = None
     training: TrainingFacts | None = None
 
     @property

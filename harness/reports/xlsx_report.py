@@ -217,9 +217,9 @@ def _fact_rows(report: Report) -> Iterator[Sequence[Cell]]:
     if missing := shortfall(report):
         yield "incomplete", missing
     if report.gate is not None:
-        yield "gate", {True: "met", False: "not met", None: "not judged"}[report.gate.passed], report.gate.text
+        yield "gate", str(report.gate.outcome), report.gate.text
         for check in report.gate.checks:
-            yield check.name, {True: "met", False: "not met", None: "not judged"}[check.passed], check.text
+            yield check.name, str(check.outcome), check.text
     yield ()
     engine = f"{run.engine.name} {run.engine.version}" if run.engine is not None else None
     facts: dict[str, Any] = {"run": run.id, "command": run.command, "status": run.status, "started": run.started,

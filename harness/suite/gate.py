@@ -53,18 +53,17 @@ class GateCheck:
     limit: float | None = None
 
     @property
-    def passed(self) -> bool | None:
-        """None where there were too few data, which is not a pass."""
-        return {GateOutcome.PASSED: True, GateOutcome.FAILED: False}.get(self.outcome)
+    def passed(self) -> bool:
+        return self.outcome is GateOutcome.PASSED
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GateVerdict:
     """The gate's outcome, every judged limit, and the figures behind them."""
 
     outcome: GateOutcome
     checks: tuple[GateCheck, ...]
-    figures: tuple[Figures, ...]
+    figures: tuple[Figures, ...] = ()
     """Overall first, then per folder, tag and role."""
 
     @property
@@ -73,7 +72,9 @@ class GateVerdict:
 
     @property
     def text(self) -> str:
-        """One line: the outcome and the limits that decided it."""
+        """One line: the outcome and the limits that decided it; of a pass, how many limits there are."""
+        if self.passed:
+            return f"{self.outcome}, {len(self.checks)} limits kept"
         deciding = [c.text for c in self.checks if c.outcome is self.outcome]
         return f"{self.outcome}: {'; '.join(deciding)}" if deciding else str(self.outcome)
 
@@ -104,13 +105,14 @@ def judge_suite(
     if not wanted and all(x is None for x in (limits.max_repetition, limits.max_repeater_rate, limits.max_cutoff_rate)):
         failed = sum(r.failed for r in results)
         checks.append(
-            _check("failures", failed == 0, f"{failed} cases fail (no other limit is set: want 0)", failed, 0)
+            _check("failures", failed == 0, f"failing cases: {failed}, expected 0 (no other limit is set)", failed, 0)
         )
     for outcome in (GateOutcome.NOT_JUDGEABLE, GateOutcome.FAILED, GateOutcome.INSUFFICIENT):
         if any(c.outcome is outcome for c in checks):
-            return GateVerdict(outcome, tuple(checks), whole)
+            return GateVerdict(outcome=outcome, checks=tuple(checks), figures=whole)
     green = bool(checks) and all(c.outcome is GateOutcome.PASSED for c in checks)
-    return GateVerdict(GateOutcome.PASSED if green else GateOutcome.NOT_JUDGEABLE, tuple(checks), whole)
+    outcome = GateOutcome.PASSED if green else GateOutcome.NOT_JUDGEABLE
+    return GateVerdict(outcome=outcome, checks=tuple(checks), figures=whole)
 
 
 def _check(name: str, good: bool, text: str, value: float | None = None, limit: float | None = None) -> GateCheck:
@@ -132,14 +134,14 @@ def _conditions(results: Sequence[CaseResult], complete: bool) -> list[GateCheck
         conditions.append(_unjudged("cases", "no case was judged"))
     errors = [r.case.id for r in results if r.verdict.status is Status.ERROR]
     if errors:
-        conditions.append(_unjudged("errors", f"{len(errors)} cases could not be judged ({_some(errors)})"))
+        conditions.append(_unjudged("errors", f"cases without a judgement: {len(errors)} ({_some(errors)})"))
     twice = [i for i, n in Counter(r.case.id for r in results).items() if n > 1]
     if twice:
         conditions.append(_unjudged("cases", f"results for one case more than once ({_some(twice)})"))
     unscored = [r.case.id for r in judged(results) if not _finite(r)]
     if unscored:
         conditions.append(
-            _unjudged("scores", f"{len(unscored)} cases have no repetition score that is a number ({_some(unscored)})")
+            _unjudged("scores", f"cases without a finite repetition score: {len(unscored)} ({_some(unscored)})")
         )
     return conditions
 
@@ -215,13 +217,12 @@ def _regressions(pairs: Sequence[Paired], limits: Limits, level: float) -> list[
     seen = sum(p.broken for p in pairs)
     allowed = limits.max_regressions or 0
     names = [p.after.case.id for p in sure]
-    text = f"{len(sure)} cases surely broke, {seen} seen to, expected <= {allowed}" + (
-        f" ({_some(names)})" if names else ""
-    )
+    chance = f", {seen - len(sure)} more within chance" if seen > len(sure) else ""
+    text = f"regressions: {len(sure)}{chance}, expected <= {allowed}" + (f" ({_some(names)})" if names else "")
     checks = [_check("regressions", len(sure) <= allowed, text, len(sure), allowed)]
     guards = [p.after.case.id for p in sure if p.after.case.role == "guard"]
     if any(p.after.case.role == "guard" for p in pairs):
-        text = f"{len(guards)} guard cases surely broke, expected 0" + (f" ({_some(guards)})" if guards else "")
+        text = f"broken guard cases: {len(guards)}, expected 0" + (f" ({_some(guards)})" if guards else "")
         checks.append(_check("guards", not guards, text, len(guards), 0))
     return checks
 

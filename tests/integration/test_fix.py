@@ -87,7 +87,7 @@ def test_a_fix_that_breaks_a_guard_is_not_blessed(failing: Make, capsys: pytest.
     root = failing(script={"sea": {"": LOOP, "v4.1": CLEAN}, "hill": CLEAN, "calm": {"": CLEAN, "v4.1": LOOP}})
     assert main(["fix", "--failed"]) == 1
     assert read_manifest(root / "adapters_manifest.toml").adapter("v4.1").status == "candidate"
-    assert "1 guard cases broke: badcase1/calm" in capsys.readouterr().out
+    assert "broken guard cases: 1 (badcase1/calm)" in capsys.readouterr().out
 
 
 def test_an_adapter_without_effect_is_refused(failing: Make, capsys: pytest.CaptureFixture[str]) -> None:

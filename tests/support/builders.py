@@ -12,9 +12,10 @@ from harness.cases.model import Case, Message, Role, Thresholds
 from harness.engines.base import EngineInfo, FinishReason
 from harness.judging.results import Attempt, CaseResult, Reason, Status, Verdict
 from harness.metrics.types import Loop, LoopKind, Scores
-from harness.reports.model import AdapterResults, GateFacts, Report, RunFacts, TrainingFacts
+from harness.reports.model import AdapterResults, Report, RunFacts, TrainingFacts
+from harness.suite.gate import GateCheck, GateOutcome, GateVerdict
 
-__all__ = ["attempt", "case", "looped", "report", "result", "scores"]
+__all__ = ["attempt", "case", "failed_gate", "looped", "report", "result", "scores"]
 
 
 def case(
@@ -110,8 +111,17 @@ def result(
     return CaseResult(case=of, adapter=adapter, attempts=(one,), verdict=one.verdict)
 
 
+def failed_gate(name: str, text: str = "") -> GateVerdict:
+    """A gate with one limit that was not kept; ``text`` defaults to its name."""
+    check = GateCheck(name=name, outcome=GateOutcome.FAILED, text=text or name)
+    return GateVerdict(outcome=GateOutcome.FAILED, checks=(check,))
+
+
 def report(
-    *results: CaseResult, gate: GateFacts | None = None, training: TrainingFacts | None = None, status: str = "finished"
+    *results: CaseResult,
+    gate: GateVerdict | None = None,
+    training: TrainingFacts | None = None,
+    status: str = "finished",
 ) -> Report:
     """A run's report; the results are put under their adapters in order of appearance."""
     by_adapter: dict[str, list[CaseResult]] = {}

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from harness.cases.model import Role
 from harness.judging.results import CaseResult, Reason, Status, Verdict
 from harness.metrics.types import Loop, LoopKind
-from harness.reports.model import Check, GateFacts, Report, TrainingFacts
+from harness.reports.model import Report, TrainingFacts
+from harness.suite.gate import GateCheck, GateOutcome, GateVerdict
 from tests.support.builders import case, looped, report, result
 
 __all__ = ["demo_report"]
@@ -97,15 +98,20 @@ def demo_report(cases: int = 40) -> Report:
     pairs = list(_pairs(cases))
     before, after = [b for b, _ in pairs], [a for _, a in pairs]
     broken = sum(b.verdict.status is Status.PASS and a.verdict.status is Status.FAIL for b, a in pairs)
-    fixed = sum(b.verdict.status is Status.FAIL and a.verdict.status is Status.PASS for b, a in pairs)
-    gate = GateFacts(
-        passed=False,
-        text=f"failed: {broken} case that passed on v4.0 fails on v4.1 (at most 0); {fixed} fixed",
+    good, bad, few = GateOutcome.PASSED, GateOutcome.FAILED, GateOutcome.INSUFFICIENT
+    gate = GateVerdict(
+        outcome=bad,
         checks=(
-            Check(name="repetition score", text="0.21 of at most 0.30", passed=True, value=0.21, limit=0.30),
-            Check(name="repeater rate", text="22.5% of at most 30.0%", passed=True, value=0.225, limit=0.30),
-            Check(name="regressions", text=f"{broken} of at most 0", passed=False, value=float(broken), limit=0.0),
-            Check(name="cut-off rate", text="too few cases to tell", passed=None),
+            GateCheck(name="repetition", outcome=good, text="repetition score 0.21, expected <= 0.3", value=0.21),
+            GateCheck(name="repeater_rate", outcome=good, text="repeater rate 0.225, expected <= 0.3", value=0.225),
+            GateCheck(
+                name="regressions",
+                outcome=bad,
+                text=f"regressions: {broken}, expected <= 0",
+                value=float(broken),
+                limit=0.0,
+            ),
+            GateCheck(name="cutoff_rate", outcome=few, text="cut-off rate 0.1, expected <= 0.2, from 2 on"),
         ),
     )
     return report(*before, *after, gate=gate, training=_training())

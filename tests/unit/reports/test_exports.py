@@ -14,8 +14,7 @@ from harness.judging.results import Reason, Status, Verdict
 from harness.reports import write_all
 from harness.reports.json_report import SCHEMA, to_json
 from harness.reports.markdown_report import to_markdown
-from harness.reports.model import Check, GateFacts
-from tests.support.builders import case, report, result
+from tests.support.builders import case, failed_gate, report, result
 from tests.support.demo_report import demo_report
 from tests.support.hostile import HOSTILE
 
@@ -55,7 +54,7 @@ def test_json_has_no_number_that_json_does_not_know(value: float) -> None:
 def test_markdown_begins_with_the_verdict_and_names_what_changed() -> None:
     """Half a minute of reading."""
     text = to_markdown(demo_report())
-    assert text.splitlines()[0] == "## ❌ Gate failed"
+    assert text.splitlines()[0] == "## ❌ Gate: failed"
     assert text.index("**Broken** (1)") < text.index("<b>Fixed</b> (15)")
     assert "| holdout | 6 | 1 | 1 | 3 | 1 |" in text
 
@@ -79,7 +78,7 @@ _CODE = re.compile(r"<code>.*?</code>", re.DOTALL)
 
 def _page_of(text: str) -> str:
     verdict = Verdict(Status.FAIL, (Reason(rule=text, text=text, value=0.5, limit=0.1, repetition=True),))
-    gate = GateFacts(False, text, (Check(name=text, text=text, passed=False),))
+    gate = failed_gate(text)
     return to_markdown(report(result(case(f"f/{text}", text), text, adapter=text, verdict=verdict), gate=gate))
 
 

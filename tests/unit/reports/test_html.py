@@ -13,8 +13,8 @@ from harness.judging.results import Reason, Status, Verdict
 from harness.reports.chart import loss_chart
 from harness.reports.html_report import to_html
 from harness.reports.markup import Html, el, join
-from harness.reports.model import Check, GateFacts, Report, TrainingFacts
-from tests.support.builders import case, looped, report, result
+from harness.reports.model import Report, TrainingFacts
+from tests.support.builders import case, failed_gate, looped, report, result
 from tests.support.demo_report import demo_report
 from tests.support.hostile import HOSTILE
 
@@ -61,7 +61,7 @@ def hostile_report(text: str) -> Report:
     of = case(f"f/{text}", text, text, tags=(text,), system=text)
     return report(
         result(of, text, adapter=text, verdict=Verdict(Status.FAIL, reasons)),
-        gate=GateFacts(False, text, (Check(name=text, text=text, passed=False),)),
+        gate=failed_gate(text),
         training=TrainingFacts(text, text, {text: text}),
     )
 
@@ -110,7 +110,7 @@ def test_the_verdict_comes_first_and_broken_cases_before_all_others() -> None:
     text = Tree(to_html(demo_report())).text
     order = [
         text.index(word)
-        for word in ("Gate failed", "Broken 1", "passed before, fails now", "failed before, passes now")
+        for word in ("Gate: failed", "Broken 1", "passed before, fails now", "failed before, passes now")
     ]
     assert order == sorted(order)
     assert text.index("failed before and now") < text.index("passed before and now")

@@ -12,9 +12,9 @@ from openpyxl import load_workbook
 from harness.errors import ReportError
 from harness.judging.results import Reason, Status, Verdict
 from harness.reports import xlsx_report as xlsx
-from harness.reports.model import Check, GateFacts, Report, TrainingFacts
+from harness.reports.model import Report, TrainingFacts
 from harness.reports.xlsx_report import FIRST_COLUMNS, write_xlsx
-from tests.support.builders import attempt, case, report, result
+from tests.support.builders import attempt, case, failed_gate, report, result
 from tests.support.demo_report import demo_report
 from tests.support.hostile import HOSTILE
 
@@ -48,7 +48,7 @@ def test_hostile_text_is_text_in_every_position(tmp_path: Path) -> None:
     path = write_xlsx(
         report(
             *results,
-            gate=GateFacts(False, "=1+1", (Check(name="=1+1", text="@SUM(1)", passed=None),)),
+            gate=failed_gate("=1+1", "@SUM(1)"),
             training=TrainingFacts("=1+1", facts=facts),
         ),
         tmp_path / "report.xlsx",
