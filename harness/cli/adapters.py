@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,10 +11,11 @@ from typing import Any
 from harness.cli.project import add_json, echo, echo_json, project_settings, table
 from harness.errors import AdapterError, HarnessError, UsageError
 from harness.models.adapters.export import export, push
-from harness.models.adapters.folder import check, publish
+from harness.models.adapters.folder import check
 from harness.models.adapters.lineage import check_lineage, read_lineage
+from harness.models.adapters.registration import register_version
 from harness.models.folder import locate_model
-from harness.project.manifest import Adapter, Manifest, check_name, read_manifest, register, set_status
+from harness.project.manifest import Adapter, Manifest, check_name, read_manifest, set_status
 from harness.project.settings import Settings
 from trainers.llamafactory_trainer import trainer_python
 from trainers.modelfile import write_modelfile
@@ -167,29 +167,20 @@ def _import(args: argparse.Namespace, settings: Settings, manifest: Manifest) ->
         raise UsageError(f"{args.name!r} exists already; choose another name")
     parent = manifest.adapter(args.parent)
     below = [a.path for a in manifest.chain(parent.name) if a.path is not None] if args.on_top else []
-    imported = datetime.now(UTC).isoformat(timespec="seconds")
-    destination = settings.adapters / args.name
-    facts = publish(args.folder, destination)
-    try:
-        check_lineage(locate_model(manifest.model_of(parent.name), settings.root), [*below, destination])
-        register(
-            settings.manifest_path,
-            Adapter(
-                name=args.name,
-                model=parent.model,
-                parent=parent.name,
-                path=destination,
-                sha256=facts.digest,
-                method=args.method,
-                rank=facts.rank,
-                created=imported,
-                on_top_of=parent.name if below else None,
-                status="candidate",
-            ),
-        )
-    except BaseException:
-        shutil.rmtree(destination, ignore_errors=True)
-        raise
+    model = locate_model(manifest.model_of(parent.name), settings.root)
+    version = Adapter(
+        name=args.name,
+        model=parent.model,
+        parent=parent.name,
+        path=settings.adapters / args.name,
+        method=args.method,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        on_top_of=parent.name if below else None,
+        status="candidate",
+    )
+    register_version(
+        args.folder, version, settings.manifest_path, verify=lambda folder: check_lineage(model, [*below, folder])
+    )
     echo(f"{args.name} is registered; evaluate it: pytest badcases --adapter {args.name}")
     return 0
 

@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any
 
+from harness.cli.display import TerminalDisplay
 from harness.cli.project import add_json, echo, echo_json, project_settings, table
 from harness.fix.checkpoints import Selection
 from harness.fix.fix import Fix, FixPlan, FixResult, plan_fix
 from harness.fix.promotion import Effect
 from harness.pairs import Pair
 from harness.reports.console import comparison_table, summary
-from harness.runs.progress import training_line
-from harness.runs.runner import RunnerProgress
-from harness.safe.escape import for_terminal, shorten
+from harness.safe.escape import shorten
 from harness.store import Store
-from trainers import TrainProgress
 from trainers.recipe import named_recipe
 
-if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
-__all__ = ["Terminal", "add_parser", "pairs_text", "run"]
+__all__ = ["add_parser", "pairs_text", "run"]
 
 
 def add_parser(subparsers: Any) -> None:
@@ -82,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
             if plan is None:
                 echo("nothing to fix: no case that may be trained on fails")
                 return 0
-            display = Terminal(sys.stderr if args.json else sys.stdout)
+            display = TerminalDisplay(sys.stderr if args.json else sys.stdout)
             display.echo(_plan_text(plan))
             fix = Fix(plan, settings, store, display)
             edited = Path(args.pairs) if args.pairs and first else None
@@ -183,69 +176,3 @@ def _report(result: FixResult) -> None:
         echo(f"{still} of the trained-on cases still fail; another round: harness fix --failed --adapter {name}")
     page = next((p for p in result.conclusion.reports if p.suffix == ".html"), None)
     echo(f"run {result.conclusion.run.id}, report: {page}")
-
-
-class Terminal:
-    """Shows a fix: steps as lines, work under way as one bar that is taken away when it is done."""
-
-    def __init__(self, stream: TextIO = sys.stdout) -> None:
-        """Show on ``stream``; standard output stays free for JSON where that was asked for."""
-        self._stream = stream
-        self._progress: Progress | None = None
-        self._task: TaskID | None = None
-        self._plain_state = ""
-        self._plain_at = float("-inf")
-
-    def echo(self, text: str) -> None:
-        """A line that stays."""
-        self._stream.write(for_terminal(text) + "\n")
-        self._stream.flush()
-
-    @contextmanager
-    def live(self) -> Iterator[None]:
-        """Own the terminal while the fix runs."""
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn
-
-        console = Console(file=self._stream, highlight=False, markup=False, emoji=False)
-        columns = (TextColumn("{task.description}", markup=False), BarColumn(30))
-        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as self._progress:
-            self._task = self._progress.add_task("", total=None)
-            try:
-                yield
-            finally:
-                self._progress.update(self._task, visible=False)
-
-    def step(self, text: str) -> None:
-        """A line that stays."""
-        if self._progress is not None:
-            self._progress.console.print(f"- {for_terminal(text)}", soft_wrap=True)
-            if not self._progress.disable:
-                self._show(text, 0, None)
-
-    def sampling(self, done: int, total: int) -> None:
-        """How many candidates are drawn."""
-        self._show(f"candidates {done}/{total}", done, total)
-
-    def training(self, progress: TrainProgress) -> None:
-        """Steps, loss, reward margin and time left."""
-        self._show(training_line(progress), progress.step, progress.total_steps or None)
-
-    def running(self, progress: RunnerProgress) -> None:
-        """How far the suite is."""
-        self._show(f"{progress.state} {progress.done}/{progress.total}", progress.done, progress.total)
-
-    def _show(self, text: str, done: int, total: int | None) -> None:
-        if self._progress is None or self._task is None:
-            return
-        if self._progress.disable:
-            self._plain(text)
-        else:
-            self._progress.update(self._task, description=for_terminal(text), completed=done, total=total)
-
-    def _plain(self, text: str) -> None:
-        """Without a terminal: a line when the kind of work changes and every 30 seconds."""
-        state = text.split(" ", 1)[0]
-        if state != self._plain_state or time.monotonic() - self._plain_at > 30:
-            self._plain_state, self._plain_at = state, time.monotonic()
-            self.echo(f"  {text}")

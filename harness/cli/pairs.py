@@ -8,7 +8,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from harness.cli.fix import Terminal, pairs_text
+from harness.cli.display import TerminalDisplay
+from harness.cli.fix import pairs_text
 from harness.cli.project import add_json, echo, echo_json, project_settings
 from harness.fix.fix import Fix, plan_fix
 from harness.pairs import export_pairs
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         if plan is None:
             echo("nothing to fix: no case that may be trained on fails")
             return 0
-        display = Terminal(sys.stderr)
+        display = TerminalDisplay(sys.stderr)
         with display.live():
             pairs = Fix(plan, settings, store, display).pairs()
     path = export_pairs(pairs, Path(args.out)) if args.out else None

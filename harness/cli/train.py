@@ -6,12 +6,12 @@ import argparse
 import ast
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from harness.cli.display import TerminalDisplay
 from harness.cli.project import add_json, echo, echo_json, project_settings
 from harness.errors import SettingsError
 from harness.fix.training import (
@@ -24,10 +24,8 @@ from harness.fix.training import (
     train,
 )
 from harness.project.settings import Settings
-from harness.runs.progress import duration, training_line
+from harness.runs.progress import duration
 from harness.store import Store
-from trainers import TrainProgress
-from trainers.base import OnProgress
 from trainers.job import check_request, prepare, write_job
 from trainers.launch import Launch, parse_devices, visible_gpus
 from trainers.llamafactory_trainer import trainer_python
@@ -64,7 +62,6 @@ def add_parser(subparsers: Any) -> None:
     launch.add_argument(
         "--master-port", type=int, default=0, metavar="PORT", help="free port on the first node, for --nodes"
     )
-    launch.add_argument("--ray", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--resume", action="store_true", help="continue from the last complete checkpoint")
     parser.add_argument("--dry-run", action="store_true", help="print configuration and commands; train nothing")
     parser.add_argument(
@@ -91,8 +88,9 @@ def run(args: argparse.Namespace) -> int:
         if args.dry_run or args.nodes > 1:
             return _planned(plan, settings, store, json=args.json, slurm=args.nodes > 1)
         try:
-            with _interruptible(), _display() as shown:
-                adapter, result = train(plan, settings, store, shown)
+            display = TerminalDisplay(sys.stderr if args.json else sys.stdout)
+            with _interruptible(), display.live():
+                adapter, result = train(plan, settings, store, display.training)
         except KeyboardInterrupt:
             echo(f"{plan.name}: all processes were stopped; continue with the same command and --resume")
             raise
@@ -224,26 +222,3 @@ def _interruptible() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def _display() -> Iterator[OnProgress]:
-    """One line: rewritten on a terminal, repeated every half minute elsewhere."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn
-
-    console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(30))
-    last: list[Any] = ["", float("-inf")]
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("preparing", total=None)
-
-        def show(progress: TrainProgress) -> None:
-            text = training_line(progress)
-            if console.is_terminal:
-                bar.update(task, description=text, completed=progress.step, total=progress.total_steps or None)
-            elif progress.phase != last[0] or time.monotonic() - last[1] > 30:
-                last[:] = [progress.phase, time.monotonic()]
-                echo(f"  {text}")
-
-        yield show

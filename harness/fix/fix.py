@@ -26,11 +26,13 @@ from harness.fix.checkpoints import Selection, choose, judge_checkpoints, looked
 from harness.fix.plan import FixPlan, fitted, plan_fix
 from harness.fix.promotion import Effect, Promotion, decide, effects
 from harness.judging.results import CaseResult, Status
+from harness.models.adapters.folder import check
+from harness.models.adapters.registration import register_version
 from harness.models.target import engine_options, resolve_target
 from harness.pairs import Pair, build_pairs, check_pairs, export_pairs, import_pairs, read_hand_made
 from harness.pairs.candidates import Candidates, draw_candidates
 from harness.pairs.files import DATASET
-from harness.project.manifest import Adapter, Manifest, read_manifest, register, set_status
+from harness.project.manifest import Adapter, Manifest, read_manifest, set_status
 from harness.project.settings import Settings
 from harness.reports.conclusion import Conclusion, conclude_run
 from harness.runs.evaluation import Evaluation
@@ -197,7 +199,7 @@ class Fix:
         if len(trained.checkpoints) < 2 or not before:
             return Selection(step=trained.steps, steps=trained.steps, note="the training left one checkpoint")
         self._display.step(f"comparing {len(trained.checkpoints)} checkpoints on {len(before)} cases")
-        adapters = [self._adapter(f"{self.plan.name}-step-{c.step}", c.path) for c in trained.checkpoints]
+        adapters = [self._checkpoint_version(f"{self.plan.name}-step-{c.step}", c.path) for c in trained.checkpoints]
         steps = {a.name: c.step for a, c in zip(adapters, trained.checkpoints, strict=True)}
         with Evaluation(
             replace(self._settings, baseline=""), store=self._store, engine=self._open_engine,
@@ -222,22 +224,19 @@ class Fix:
 
     def publish(self, trained: TrainResult, selection: Selection, pairs: Sequence[Pair]) -> Adapter:
         """Copy the chosen checkpoint's weights to their place and register the version as a candidate, in one step."""
-        from harness.models.adapters.folder import publish
-
         self._display.step(f"registering {self.plan.name}")
-        destination = self._settings.adapters / self.plan.name
-        # A folder that no manifest names is what an interrupted fix left behind.
-        if destination.exists() and self.plan.name not in self._manifest().adapters:
-            shutil.rmtree(destination)
-        publish(_checkpoint(trained, selection.step).path, destination)
-        adapter = replace(
-            self._adapter(self.plan.name, destination), status="candidate",
+        weights = _checkpoint(trained, selection.step).path
+        version = replace(
+            self._version(self.plan.name),
+            path=self._settings.adapters / self.plan.name,
+            status="candidate",
             facts={
-                "pairs": len(pairs), "training": self.folder.relative_to(self._settings.root).as_posix(),
+                "pairs": len(pairs),
+                "training": self.folder.relative_to(self._settings.root).as_posix(),
                 "checkpoint": f"step {selection.step} of {selection.steps}",
             },
-        )  # fmt: skip
-        register(self._settings.manifest_path, adapter)
+        )
+        adapter = register_version(weights, version, self._settings.manifest_path, discard_leftover=True)
         self._record("registered", self._training_facts(trained, selection, pairs))
         return adapter
 
@@ -280,21 +279,20 @@ class Fix:
             self.plan.training, self._target, self._store, self.plan.sampling, engine, self._display.sampling
         )
 
-    def _adapter(self, name: str, folder: Path) -> Adapter:
-        """The version that ``folder`` would be."""
-        from harness.models.adapters.folder import check
-
+    def _checkpoint_version(self, name: str, folder: Path) -> Adapter:
+        """A checkpoint as a version, so that it can be evaluated."""
         facts = check(folder)
+        return replace(self._version(name), path=folder, sha256=facts.digest, rank=facts.rank)
+
+    def _version(self, name: str) -> Adapter:
+        """The manifest's entry for what this fix trains, without its weights."""
         # A parent that was trained further is in the new weights; a new LoRA on top of it needs it beside itself.
         on_top = bool(self._target.parents) and self.plan.recipe.parent == "new"
         return Adapter(
             name=name,
             model=self.plan.parent.model,
             parent=self.plan.parent.name,
-            path=folder,
-            sha256=facts.digest,
             method=self.plan.stage,
-            rank=facts.rank,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             run=self.plan.run.id,
             recipe=self.plan.recipe.name,
@@ -314,7 +312,7 @@ class Fix:
         try:
             before = load(_Trained, path.read_text("utf-8"))
             for checkpoint in before.result.checkpoints:
-                self._adapter("as-it-was", checkpoint.path)
+                check(checkpoint.path)
         except (OSError, HarnessError):
             return None
         return before.result if before.asked == asked else None

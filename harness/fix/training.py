@@ -9,7 +9,6 @@ checks and lineage. A name is claimed before anything starts: two trainings neve
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,9 +21,10 @@ from filelock import FileLock, Timeout
 
 from harness.errors import DataError, SettingsError, TrainerError, UsageError
 from harness.models.adapters.lineage import check_lineage
+from harness.models.adapters.registration import register_version
 from harness.models.folder import locate_model
 from harness.models.prompts import PromptRenderer
-from harness.project.manifest import Adapter, Manifest, check_name, next_version, read_manifest, register
+from harness.project.manifest import Adapter, Manifest, check_name, next_version, read_manifest
 from harness.project.settings import Settings
 from harness.store import Store, Training
 from trainers import Stage, TrainRequest, TrainResult, open_trainer
@@ -191,26 +191,17 @@ def collect_training(plan: TrainPlan, settings: Settings, store: Store, folder: 
 
 
 def _published(plan: TrainPlan, settings: Settings, weights: Path) -> Adapter | None:
-    from harness.models.adapters.folder import publish
-
     if plan.recipe.tuning == "full":
         return None
-    destination = settings.adapters / plan.name
-    # A folder that no manifest names is what an interrupted training left behind.
-    if destination.exists() and plan.name not in read_manifest(settings.manifest_path).adapters:
-        shutil.rmtree(destination)
-    facts = publish(weights, destination)
     more = {"training": _relative(plan.output, settings.root)}
     if plan.reference is not None:
         more["reference"] = plan.reference
-    adapter = Adapter(
+    version = Adapter(
         name=plan.name,
         model=plan.parent.model,
         parent=plan.parent.name,
-        path=destination,
-        sha256=facts.digest,
+        path=settings.adapters / plan.name,
         method=plan.stage,
-        rank=facts.rank,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         run="",
         recipe=plan.recipe.name,
@@ -218,8 +209,7 @@ def _published(plan: TrainPlan, settings: Settings, weights: Path) -> Adapter | 
         status="candidate",
         facts=more,
     )
-    register(settings.manifest_path, adapter)
-    return adapter
+    return register_version(weights, version, settings.manifest_path, discard_leftover=True)
 
 
 @contextmanager

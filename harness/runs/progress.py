@@ -1,4 +1,4 @@
-"""One line that shows how far a run is: rewritten on a terminal, repeated now and then in a log.
+"""How far a run or a training is, as one line: rewritten on a terminal, repeated now and then in a log.
 
 Not supported: a bar for each case. People who wait want to know how much is left and whether it still moves.
 """
@@ -14,7 +14,7 @@ from harness.runs.runner import RunnerProgress
 if TYPE_CHECKING:
     from trainers.base import TrainProgress
 
-__all__ = ["ProgressLine", "duration", "progress_line", "training_line"]
+__all__ = ["PacedLines", "ProgressLine", "duration", "progress_line", "training_line"]
 
 _STATES = {"starting": "starting the engine", "proving": "proving that the adapter acts", "generating": "generating"}
 
@@ -59,19 +59,30 @@ def training_line(progress: TrainProgress) -> str:
     return ", ".join(parts)
 
 
-class ProgressLine:
-    """Writes a line at most every ``every`` seconds, and at once when the state changes."""
+class PacedLines:
+    """Writes a line at once when the state changes, otherwise at most every ``every`` seconds."""
 
-    def __init__(self, write: Callable[[str], None], engine: str, every: float) -> None:
+    def __init__(self, write: Callable[[str], None], every: float) -> None:
         self._write = write
-        self._engine = engine
         self._every = every
         self._last = float("-inf")
         self._state = ""
 
-    def __call__(self, progress: RunnerProgress) -> None:
+    def show(self, state: str, text: str) -> None:
+        """Write ``text``, or drop it when the last line of the same state is recent."""
         now = time.monotonic()
-        if progress.state == self._state and now - self._last < self._every:
+        if state == self._state and now - self._last < self._every:
             return
-        self._last, self._state = now, progress.state
-        self._write(progress_line(progress, self._engine))
+        self._last, self._state = now, state
+        self._write(text)
+
+
+class ProgressLine:
+    """The progress of a run, written through :class:`PacedLines`."""
+
+    def __init__(self, write: Callable[[str], None], engine: str, every: float) -> None:
+        self._lines = PacedLines(write, every)
+        self._engine = engine
+
+    def __call__(self, progress: RunnerProgress) -> None:
+        self._lines.show(progress.state, progress_line(progress, self._engine))
