@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
                 return 0
             display = TerminalDisplay(sys.stderr if args.json else sys.stdout)
             display.echo(_plan_text(plan))
-            fix = Fix(plan, settings, store, display)
+            fix = Fix(plan, settings, store, display, resume=resume)
             edited = Path(args.pairs) if args.pairs and first else None
             if args.dry_run:
                 with display.live():
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
                 return 0
             fix.check()
             with display.live():
-                result = fix.run(edited, resume=resume)
+                result = fix.run(edited)
             if not args.json:
                 _report(result)
             better = first or _failing(result) < _failing(done[-1])
@@ -153,8 +153,8 @@ def _effects_text(effects: Sequence[Effect]) -> str:
 def _facts(result: FixResult) -> dict[str, Any]:
     return {
         "adapter": result.adapter.name, "parent": result.adapter.parent, "status": result.adapter.status,
-        "stage": result.adapter.method, "reasons": result.promotion.reasons, "pairs": len(result.pairs),
-        "run": result.conclusion.run.id, "selection": result.selection, "effects": result.effects,
+        "stage": result.adapter.method, "reasons": result.promotion.reasons, "pairs": len(result.version.pairs),
+        "run": result.conclusion.run.id, "selection": result.version.selection, "effects": result.effects,
         "roles": {r: result.comparison.by_role(r) for r in ("fix", "holdout", "guard")},
         "reports": [str(p) for p in result.conclusion.reports],
     }  # fmt: skip
@@ -166,7 +166,7 @@ def _report(result: FixResult) -> None:
     echo(summary(report.adapters, report.gate, color=color))
     echo(comparison_table(result.conclusion.changes, color=color))
     echo(_effects_text(result.effects))
-    echo(_selection_text(result.selection))
+    echo(_selection_text(result.version.selection))
     name = result.adapter.name
     if result.promotion.blessed:
         echo(f"{name} is blessed: it fixes cases, breaks no guard and cuts off no more answers")

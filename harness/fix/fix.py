@@ -11,9 +11,8 @@ interrupted fix leaves no half-registered version. The caller provides the displ
 
 from __future__ import annotations
 
-import hashlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,34 +20,29 @@ from typing import Any, Protocol
 
 from harness.engines import open_engine
 from harness.engines.base import Engine
-from harness.errors import AdapterError, HarnessError
+from harness.errors import AdapterError
 from harness.fix.checkpoints import Selection, choose, judge_checkpoints, looked_at
+from harness.fix.journal import Journal
 from harness.fix.plan import FixPlan, fitted, plan_fix
 from harness.fix.promotion import Effect, Promotion, decide, effects
 from harness.judging.results import CaseResult, Status
 from harness.models.adapters.folder import check
 from harness.models.adapters.registration import register_version
 from harness.models.target import engine_options, resolve_target
-from harness.pairs import Pair, build_pairs, check_pairs, export_pairs, import_pairs, read_hand_made
+from harness.pairs import Pair, build_pairs, check_pairs, import_pairs, read_hand_made
 from harness.pairs.candidates import Candidates, draw_candidates
-from harness.pairs.files import DATASET
 from harness.project.manifest import Adapter, Manifest, read_manifest, set_status
 from harness.project.settings import Settings
 from harness.reports.conclusion import Conclusion, conclude_run
 from harness.runs.evaluation import Evaluation
 from harness.runs.runner import OpenEngine, RunnerProgress
-from harness.safe.files import write_text
-from harness.safe.records import dump, load
-from harness.store import Store, Training
+from harness.store import Store
 from harness.suite.compare import Comparison
 from harness.suite.figures import figures
 from trainers import Trainer, TrainProgress, TrainRequest, TrainResult, open_trainer
 from trainers.base import Checkpoint
 
-__all__ = ["Display", "Fix", "FixPlan", "FixResult", "plan_fix"]
-
-_TRAINED = "trained.json"
-_SELECTED = "selected.json"
+__all__ = ["Display", "Fix", "FixPlan", "FixResult", "TrainedVersion", "plan_fix"]
 
 
 class Display(Protocol):
@@ -72,9 +66,7 @@ class FixResult:
     """The result of a fix."""
 
     adapter: Adapter
-    trained: TrainResult
-    selection: Selection
-    pairs: tuple[Pair, ...]
+    version: TrainedVersion
     conclusion: Conclusion
     comparison: Comparison
     promotion: Promotion
@@ -82,13 +74,19 @@ class FixResult:
     """Before and after, by role."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Trained:
-    """A finished training, as stored for a later call."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainedVersion:
+    """The outcome of a fix before its suite runs: pairs, training, and the chosen checkpoint."""
 
-    asked: str
-    """Digest of pairs, stage and recipe."""
-    result: TrainResult
+    pairs: tuple[Pair, ...]
+    training: TrainResult
+    selection: Selection
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The chosen checkpoint; a training that names none has its weights alone."""
+        trained, step = self.training, self.selection.step
+        return next((c for c in trained.checkpoints if c.step == step), Checkpoint(trained.steps, trained.adapter))
 
 
 class Fix:
@@ -103,10 +101,18 @@ class Fix:
         *,
         engine: OpenEngine = open_engine,
         trainer: Trainer | None = None,
+        resume: bool = False,
     ) -> None:
+        """Prepare a fix; ``resume`` takes the finished steps of an earlier call from its folder.
+
+        Raises:
+            AdapterError: the parent's weights are missing or damaged.
+            SettingsError: an unknown trainer.
+        """
         self.plan = plan
         self.folder = settings.reports / "trainings" / plan.folder_name
         """Pairs, configuration, checkpoints and log of the training."""
+        self.journal = Journal(plan, self.folder, store, resume=resume)
         self._settings = settings
         self._store = store
         self._display = display
@@ -122,13 +128,12 @@ class Fix:
         """
         self._trainer.check()
 
-    def run(self, edited: Path | None = None, *, resume: bool = False) -> FixResult:
-        """Run every step, from pairs to the verdict on the new version; ``resume`` continues an earlier call."""
+    def run(self, edited: Path | None = None) -> FixResult:
+        """Run every step, from pairs to the verdict on the new version."""
         pairs = self.pairs(edited)
-        trained = self.train(pairs, resume=resume)
-        selection = self.select(trained, pairs, resume=resume)
-        adapter = self.plan.registered if resume else None
-        return self.rerun(adapter or self.publish(trained, selection, pairs), trained, selection, pairs)
+        training = self.train(pairs)
+        version = TrainedVersion(pairs=pairs, training=training, selection=self.select(training, pairs))
+        return self.rerun(self.journal.registered or self.publish(version), version)
 
     def pairs(self, edited: Path | None = None) -> tuple[Pair, ...]:
         """The pairs to train on: ``edited``, or those in the training's folder, or new ones.
@@ -136,62 +141,57 @@ class Fix:
         Raises:
             DataError: a pair teaches nothing, wrongly, or a protected case.
         """
-        path = self.folder / DATASET
-        if edited is not None or path.is_file():
-            built = import_pairs(edited or path)
-        else:
-            self._display.step(f"drawing candidates on {self.plan.parent.name}")
-            drawn = self._candidates()
-            cases = [r.case for r in self.plan.training]
-            built = build_pairs(
-                self.plan.training, self.plan.passing, drawn.clean, drawn.branches, drawn.looping,
-                ordinary=drawn.ordinary, protected=[r.case for r in self.plan.results],
-            )  # fmt: skip
-            built += read_hand_made(self._settings.badcases, cases)
-        check_pairs(built, [r.case for r in self.plan.results])
-        if edited is not None or not path.is_file():
-            export_pairs(built, self.folder)
-        return built
+        protected = [r.case for r in self.plan.results]
+        if edited is None and (stored := self.journal.pairs()) is not None:
+            check_pairs(stored, protected)
+            return stored
+        pairs = import_pairs(edited) if edited is not None else self._new_pairs()
+        check_pairs(pairs, protected)
+        self.journal.save_pairs(pairs)
+        return pairs
 
-    def train(self, pairs: Sequence[Pair], *, resume: bool = False) -> TrainResult:
-        """Train a LoRA on the pairs, in the trainer's environment.
+    def _new_pairs(self) -> tuple[Pair, ...]:
+        self._display.step(f"drawing candidates on {self.plan.parent.name}")
+        drawn = self._candidates()
+        pairs = build_pairs(
+            self.plan.training, self.plan.passing, drawn.clean, drawn.branches, drawn.looping,
+            ordinary=drawn.ordinary, protected=[r.case for r in self.plan.results],
+        )  # fmt: skip
+        return pairs + read_hand_made(self._settings.badcases, [r.case for r in self.plan.training])
 
-        Args:
-            pairs: what to learn from.
-            resume: take the training of an earlier call if it was finished, go on with it if it was not.
-        """
+    def train(self, pairs: Sequence[Pair]) -> TrainResult:
+        """Train a LoRA on the pairs, in the trainer's environment."""
         recipe = fitted(self.plan.recipe, len(pairs) * (2 if self.plan.stage == "kto" else 1))
-        asked = dump([self.plan.stage, recipe.to_mapping(), pairs])
-        asked = hashlib.sha256(asked.encode()).hexdigest()
-        if resume and (before := self._finished_training(asked)) is not None:
-            return before
+        if (earlier := self.journal.trained(pairs, recipe)) is not None:
+            return earlier
+        facts: dict[str, Any] = {"pairs": len(pairs)}
         self._display.step(f"training {self.plan.name} on {len(pairs)} pairs")
-        self._record("started", {"pairs": len(pairs)})
+        self.journal.record("started", facts)
         # A version that no engine takes as one LoRA is sampled from merged, and trained on as what it consists of.
         parent = (self._target.weights.path,) if self._target.weights else self._target.parents
         request = TrainRequest.from_pairs(
             stage=self.plan.stage, model_path=self._target.base_path or self._target.model_path, parents=parent,
-            recipe=recipe, output=self.folder, resume=resume, pairs=pairs, renderer=self._target.renderer,
+            recipe=recipe, output=self.folder, resume=self.journal.resume, pairs=pairs,
+            renderer=self._target.renderer,
         )  # fmt: skip
         try:
             trained = self._trainer.train(request, self._display.training)
         except KeyboardInterrupt:
-            self._record("interrupted", {"pairs": len(pairs)})
+            self.journal.record("interrupted", facts)
             raise
         except Exception as error:
-            self._record("failed", {"pairs": len(pairs), "error": str(error)})
+            self.journal.record("failed", {**facts, "error": str(error)})
             raise
-        write_text(self.folder / _TRAINED, dump(_Trained(asked, trained)))
-        self._record("trained", {"pairs": len(pairs), "steps": trained.steps, "seconds": trained.seconds})
+        self.journal.save_trained(trained, pairs, recipe)
+        self.journal.record("trained", {**facts, "steps": trained.steps, "seconds": trained.seconds})
         return trained
 
-    def select(self, trained: TrainResult, pairs: Sequence[Pair], *, resume: bool = False) -> Selection:
+    def select(self, trained: TrainResult, pairs: Sequence[Pair]) -> Selection:
         """Choose the best of the checkpoints; see :mod:`harness.fix.checkpoints` for the rule."""
-        path = self.folder / _SELECTED
-        if resume and path.is_file():
-            return load(Selection, path.read_text("utf-8"))
-        selection = self._select(trained, pairs)
-        write_text(path, dump(selection))
+        selection = self.journal.selection()
+        if selection is None:
+            selection = self._select(trained, pairs)
+            self.journal.save_selection(selection)
         return selection
 
     def _select(self, trained: TrainResult, pairs: Sequence[Pair]) -> Selection:
@@ -199,7 +199,7 @@ class Fix:
         if len(trained.checkpoints) < 2 or not before:
             return Selection(step=trained.steps, steps=trained.steps, note="the training left one checkpoint")
         self._display.step(f"comparing {len(trained.checkpoints)} checkpoints on {len(before)} cases")
-        adapters = [self._checkpoint_version(f"{self.plan.name}-step-{c.step}", c.path) for c in trained.checkpoints]
+        adapters = [self._checkpoint_entry(f"{self.plan.name}-step-{c.step}", c.path) for c in trained.checkpoints]
         steps = {a.name: c.step for a, c in zip(adapters, trained.checkpoints, strict=True)}
         with Evaluation(
             replace(self._settings, baseline=""), store=self._store, engine=self._open_engine,
@@ -222,25 +222,25 @@ class Fix:
             passing=len(before) - failing - guards, guards=guards, checkpoints=judged,
         )  # fmt: skip
 
-    def publish(self, trained: TrainResult, selection: Selection, pairs: Sequence[Pair]) -> Adapter:
+    def publish(self, version: TrainedVersion) -> Adapter:
         """Copy the chosen checkpoint's weights to their place and register the version as a candidate, in one step."""
         self._display.step(f"registering {self.plan.name}")
-        weights = _checkpoint(trained, selection.step).path
-        version = replace(
-            self._version(self.plan.name),
+        entry = replace(
+            self._entry(self.plan.name),
             path=self._settings.adapters / self.plan.name,
             status="candidate",
             facts={
-                "pairs": len(pairs),
+                "pairs": len(version.pairs),
                 "training": self.folder.relative_to(self._settings.root).as_posix(),
-                "checkpoint": f"step {selection.step} of {selection.steps}",
+                "checkpoint": f"step {version.selection.step} of {version.selection.steps}",
             },
         )
-        adapter = register_version(weights, version, self._settings.manifest_path, discard_leftover=True)
-        self._record("registered", self._training_facts(trained, selection, pairs))
+        manifest = self._settings.manifest_path
+        adapter = register_version(version.checkpoint.path, entry, manifest, discard_leftover=True)
+        self.journal.record("registered", self._training_facts(version))
         return adapter
 
-    def rerun(self, adapter: Adapter, trained: TrainResult, selection: Selection, pairs: Sequence[Pair]) -> FixResult:
+    def rerun(self, adapter: Adapter, version: TrainedVersion) -> FixResult:
         """Run the whole suite on the new version, compare, and bless it or give the reasons against."""
         self._display.step(f"running the suite again on {adapter.name}")
         settings = replace(self._settings, baseline=self.plan.parent.name)
@@ -251,7 +251,7 @@ class Fix:
                 [(r.case, adapter.name) for r in self.plan.results],
                 {"command": ["harness", "fix"], "fixes": self.plan.run.id},
             )
-            run = evaluation.end(training=self._training_facts(trained, selection, pairs))
+            run = evaluation.end(training=self._training_facts(version))
             conclusion = conclude_run(run, self._store, evaluation.manifest, settings)
         comparison = conclusion.comparison
         assert comparison is not None
@@ -261,9 +261,7 @@ class Fix:
         set_status(self._settings.manifest_path, adapter.name, status, scores)
         return FixResult(
             adapter=replace(adapter, status=status),
-            trained=trained,
-            selection=selection,
-            pairs=tuple(pairs),
+            version=version,
             conclusion=conclusion,
             comparison=comparison,
             promotion=promotion,
@@ -279,12 +277,12 @@ class Fix:
             self.plan.training, self._target, self._store, self.plan.sampling, engine, self._display.sampling
         )
 
-    def _checkpoint_version(self, name: str, folder: Path) -> Adapter:
+    def _checkpoint_entry(self, name: str, folder: Path) -> Adapter:
         """A checkpoint as a version, so that it can be evaluated."""
         facts = check(folder)
-        return replace(self._version(name), path=folder, sha256=facts.digest, rank=facts.rank)
+        return replace(self._entry(name), path=folder, sha256=facts.digest, rank=facts.rank)
 
-    def _version(self, name: str) -> Adapter:
+    def _entry(self, name: str) -> Adapter:
         """The manifest's entry for what this fix trains, without its weights."""
         # A parent that was trained further is in the new weights; a new LoRA on top of it needs it beside itself.
         on_top = bool(self._target.parents) and self.plan.recipe.parent == "new"
@@ -306,22 +304,12 @@ class Fix:
             if target.weights is None and target.model_path != target.base_path:
                 shutil.rmtree(target.model_path, ignore_errors=True)
 
-    def _finished_training(self, asked: str) -> TrainResult | None:
-        """The result of an earlier training on the same pairs with the same recipe, if it is complete."""
-        path = self.folder / _TRAINED
-        try:
-            before = load(_Trained, path.read_text("utf-8"))
-            for checkpoint in before.result.checkpoints:
-                check(checkpoint.path)
-        except (OSError, HarnessError):
-            return None
-        return before.result if before.asked == asked else None
-
-    def _training_facts(self, trained: TrainResult, selection: Selection, pairs: Sequence[Pair]) -> dict[str, Any]:
+    def _training_facts(self, version: TrainedVersion) -> dict[str, Any]:
+        training, selection = version.training, version.selection
         facts = {
             "adapter": self.plan.name, "parent": self.plan.parent.name, "recipe": self.plan.recipe.name,
-            "stage": self.plan.stage, "pairs": len(pairs), "steps": trained.steps,
-            "seconds": round(trained.seconds, 1), "losses": trained.losses,
+            "stage": self.plan.stage, "pairs": len(version.pairs), "steps": training.steps,
+            "seconds": round(training.seconds, 1), "losses": training.losses,
             "checkpoint": f"step {selection.step} of {selection.steps}",
         }  # fmt: skip
         if selection.checkpoints:
@@ -332,31 +320,8 @@ class Fix:
             )
         return facts
 
-    def _record(self, status: str, facts: Mapping[str, Any]) -> None:
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        before = [t for t in self._store.trainings(self.plan.name) if t.id == self.plan.folder_name]
-        started = before[0].started if before else now
-        full = {"parent": self.plan.parent.name, "recipe": self.plan.recipe.name, **facts}
-        finished = None if status == "started" else now
-        self._store.save_training(
-            Training(
-                id=self.plan.folder_name,
-                started=started,
-                finished=finished,
-                status=status,
-                run=self.plan.run.id,
-                adapter=self.plan.name,
-                facts=full,
-            )
-        )
-
     def _manifest(self) -> Manifest:
         return read_manifest(self._settings.manifest_path)
-
-
-def _checkpoint(trained: TrainResult, step: int) -> Checkpoint:
-    """The checkpoint of that step; a training that names none has its weights alone."""
-    return next((c for c in trained.checkpoints if c.step == step), Checkpoint(trained.steps, trained.adapter))
 
 
 def _figures(results: Sequence[CaseResult]) -> dict[str, float | int]:

@@ -19,7 +19,7 @@ from harness.cases import read_suite
 from harness.cases.decoding import Decoding
 from harness.cases.model import Case
 from harness.engines import open_engine
-from harness.fix.fix import Fix, FixPlan, plan_fix
+from harness.fix.fix import Fix, FixPlan, TrainedVersion, plan_fix
 from harness.judging.results import CaseResult, Status
 from harness.pairs import Pair, export_pairs, loop_copy
 from harness.pairs.build import spread
@@ -208,16 +208,17 @@ def _round(
         )  # fmt: skip
         if plan is None:
             return None
-        fix = Fix(plan, settings, store, bench.display, engine=bench.engine)
+        fix = Fix(plan, settings, store, bench.display, engine=bench.engine, resume=True)
         pairs = fix.pairs(
             _hand_made(plan, fix.folder.with_name(f"{fix.folder.name}-by-hand")) if arm.hand_made else None
         )
-        trained = fix.train(pairs, resume=True)
-        selection = fix.select(trained, pairs, resume=True)
-        adapter = plan.registered or fix.publish(trained, selection, pairs)
+        trained = fix.train(pairs)
+        selection = fix.select(trained, pairs)
+        version = TrainedVersion(pairs=pairs, training=trained, selection=selection)
+        adapter = plan.registered or fix.publish(version)
         # Both decodings in one start; the rerun finds its answers in the store.
         bench.answer(cases, name)
-        result = fix.rerun(adapter, trained, selection, pairs)
+        result = fix.rerun(adapter, version)
         write_text(fix.folder / "bench.json", json.dumps({
             "reasons": result.promotion.reasons, "seconds": trained.seconds, "steps": trained.steps,
             "pairs": len(pairs), "cases": sorted({p.case_id for p in pairs}), "step": selection.step,
