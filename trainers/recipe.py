@@ -11,45 +11,28 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+import msgspec
 
 from harness.errors import SettingsError
+from harness.safe.validate import field_problems, listed, number, whole
 from trainers.launch import parse_devices
 
 __all__ = ["Recipe", "named_recipe", "recipe_names"]
 
 _FOLDER = Path(__file__).parent / "recipes"
-_CHOICES: dict[str, tuple[object, ...]] = {
-    "tuning": ("lora", "full"),
-    "quantization": (None, 4, 8),
-    "scheduler": ("cosine", "linear", "constant", "constant_with_warmup"),
-    "pref_loss": ("sigmoid", "orpo", "simpo"),
-    "precision": ("auto", "bf16", "fp32"),
-    "deepspeed": (None, "zero2", "zero3", "zero2-offload", "zero3-offload"),
-    "parent": ("new", "continue"),
-    "over_long": ("error", "drop"),
-    "report_to": ("none", "tensorboard", "wandb"),
-}
-# name: (type, least, most); the bounds are what makes sense, not what torch would take.
-_NUMBERS: dict[str, tuple[type, float, float]] = {
-    "lora_rank": (int, 1, 1024), "lora_alpha": (float, 1e-3, 8192), "lora_dropout": (float, 0, 0.9),
-    "learning_rate": (float, 0, 1), "epochs": (float, 1e-3, 1000), "warmup": (float, 0, 0.9),
-    "weight_decay": (float, 0, 1), "max_grad_norm": (float, 0, 1e6), "cutoff_len": (int, 8, 2**20),
-    "val_size": (float, 0, 0.9), "batch_size": (int, 1, 4096), "accumulation": (int, 1, 4096),
-    "pref_beta": (float, 1e-4, 100), "pref_ftx": (float, 0, 100), "simpo_gamma": (float, 0, 100),
-    "seed": (int, 0, 2**32 - 1), "keep_checkpoints": (int, 1, 1000),
-}  # fmt: skip
-_OPTIONAL_NUMBERS: dict[str, tuple[type, float, float]] = {
-    "max_steps": (int, 1, 10**9), "max_samples": (int, 1, 10**9), "save_steps": (int, 1, 10**9),
-    "threads": (int, 1, 1024), "least_steps": (int, 1, 10**9), "most_steps": (int, 1, 10**9),
-}  # fmt: skip
-_MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+_ModuleName = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z_][A-Za-z0-9_.]*\Z", description="a module name")]
+_Steps = Annotated[int, whole(1, 10**9)]
+_Variables = Annotated[Mapping[str, str], msgspec.Meta(description='a table of NAME = "text"')]
+_OPTIONAL = (
+    "quantization", "deepspeed", "max_steps", "max_samples", "save_steps", "threads", "least_steps", "most_steps",
+)  # fmt: skip
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 _FORBIDDEN_LOSSES = ("hinge", "ipo", "kto_pair")
 
@@ -60,71 +43,71 @@ class Recipe:
 
     name: str = "custom"
     tuning: Literal["lora", "full"] = "lora"
-    lora_rank: int = 8
-    lora_alpha: float = 16
+    lora_rank: Annotated[int, whole(1, 1024)] = 8
+    lora_alpha: Annotated[float, number(1e-3, 8192)] = 16
     """The update is scaled by ``lora_alpha / lora_rank``."""
-    lora_dropout: float = 0.0
+    lora_dropout: Annotated[float, number(0, 0.9)] = 0.0
     """sft only; preference stages turn dropout off."""
-    lora_targets: tuple[str, ...] = ("all",)
+    lora_targets: Annotated[tuple[_ModuleName, ...], listed("module names", minimum=1)] = ("all",)
     """Names of the linear layers that get a LoRA; ``all`` is every one but the output layer."""
-    additional_targets: tuple[str, ...] = ()
+    additional_targets: Annotated[tuple[_ModuleName, ...], listed("module names")] = ()
     """Modules trained in full and saved with the adapter (needed after a vocabulary resize; vLLM refuses such
     adapters)."""
     resize_vocab: bool = False
     quantization: Literal[4, 8] | None = None
     """Bits of the frozen model's weights (QLoRA; needs bitsandbytes and a GPU)."""
-    learning_rate: float = 1e-4
-    epochs: float = 1.0
-    max_steps: int | None = None
+    learning_rate: Annotated[float, number(0, 1)] = 1e-4
+    epochs: Annotated[float, number(1e-3, 1000)] = 1.0
+    max_steps: _Steps | None = None
     """Ends before ``epochs`` when given."""
-    least_steps: int | None = None
+    least_steps: _Steps | None = None
     """``harness fix``: more epochs when ``epochs`` would make fewer updates: three cases need as many as fifteen."""
-    most_steps: int | None = None
+    most_steps: _Steps | None = None
     """``harness fix``: fewer epochs when they would make more updates, but never less than one."""
-    scheduler: str = "cosine"
-    warmup: float = 0.1
+    scheduler: Literal["cosine", "linear", "constant", "constant_with_warmup"] = "cosine"
+    warmup: Annotated[float, number(0, 0.9)] = 0.1
     """Share of the steps over which the learning rate rises."""
-    weight_decay: float = 0.0
-    max_grad_norm: float = 1.0
-    cutoff_len: int = 4096
+    weight_decay: Annotated[float, number(0, 1)] = 0.0
+    max_grad_norm: Annotated[float, number(0, 1e6)] = 1.0
+    cutoff_len: Annotated[int, whole(8, 2**20)] = 4096
     """Maximum of tokens of prompt and answer together. Nothing is ever cut: see ``over_long``."""
     over_long: Literal["error", "drop"] = "error"
     """What becomes of an example over ``cutoff_len``: refuse to train, or leave it out and say so."""
-    val_size: float = 0.0
+    val_size: Annotated[float, number(0, 0.9)] = 0.0
     """Share of the prompts that is held back and evaluated; never a prompt on both sides."""
-    max_samples: int | None = None
+    max_samples: _Steps | None = None
     """Train on the first so many examples."""
-    batch_size: int = 1
+    batch_size: Annotated[int, whole(1, 4096)] = 1
     """Examples (pairs) a device and step."""
-    accumulation: int = 1
+    accumulation: Annotated[int, whole(1, 4096)] = 1
     """Batches whose gradients are added before an update."""
-    pref_beta: float = 0.1
+    pref_beta: Annotated[float, number(1e-4, 100)] = 0.1
     """DPO and KTO: strength of the pull towards the reference."""
     pref_loss: Literal["sigmoid", "orpo", "simpo"] = "sigmoid"
-    pref_ftx: float = 0.0
+    pref_ftx: Annotated[float, number(0, 100)] = 0.0
     """Weight of the chosen answers' mean negative log-likelihood beside the preference loss."""
-    simpo_gamma: float = 0.5
+    simpo_gamma: Annotated[float, number(0, 100)] = 0.5
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """Of activations; trained weights are always kept in fp32."""
     gradient_checkpointing: bool = True
     """Compute activations twice to hold fewer of them; slower, and needless for a small model."""
     cache_reference: bool = True
     """Remember the reference's log-probabilities from the first epoch on (one process only)."""
-    deepspeed: str | None = None
+    deepspeed: Literal["zero2", "zero3", "zero2-offload", "zero3-offload"] | None = None
     gpus: str = ""
     """A number or a list such as ``0-7`` or ``0,2,5``; empty: one GPU, or the CPU where there is none."""
-    threads: int | None = None
+    threads: Annotated[int, whole(1, 1024)] | None = None
     """CPU threads a process; None: the cores divided among the processes."""
     parent: Literal["new", "continue"] = "new"
     """On a parent adapter: put a new LoRA on top (parent frozen, the exact reference), or train the parent's own
     further."""
-    seed: int = 42
-    report_to: str = "none"
-    save_steps: int | None = None
+    seed: Annotated[int, whole(0, 2**32 - 1)] = 42
+    report_to: Literal["none", "tensorboard", "wandb"] = "none"
+    save_steps: _Steps | None = None
     """Steps between checkpoints; None: about eight in a training."""
-    keep_checkpoints: int = 8
+    keep_checkpoints: Annotated[int, whole(1, 1000)] = 8
     """Older ones are deleted."""
-    environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    environment: _Variables = dataclasses.field(default_factory=dict)
     """Variables for the training's processes: NCCL_*, CUDA_*, CUTLASS_* ..."""
 
     def __post_init__(self) -> None:
@@ -166,36 +149,16 @@ class Recipe:
             yield "additional_targets needs tuning = 'lora'; full tuning trains every module"
 
     def _wrong_values(self) -> Iterator[str]:
-        for name, allowed in _CHOICES.items():
-            value = getattr(self, name)
-            if name == "pref_loss" and value in _FORBIDDEN_LOSSES:
-                continue
-            if not any(value == a and type(value) is type(a) for a in allowed):
-                yield f"{name} = {value!r} (expected one of {', '.join(map(repr, allowed))})"
-        for name, (kind, least, most) in (_NUMBERS | _OPTIONAL_NUMBERS).items():
-            value = getattr(self, name)
-            if value is None and name in _OPTIONAL_NUMBERS:
-                continue
-            number = isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool)
-            if not number or not math.isfinite(value) or not least <= value <= most:
-                expects = "a whole number" if kind is int else "a number"
-                yield f"{name} = {value!r} (expected {expects} {least:g}..{most:g})"
+        wrong = field_problems(self)
+        if self.pref_loss in _FORBIDDEN_LOSSES:
+            del wrong["pref_loss"]
+        yield from wrong.values()
         if self.learning_rate == 0:
             yield "learning_rate = 0 would train nothing"
-        for name in ("resize_vocab", "gradient_checkpointing", "cache_reference"):
-            if not isinstance(getattr(self, name), bool):
-                yield f"{name} = {getattr(self, name)!r} (expected true or false)"
-        for name, least in (("lora_targets", 1), ("additional_targets", 0)):
-            value = getattr(self, name)
-            words = isinstance(value, tuple) and all(isinstance(v, str) and _MODULE.fullmatch(v) for v in value)
-            if not words or len(value) < least:
-                yield f"{name} = {value!r} (expected a list of module names)"
-        for key, value in self.environment.items():
-            if not _VARIABLE.fullmatch(key) or not isinstance(value, str) or "\0" in value:
+        for key, value in self.environment.items() if "environment" not in wrong else ():
+            if not _VARIABLE.fullmatch(key) or "\0" in value:
                 yield f'environment.{key} = {value!r} (expected NAME = "text")'
-        if not isinstance(self.gpus, str):
-            yield f'gpus = {self.gpus!r} (expected a number or a list such as "0-7")'
-        elif self.gpus.strip():
+        if "gpus" not in wrong and self.gpus.strip():
             # The form only; which devices there are is known where the training starts.
             try:
                 parse_devices(self.gpus, tuple(range(1024)))
@@ -211,7 +174,7 @@ class Recipe:
         """
         known = {f.name for f in dataclasses.fields(cls)}
         given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        for name in ("quantization", "deepspeed", *_OPTIONAL_NUMBERS):
+        for name in _OPTIONAL:
             # TOML has no null.
             if given.get(name) in ("none", "off", ""):
                 given[name] = None

@@ -71,7 +71,7 @@ class Decoding:
     """Strings that end the answer; not part of the text returned."""
 
     def __post_init__(self) -> None:
-        raise_problems("decoding", field_problems(self) or self._conflicts())
+        raise_problems("decoding", field_problems(self).values() or self._conflicts())
 
     def _conflicts(self) -> list[str]:
         """Fields that are right by themselves and wrong together."""

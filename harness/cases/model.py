@@ -73,7 +73,7 @@ class Thresholds:
     """Maximum of any score by name."""
 
     def __post_init__(self) -> None:
-        raise_problems("thresholds", field_problems(self))
+        raise_problems("thresholds", field_problems(self).values())
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any], base: Thresholds | None = None) -> Thresholds:

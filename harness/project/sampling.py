@@ -44,7 +44,7 @@ class Sampling:
     """Whether the greedy answer is drawn too: production may decode greedily, and a loop there is rejected as well."""
 
     def __post_init__(self) -> None:
-        raise_problems("sampling", field_problems(self))
+        raise_problems("sampling", field_problems(self).values())
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Sampling:

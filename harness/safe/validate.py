@@ -27,8 +27,11 @@ __all__ = [
     "Share",
     "field_problems",
     "from_mapping",
+    "listed",
+    "number",
     "problem",
     "raise_problems",
+    "whole",
 ]
 
 T = TypeVar("T")
@@ -45,6 +48,21 @@ Count = Annotated[int, msgspec.Meta(ge=1, description="a whole number >= 1")]
 """A whole number of at least 1."""
 
 
+def whole(low: int, high: int) -> msgspec.Meta:
+    """Annotation of a whole number between two bounds, both included."""
+    return msgspec.Meta(ge=low, le=high, description=f"a whole number {low}..{high}")
+
+
+def number(low: float, high: float) -> msgspec.Meta:
+    """Annotation of a number between two bounds, both included."""
+    return msgspec.Meta(ge=low, le=high, description=f"a number {low:g}..{high:g}")
+
+
+def listed(items: str, *, minimum: int = 0) -> msgspec.Meta:
+    """Annotation of a list of ``items``, which is a plural."""
+    return msgspec.Meta(min_length=minimum, description=f"a list of {items}")
+
+
 def problem(name: str, value: object, kind: Any) -> str | None:
     """What is wrong with ``value`` as a field ``name`` of type ``kind``; None when nothing is."""
     try:
@@ -54,11 +72,11 @@ def problem(name: str, value: object, kind: Any) -> str | None:
     return None
 
 
-def field_problems(instance: object) -> list[str]:
-    """The problems of every field of a dataclass instance."""
+def field_problems(instance: object) -> dict[str, str]:
+    """The problems of a dataclass instance by field."""
     kind_of: Any = type(instance)
     values = ((name, getattr(instance, name), kind) for name, kind in _hints(kind_of).items())
-    return [text for name, value, kind in values if (text := problem(name, value, kind)) is not None]
+    return {name: text for name, value, kind in values if (text := problem(name, value, kind)) is not None}
 
 
 def raise_problems(label: str, problems: Iterable[str]) -> None:
@@ -92,7 +110,7 @@ def _describe(kind: Any) -> str:
         return str(metas[-1].description) if metas else _describe(kind.__origin__)
     arguments = typing.get_args(kind)
     if typing.get_origin(kind) is typing.Literal:
-        return f"one of {arguments}"
+        return f"one of {', '.join(map(repr, arguments))}"
     if type(None) in arguments:
         return _describe(next(a for a in arguments if a is not type(None)))
     words = {str: "text", bool: "true or false", int: "a whole number", float: "a number"}

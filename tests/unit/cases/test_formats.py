@@ -177,10 +177,10 @@ BAD_FILES = [
     pytest.param("test.csv", b'text\n"a\nb', ["line 2", "not CSV"], id="csv-open-quote"),
     pytest.param("test.csv", b'text\n"a"b\n', ["line 2", "not CSV"], id="csv-text-after-quote"),
     pytest.param("test.csv", b"text\na\x00b\n", ["record 1 (line 2)", "NUL at character 2"], id="csv-nul"),
-    pytest.param("test.xlsx", b"", ["no .xlsx workbook"], id="empty-xlsx"),
-    pytest.param("test.xlsx", b"text\na\n", ["no .xlsx workbook"], id="csv-named-xlsx"),
+    pytest.param("test.xlsx", b"", ["not an .xlsx workbook"], id="empty-xlsx"),
+    pytest.param("test.xlsx", b"text\na\n", ["not an .xlsx workbook"], id="csv-named-xlsx"),
     pytest.param("test.xlsx", b"\xd0\xcf\x11\xe0" + b"\0" * 600, ["old .xls or has a password"], id="old-xls"),
-    pytest.param("test.xlsx", book(["text"], ["a"])[:-400], ["no .xlsx workbook"], id="xlsx-cut-off"),
+    pytest.param("test.xlsx", book(["text"], ["a"])[:-400], ["not an .xlsx workbook"], id="xlsx-cut-off"),
     pytest.param("test.txt", b"a", ["a case file ends with .json, .jsonl, .csv, .xlsx"], id="other-suffix"),
     pytest.param("test.yaml", b"- text: a", ["a case file ends with"], id="yaml"),
 ]

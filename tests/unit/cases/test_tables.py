@@ -193,8 +193,8 @@ def test_a_damaged_workbook_is_refused(tmp_path: Path, data: bytes) -> None:
 
     assert time.process_time() - started < 2.0
     assert line.startswith(f"{path}: ")
-    assert "not a workbook that can be read" in line
-    assert "save it anew" in line
+    assert "not a readable workbook" in line
+    assert "save it again" in line
 
 
 def test_a_workbook_that_unpacks_to_too_much_is_refused() -> None:

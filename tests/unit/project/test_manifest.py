@@ -111,7 +111,7 @@ def test_chain_is_only_what_must_be_loaded(path: Path) -> None:
         ('[models."m"]\n', "path is missing"),
         ('[adapters."a"]\nmodel = "m"', "'m' is not under"),
         ('[models."m"]\npath = "p"\n[adapters."a"]\nmodel = "m"\nparent = "b"', "parent = 'b' is not under"),
-        ('[models."m"]\npath = "p"\n[adapters."a"]\nmodel = "m"\nparent = "a"', "grew from itself"),
+        ('[models."m"]\npath = "p"\n[adapters."a"]\nmodel = "m"\nparent = "a"', "its own ancestor"),
         ('[models."m"]\npath = "p"\n[adapters."a"]\nmodel = "m"\npath = "x"', "needs sha256"),
         ('[models."m"]\npath = "p"\n[adapters."a"]\nmodell = "m"', "unknown key 'modell'; did you mean 'model'"),
         ('[models."m"]\npath = "p"\n[adapters.v4.0]\nmodel = "m"', "needs quotes"),

@@ -41,11 +41,11 @@ def test_devices_are_a_number_or_a_list(text: str, wanted: tuple[int, ...]) -> N
         ("0", "asks for 0"),
         ("6-9", "no device 8, 9"),
         ("1,1", "twice"),
-        ("3-1", "no range"),
-        ("a", "is no device"),
-        ("1;2", "is no device"),
-        ("-1", "is no device"),
-        ("0-99999", "no range"),
+        ("3-1", "not a range"),
+        ("a", "is not a device"),
+        ("1;2", "is not a device"),
+        ("-1", "is not a device"),
+        ("0-99999", "not a range"),
     ],
 )
 def test_devices_that_do_not_exist_are_refused(text: str, words: str) -> None:
