@@ -78,6 +78,34 @@ def _cpu_options(max_model_len: int | None, max_num_seqs: int | None) -> dict[st
     return options
 
 
+def _gpu_options(memory_utilization: float, max_num_seqs: int | None) -> dict[str, Any]:
+    # Blocks of 16 tokens are vLLM's default; a GPU computes the rest of a block quickly.
+    options: dict[str, Any] = {"gpu_memory_utilization": memory_utilization}
+    return options | ({"max_num_seqs": max_num_seqs} if max_num_seqs else {})
+
+
+def _lora_options(max_loras: int, max_lora_rank: int, cpu: bool) -> dict[str, Any]:
+    if not max_loras:
+        return {}
+    # vLLM's CPU kernels take "no adapter" (slot -1) for the last slot, so that the model as shipped would answer with
+    # the adapter in that slot. One slot more than needed keeps the last one empty.
+    return {"enable_lora": True, "max_loras": max_loras + int(cpu), "max_lora_rank": _lora_rank(max_lora_rank)}
+
+
+def _import_vllm() -> tuple[Any, bool]:
+    """VLLM's ``LLM``, and whether it runs on a CPU."""
+    # In this process: no serialisation, and a schedule that depends on the requests alone.
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    try:
+        from vllm import LLM
+        from vllm.platforms import current_platform
+    except ImportError as error:
+        raise EngineMissing(f"vLLM cannot be imported ({error}); run 'harness setup'") from error
+    return LLM, bool(current_platform.is_cpu())
+
+
 class VllmEngine:
     """One vLLM engine, started by the constructor."""
 
@@ -123,16 +151,7 @@ class VllmEngine:
         self._max_loras = max_loras
         self._n_best = n_best
         self._on_progress = on_progress
-        # In this process: no serialisation, and a schedule that depends on the requests alone.
-        os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
-        os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
-        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-        try:
-            from vllm import LLM
-            from vllm.platforms import current_platform
-        except ImportError as error:
-            raise EngineMissing(f"vLLM cannot be imported ({error}); run 'harness setup'") from error
-        cpu = self._cpu = bool(current_platform.is_cpu())
+        llm_class, self._cpu = _import_vllm()
         options: dict[str, Any] = {
             "model": str(model_path),
             "dtype": dtype,
@@ -145,23 +164,16 @@ class VllmEngine:
             "trust_remote_code": False,
             "disable_log_stats": True,
         }
-        if cpu:
+        if self._cpu:
             options |= _cpu_options(options["max_model_len"], max_num_seqs)
         else:
-            # Blocks of 16 tokens are vLLM's default; a GPU computes the rest of a block quickly.
-            options |= {"gpu_memory_utilization": gpu_memory_utilization}
-            options |= {"max_num_seqs": max_num_seqs} if max_num_seqs else {}
-        if kv_cache := kv_cache_gib or (2.0 if cpu else None):
+            options |= _gpu_options(gpu_memory_utilization, max_num_seqs)
+        if kv_cache := kv_cache_gib or (2.0 if self._cpu else None):
             options["kv_cache_memory_bytes"] = int(kv_cache * _GIB)
-        if max_loras:
-            # vLLM's CPU kernels take "no adapter" (slot -1) for the last slot, so that the model as shipped would
-            # answer with the adapter in that slot. One slot more than needed keeps the last one empty.
-            slots = max_loras + int(cpu)
-            options |= {"enable_lora": True, "max_loras": slots, "max_lora_rank": _lora_rank(max_lora_rank)}
-        options |= llm_options or {}
+        options |= _lora_options(max_loras, max_lora_rank, self._cpu) | (llm_options or {})
         self._forks = options.get("kv_transfer_config") is not None
         try:
-            self._llm: Any = LLM(**options)
+            self._llm: Any = llm_class(**options)
         except Exception as error:
             raise EngineError(f"vLLM did not start on {model_path}: {_one_line(error)}") from error
         self._text = self._llm.get_tokenizer()
@@ -169,11 +181,10 @@ class VllmEngine:
         config = self._llm.llm_engine.vllm_config
         self._limit: int = config.model_config.max_model_len
         self._rows: int = config.scheduler_config.max_num_seqs
-        cache = config.cache_config
-        self._kv_tokens: int = (cache.num_gpu_blocks or 1) * cache.block_size
+        self._kv_tokens: int = (config.cache_config.num_gpu_blocks or 1) * config.cache_config.block_size
         self._loras: dict[str, Any] = {}
         self._known: set[str] = set()
-        """Digests of the adapters of all requests so far."""
+        """Digests of all adapters so far."""
         self._runs: dict[str, Generation] = {}
         self._internal: dict[str, str] = {}
         """vLLM's own names of our streams, where forks need them."""

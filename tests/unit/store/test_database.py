@@ -183,3 +183,11 @@ def test_a_record_of_another_shape_is_an_error(text: str) -> None:
     """A value of the wrong shape is told where it is read, not later."""
     with pytest.raises(StoreError, match="cannot be read back"):
         load(Attempt, text)
+
+
+def test_a_result_of_an_older_version_reads_back() -> None:
+    """A row that version 0.1 wrote, without the fields that came later, is today's value with their defaults."""
+    text = Path(__file__).with_name("result_of_version_0_1.json").read_text("utf-8")
+    stored = load(CaseResult, text)
+    assert (stored.verdict.status, stored.case.skip, stored.case.xfail) == (Status.FAIL, "", "")
+    assert stored.attempts == result(status=Status.FAIL).attempts
