@@ -96,7 +96,7 @@ def summary(
         blocks.append(Text(f"gate: {_one_line(gate.text, 300)}", style=style))
         for check in gate.checks:
             if not check.passed and check.text not in gate.text:
-                blocks.append(Text(f"  {_one_line(check.name)}: {_one_line(check.text, 300)}", style="red"))
+                blocks.append(Text(f"  {_one_line(check.title)}: {_one_line(check.text, 300)}", style="red"))
     return _render(blocks, width, color)
 
 

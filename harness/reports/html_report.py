@@ -170,7 +170,7 @@ def _gate_table(gate: GateVerdict | None) -> Html | None:
     rows = [
         el(
             "tr",
-            el("th", check.name),
+            el("th", check.title),
             el("td", check.text),
             el("td", el("span", str(check.outcome), class_=f"chip {_GATE_CLASS[check.outcome]}"), class_="num"),
         )

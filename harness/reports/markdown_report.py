@@ -58,7 +58,7 @@ def _verdict(report: Report) -> Iterator[str]:
         yield for_markdown(shorten(report.gate.text, 300))
         for check in report.gate.checks:
             if not check.passed:
-                yield f"- {for_markdown(check.name)}: {for_markdown(shorten(check.text, 200))}"
+                yield f"- {for_markdown(check.title)}: {for_markdown(shorten(check.text, 200))}"
 
 
 def _figures(report: Report) -> Iterator[str]:

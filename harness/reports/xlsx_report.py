@@ -219,7 +219,7 @@ def _fact_rows(report: Report) -> Iterator[Sequence[Cell]]:
     if report.gate is not None:
         yield "gate", str(report.gate.outcome), report.gate.text
         for check in report.gate.checks:
-            yield check.name, str(check.outcome), check.text
+            yield check.title, str(check.outcome), check.text
     yield ()
     engine = f"{run.engine.name} {run.engine.version}" if run.engine is not None else None
     facts: dict[str, Any] = {"run": run.id, "command": run.command, "status": run.status, "started": run.started,

@@ -53,6 +53,11 @@ class GateCheck:
     limit: float | None = None
 
     @property
+    def title(self) -> str:
+        """The name as people read it."""
+        return self.name.replace("_", " ")
+
+    @property
     def passed(self) -> bool:
         return self.outcome is GateOutcome.PASSED
 
@@ -182,14 +187,14 @@ def _limit(name: str, what: str, interval: Interval, limit: float, limits: Limit
         )
     if interval.n < limits.min_cases:
         outcome = GateOutcome.INSUFFICIENT
-        text += f", from {limits.min_cases} on"
+        text += f"; at least {limits.min_cases} cases are needed"
     elif interval.value > limit and not (limits.strict and interval.low <= limit):
         outcome = GateOutcome.FAILED
     elif interval.value <= limit and not (limits.strict and interval.high > limit):
         outcome = GateOutcome.PASSED
     else:
         outcome = GateOutcome.INSUFFICIENT
-        text += " with its whole interval"
+        text += "; the interval crosses the limit"
     return GateCheck(name=name, outcome=outcome, text=text, value=interval.value, limit=limit)
 
 

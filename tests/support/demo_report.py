@@ -111,7 +111,7 @@ def demo_report(cases: int = 40) -> Report:
                 value=float(broken),
                 limit=0.0,
             ),
-            GateCheck(name="cutoff_rate", outcome=few, text="cut-off rate 0.1, expected <= 0.2, from 2 on"),
+            GateCheck(name="cutoff_rate", outcome=few, text="cut-off rate 0.1, expected <= 0.2; too few cases"),
         ),
     )
     return report(*before, *after, gate=gate, training=_training())

@@ -115,7 +115,7 @@ def test_the_summary_has_a_row_per_adapter_and_ends_with_the_gate() -> None:
     assert before.split() == ["v4.0", "0.640", "65.0%", "65.0%", "14", "26", "0", "0"]
     assert after.split() == ["v4.1", "0.278", "28.2%", "28.2%", "28", "11", "1", "0"]
     assert verdict == "gate: failed: regressions: 1, expected <= 0"
-    assert cutoff.strip() == "cutoff_rate: cut-off rate 0.1, expected <= 0.2, from 2 on"
+    assert cutoff.strip() == "cutoff rate: cut-off rate 0.1, expected <= 0.2; too few cases"
 
 
 def test_the_comparison_counts_by_role() -> None:
