@@ -11,6 +11,7 @@ interrupted fix leaves no half-registered version. The caller provides the displ
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+import harness
 from harness.engines import open_engine
 from harness.engines.base import Engine
 from harness.errors import AdapterError
@@ -31,11 +33,13 @@ from harness.models.adapters.registration import register_version
 from harness.models.target import engine_options, resolve_target
 from harness.pairs import Pair, build_pairs, check_pairs, import_pairs, read_hand_made
 from harness.pairs.candidates import Candidates, draw_candidates
+from harness.pairs.files import DATASET
 from harness.project.manifest import Adapter, Manifest, read_manifest, set_status
 from harness.project.settings import Settings
 from harness.reports.conclusion import Conclusion, conclude_run
 from harness.runs.evaluation import Evaluation
 from harness.runs.runner import OpenEngine, RunnerProgress
+from harness.safe.records import dump
 from harness.store import Store
 from harness.suite.compare import Comparison
 from harness.suite.figures import figures
@@ -142,27 +146,37 @@ class Fix:
             DataError: a pair teaches nothing, wrongly, or a protected case.
         """
         protected = [r.case for r in self.plan.results]
-        if edited is None and (stored := self.journal.pairs()) is not None:
+        given = import_pairs(edited) if edited is not None else None
+        by_hand = read_hand_made(self._settings.badcases, [r.case for r in self.plan.training])
+        inputs = _digest(["given", given]) if given is not None else self._inputs_of_pairs(by_hand)
+        in_place = edited is not None and edited.resolve() == (self.folder / DATASET).resolve()
+        if not in_place and (stored := self.journal.pairs(inputs)) is not None:
             check_pairs(stored, protected)
             return stored
-        pairs = import_pairs(edited) if edited is not None else self._new_pairs()
+        pairs = given if given is not None else self._new_pairs() + by_hand
         check_pairs(pairs, protected)
-        self.journal.save_pairs(pairs)
+        self.journal.save_pairs(pairs, inputs)
         return pairs
+
+    def _inputs_of_pairs(self, by_hand: Sequence[Pair]) -> str:
+        """Digest of everything that decides the pairs: results, sampling, the model sampled from, hand-made pairs."""
+        plan = self.plan
+        results = (plan.training, plan.passing, [r.case for r in plan.results])
+        return _digest([harness.__version__, results, plan.sampling, self._target.digest, by_hand])
 
     def _new_pairs(self) -> tuple[Pair, ...]:
         self._display.step(f"drawing candidates on {self.plan.parent.name}")
         drawn = self._candidates()
-        pairs = build_pairs(
+        return build_pairs(
             self.plan.training, self.plan.passing, drawn.clean, drawn.branches, drawn.looping,
             ordinary=drawn.ordinary, protected=[r.case for r in self.plan.results],
         )  # fmt: skip
-        return pairs + read_hand_made(self._settings.badcases, [r.case for r in self.plan.training])
 
     def train(self, pairs: Sequence[Pair]) -> TrainResult:
         """Train a LoRA on the pairs, in the trainer's environment."""
         recipe = fitted(self.plan.recipe, len(pairs) * (2 if self.plan.stage == "kto" else 1))
-        if (earlier := self.journal.trained(pairs, recipe)) is not None:
+        asked = _digest([self.plan.stage, recipe.to_mapping(), pairs, self._target.digest])
+        if (earlier := self.journal.trained(asked)) is not None:
             return earlier
         facts: dict[str, Any] = {"pairs": len(pairs)}
         self._display.step(f"training {self.plan.name} on {len(pairs)} pairs")
@@ -182,16 +196,17 @@ class Fix:
         except Exception as error:
             self.journal.record("failed", {**facts, "error": str(error)})
             raise
-        self.journal.save_trained(trained, pairs, recipe)
+        self.journal.save_trained(trained, asked)
         self.journal.record("trained", {**facts, "steps": trained.steps, "seconds": trained.seconds})
         return trained
 
     def select(self, trained: TrainResult, pairs: Sequence[Pair]) -> Selection:
         """Choose the best of the checkpoints; see :mod:`harness.fix.checkpoints` for the rule."""
-        selection = self.journal.selection()
+        asked = _digest([[c.step for c in trained.checkpoints], trained.digest, pairs, self.plan.results])
+        selection = self.journal.selection(asked)
         if selection is None:
             selection = self._select(trained, pairs)
-            self.journal.save_selection(selection)
+            self.journal.save_selection(selection, asked)
         return selection
 
     def _select(self, trained: TrainResult, pairs: Sequence[Pair]) -> Selection:
@@ -322,6 +337,10 @@ class Fix:
 
     def _manifest(self) -> Manifest:
         return read_manifest(self._settings.manifest_path)
+
+
+def _digest(values: Any) -> str:
+    return hashlib.sha256(dump(values).encode()).hexdigest()
 
 
 def _figures(results: Sequence[CaseResult]) -> dict[str, float | int]:

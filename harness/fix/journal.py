@@ -1,38 +1,51 @@
 """What a fix leaves for a later call: every rule of ``--resume`` is here.
 
-    <reports>/trainings/<version>-<run>/   dataset        the pairs, for people to read and edit
-                                           trained.json   the training's result, with a digest of what was asked for
-                                           selected.json  the chosen checkpoint
-    table ``trainings``                                   the state of the training
+    <reports>/trainings/<version>-<run>/   dataset         the pairs, for people to read and edit
+                                           made_from.json  digests of the pairs and of what they were made from
+                                           trained.json    the training's result
+                                           selected.json   the chosen checkpoint
+    table ``trainings``                                    the state of the training
 
-Pairs are taken from the folder in every call, because drawing candidates costs more than anything else before the
-training. The rest is taken with ``resume`` only, and a training only when it was asked for the same pairs, stage and
-recipe, and its checkpoints are still whole.
+Each file carries a digest of everything that decided it, and is taken only for the same digest. Pairs are taken in
+every call, since drawing candidates is slow, and a person may have edited them. An edited file whose inputs have
+changed is neither used nor overwritten: the user decides. The rest is taken with ``resume`` only. A state file that
+cannot be read counts as absent.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from harness.errors import HarnessError
+from harness.errors import DataError, HarnessError
 from harness.fix.checkpoints import Selection
 from harness.fix.plan import FixPlan
 from harness.models.adapters.folder import check
 from harness.pairs import Pair, export_pairs, import_pairs
 from harness.pairs.files import DATASET
 from harness.project.manifest import Adapter
-from harness.safe.files import write_text
+from harness.safe.files import digest_file, write_text
 from harness.safe.records import dump, load
 from harness.store import Store, Training
 from trainers import TrainResult
-from trainers.recipe import Recipe
 
 __all__ = ["Journal"]
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _MadeFrom:
+    """Where the pairs in the folder come from."""
+
+    inputs: str
+    """Digest of what they were made from."""
+    pairs: str
+    """Digest of the file as it was written; another one means that a person edited it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +53,17 @@ class _Trained:
     """A finished training, as stored for a later call."""
 
     asked: str
-    """Digest of pairs, stage and recipe."""
+    """Digest of what was asked for."""
     result: TrainResult
+
+
+@dataclass(frozen=True, slots=True)
+class _Selected:
+    """A chosen checkpoint, as stored for a later call."""
+
+    asked: str
+    """Digest of what it was chosen among."""
+    selection: Selection
 
 
 class Journal:
@@ -58,43 +80,54 @@ class Journal:
         """The version, where an earlier call had registered it."""
         return self._plan.registered if self.resume else None
 
-    def pairs(self) -> tuple[Pair, ...] | None:
-        """The pairs of an earlier call, edited or not.
+    def pairs(self, inputs: str) -> tuple[Pair, ...] | None:
+        """The pairs of an earlier call with the same ``inputs``, edited or not; None where there are none.
 
         Raises:
-            DataError: the file is damaged.
+            DataError: the file is damaged, or it was edited and its inputs have changed since.
         """
         path = self.folder / DATASET
-        return import_pairs(path) if path.is_file() else None
+        if not path.is_file():
+            return None
+        made_from = self._load(_MadeFrom, "made_from.json")
+        if made_from is not None and made_from.inputs == inputs:
+            return import_pairs(path)
+        if made_from is None or made_from.pairs != digest_file(path):
+            raise DataError(
+                f"{path}: was edited, and the failing cases, settings or hand-made pairs that it was made from have "
+                f"changed since; train on it with --pairs {path}, or delete it"
+            )
+        return None
 
-    def save_pairs(self, pairs: Sequence[Pair]) -> None:
+    def save_pairs(self, pairs: Sequence[Pair], inputs: str) -> None:
         """Keep the pairs, as a dataset of LLaMA-Factory."""
-        export_pairs(pairs, self.folder)
+        path = export_pairs(pairs, self.folder)
+        write_text(self.folder / "made_from.json", dump(_MadeFrom(inputs, digest_file(path))))
 
-    def trained(self, pairs: Sequence[Pair], recipe: Recipe) -> TrainResult | None:
-        """The result of an earlier training on the same pairs with the same recipe, if it is complete."""
-        if not self.resume:
+    def trained(self, asked: str) -> TrainResult | None:
+        """The result of an earlier training of what is ``asked`` for, if its checkpoints are whole."""
+        stored = self._load(_Trained, "trained.json") if self.resume else None
+        if stored is None or stored.asked != asked:
             return None
         try:
-            stored = load(_Trained, (self.folder / "trained.json").read_text("utf-8"))
             for checkpoint in stored.result.checkpoints:
                 check(checkpoint.path)
-        except (OSError, HarnessError):
+        except HarnessError:
             return None
-        return stored.result if stored.asked == self._asked(pairs, recipe) else None
+        return stored.result
 
-    def save_trained(self, result: TrainResult, pairs: Sequence[Pair], recipe: Recipe) -> None:
+    def save_trained(self, result: TrainResult, asked: str) -> None:
         """Keep the result of a training."""
-        write_text(self.folder / "trained.json", dump(_Trained(self._asked(pairs, recipe), result)))
+        write_text(self.folder / "trained.json", dump(_Trained(asked, result)))
 
-    def selection(self) -> Selection | None:
-        """The checkpoint that an earlier call chose."""
-        path = self.folder / "selected.json"
-        return load(Selection, path.read_text("utf-8")) if self.resume and path.is_file() else None
+    def selection(self, asked: str) -> Selection | None:
+        """The checkpoint that an earlier call chose among the same ones."""
+        stored = self._load(_Selected, "selected.json") if self.resume else None
+        return stored.selection if stored is not None and stored.asked == asked else None
 
-    def save_selection(self, selection: Selection) -> None:
+    def save_selection(self, selection: Selection, asked: str) -> None:
         """Keep the chosen checkpoint."""
-        write_text(self.folder / "selected.json", dump(selection))
+        write_text(self.folder / "selected.json", dump(_Selected(asked, selection)))
 
     def record(self, status: str, facts: Mapping[str, Any]) -> None:
         """Write the state of the training into the store; it keeps its first start."""
@@ -112,5 +145,9 @@ class Journal:
             )
         )
 
-    def _asked(self, pairs: Sequence[Pair], recipe: Recipe) -> str:
-        return hashlib.sha256(dump([self._plan.stage, recipe.to_mapping(), pairs]).encode()).hexdigest()
+    def _load(self, kind: type[T], name: str) -> T | None:
+        """A state file; None where it is absent, damaged, or of another version."""
+        try:
+            return load(kind, (self.folder / name).read_text("utf-8"))
+        except (OSError, ValueError, RecursionError, HarnessError):
+            return None
