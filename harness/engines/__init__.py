@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +39,31 @@ def available() -> dict[str, str | None]:
     }
 
 
+_SAME_ANSWERS = {
+    "max_model_len", "max_loras", "max_lora_rank", "max_num_seqs", "batch_size", "kv_cache_gib",
+    "gpu_memory_utilization",
+}  # fmt: skip
+"""Options that only say how much is computed at a time. Any other one may change an answer."""
+
+
 def engine_info(name: str, **settings: Any) -> EngineInfo:
     """The identity of the engine that ``name`` and ``settings`` would start, without starting or importing it.
+
+    It holds every option that may change an answer, so that answers stored under other options are not used again.
 
     Raises:
         EngineMissing: its package is not installed.
         SettingsError: no such engine.
     """
+    info = _bare_info(name, settings)
+    named = {"dtype"} if info.name in ("vllm", "transformers") else set()
+    options = {k: v for k, v in settings.items() if k not in _SAME_ANSWERS | named}
+    if not options:
+        return info
+    return EngineInfo(info.name, f"{info.version}, {json.dumps(options, sort_keys=True, default=str)}")
+
+
+def _bare_info(name: str, settings: Mapping[str, Any]) -> EngineInfo:
     kind = _kind(name)
     if kind == "vllm":
         from harness.engines.vllm_engine import vllm_info

@@ -14,13 +14,12 @@ from harness.errors import EngineMissing, ManifestError
 from harness.models.embedded import embedded_model
 from harness.project.manifest import Model
 
-__all__ = ["TOKENIZER_FILES", "FileDigests", "locate_model", "model_digest"]
+__all__ = ["FileDigests", "locate_model", "model_digest", "text_files"]
 
-TOKENIZER_FILES = (
-    "tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json", "merges.txt", "chat_template.jinja",
-    "special_tokens_map.json", "added_tokens.json",
-)  # fmt: skip
-"""Files of a model folder that decide its token ids."""
+_READ_BY_LOADERS = (".json", ".safetensors", ".jinja", ".model", ".txt", ".tiktoken", ".spm", ".bpe", ".vocab", ".py")
+"""Suffixes of the files that transformers and vLLM read: weights, configuration, tokenizer, chat template."""
+_OTHER_WEIGHTS = (".bin", ".pt", ".pth")
+"""Read where a folder has no safetensors."""
 
 
 class FileDigests(Protocol):
@@ -68,10 +67,21 @@ def _fetch(model: Model) -> Path:
 
 
 def model_digest(folder: Path, digests: FileDigests) -> str:
-    """sha256 over configuration, tokenizer and weights of a model folder; big files are hashed once per change."""
-    files = sorted(p for p in folder.iterdir() if p.name in {*TOKENIZER_FILES, "config.json"} or _is_weight(p))
-    return hashlib.sha256("".join(f"{p.name}\0{digests.digest(p)}\n" for p in files).encode()).hexdigest()
+    """sha256 over every file of a model folder that a loader may read; big files are hashed once per change.
+
+    That is more than weights, configuration and tokenizer: generation_config.json decides the end tokens.
+    """
+    files = sorted(p for p in folder.iterdir() if p.is_file())
+    safe = any(p.suffix == ".safetensors" for p in files)
+    kinds = _READ_BY_LOADERS if safe else (*_READ_BY_LOADERS, *_OTHER_WEIGHTS)
+    lines = [f"{p.name}\0{digests.digest(p)}\n" for p in files if p.suffix.lower() in kinds]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _is_weight(path: Path) -> bool:
-    return path.suffix == ".safetensors" or path.name.endswith(".safetensors.index.json")
+def text_files(folder: Path) -> list[Path]:
+    """The files that may decide a model's token ids: everything that a loader reads but weights, by name."""
+    weights = (".safetensors", ".safetensors.index.json")
+    return sorted(
+        p for p in folder.iterdir()
+        if p.is_file() and p.suffix.lower() in _READ_BY_LOADERS and not p.name.endswith(weights)
+    )  # fmt: skip

@@ -9,6 +9,7 @@ transformers takes longer than a fully cached run.
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +17,8 @@ from typing import Any, Protocol
 
 from harness.cases.model import Message
 from harness.errors import EngineMissing, ManifestError
-from harness.models.folder import TOKENIZER_FILES
+from harness.models.folder import text_files
+from harness.safe.files import digest_file
 
 __all__ = ["PromptCache", "PromptRenderer"]
 
@@ -40,10 +42,9 @@ class PromptRenderer:
         self.folder = folder
         self._cache = cache
         self._tokenizer: Any = None
-        names = [n for n in TOKENIZER_FILES if (folder / n).is_file()]
-        digests = "".join(f"{n}\0{hashlib.sha256((folder / n).read_bytes()).hexdigest()}\n" for n in names)
-        self.digest = hashlib.sha256(digests.encode()).hexdigest()
-        """sha256 over the tokenizer's files and chat template."""
+        digests = "".join(f"{p.name}\0{digest_file(p)}\n" for p in text_files(folder))
+        self.digest = hashlib.sha256(f"{_renderer()}\n{digests}".encode()).hexdigest()
+        """sha256 over tokenizer, chat template and configuration, and the version of transformers."""
 
     def prompt_ids(self, messages: Sequence[Message]) -> tuple[int, ...]:
         """Ids of the conversation, up to and with the header of the answer to generate.
@@ -92,3 +93,11 @@ class PromptRenderer:
         except (jinja2.TemplateError, ValueError) as error:
             raise ManifestError(f"{self.folder}: the chat template does not take this conversation: {error}") from error
         return list(out["input_ids"])
+
+
+def _renderer() -> str:
+    """What renders prompts, for the key under which they are remembered."""
+    try:
+        return f"transformers {importlib.metadata.version('transformers')}"
+    except importlib.metadata.PackageNotFoundError:
+        return ""

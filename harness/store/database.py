@@ -149,9 +149,12 @@ class Store:
         self._write("INSERT OR REPLACE INTO prompts VALUES (?, ?)", (key, json.dumps(list(ids))))
 
     def digest(self, path: Path) -> str:
-        """sha256 of a file, remembered while its size, time and inode stay as they are."""
+        """sha256 of a file, remembered while its size, times and inode stay as they are.
+
+        A program can set the time of modification, but not the time of the last change of the inode.
+        """
         status = path.stat()
-        stamp = f"{status.st_size} {status.st_mtime_ns} {status.st_ino}"
+        stamp = f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
         name = str(path.resolve())
         row = self._one("SELECT stamp, digest FROM digests WHERE path = ?", (name,))
         if row is not None and row[0] == stamp:

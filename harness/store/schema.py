@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS prompts (
 ) STRICT;
 CREATE TABLE IF NOT EXISTS digests (
     path TEXT PRIMARY KEY,
-    stamp TEXT NOT NULL,             -- size, mtime and inode, under which the digest is still true
+    stamp TEXT NOT NULL,             -- size, mtime, ctime and inode, under which the digest is still true
     digest TEXT NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS runs (
