@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 from harness.cases.decoding import Decoding
 from harness.models.weights import AdapterWeights
 
 __all__ = [
+    "FINISH_REASONS",
     "Completion",
     "Engine",
     "EngineInfo",
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 FinishReason = Literal["stop", "length", "loop"]
+FINISH_REASONS: tuple[str, ...] = get_args(FinishReason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from harness.engines.base import Completion, FinishReason, Request
+from harness.engines.base import Completion, Failure, FinishReason, Outcome, Request
 from harness.engines.beam import BeamRules, BeamSearch, Hypothesis, Row, make_row
 from harness.engines.beam.proof import LoopProof
 from harness.engines.beam.stops import StopStrings, cut_at
@@ -50,7 +50,7 @@ class Generation(Protocol):
 
     request: Request
     keys: set[str]
-    result: Completion | None
+    result: Outcome | None
 
     @property
     def tokens(self) -> int:
@@ -76,7 +76,7 @@ class PlainGeneration:
         self.request = request
         self._proof = _proof(request, lambda ids: text.decode(ids, skip_special_tokens=True))
         self.keys: set[str] = set()
-        self.result: Completion | None = None
+        self.result: Outcome | None = None
         self._streams = streams
         self._ends = ends
         self._ids: list[int] = []
@@ -115,7 +115,10 @@ class PlainGeneration:
         self._ids.extend(output.token_ids)
         self._text.append(output.text)
         proven = not ended and self._proof is not None and self._proof.of_growing(self._ids)
-        if ended or proven:
+        if ended and (failure := _unexpected_end(self.request, output)) is not None:
+            self.keys = set()
+            self.result = failure
+        elif ended or proven:
             if proven:
                 self._streams.drop([key])
             self.keys = set()
@@ -125,6 +128,13 @@ class PlainGeneration:
             self.result = Completion(
                 request_id=self.request.id, text=text, token_ids=tuple(self._ids), finish_reason=reason, seconds=seconds
             )
+
+
+def _unexpected_end(request: Request, output: Any) -> Failure | None:
+    """Why a stream that ended is no answer: vLLM also ends requests as aborted, or with an error."""
+    if output.finish_reason in ("stop", "length"):
+        return None
+    return Failure(request.id, f"vLLM ended the request with finish reason {output.finish_reason!r}")
 
 
 def _proof(request: Request, answer: Callable[[Sequence[int]], str]) -> LoopProof | None:
@@ -154,7 +164,7 @@ class BeamGeneration:
         decoding = request.decoding
         self.request = request
         self.keys: set[str] = set()
-        self.result: Completion | None = None
+        self.result: Outcome | None = None
         self._text = text
         self._streams = streams
         self._proof = _proof(request, self._answer)
@@ -194,6 +204,11 @@ class BeamGeneration:
             row = make_row(((t, entry.logprob) for t, entry in entries.items()), self.rules.row_width)
             stream.ahead.append((row, token))
         stream.ended = stream.ended or ended
+        if ended and (failure := _unexpected_end(self.request, output)) is not None:
+            # Without this stream the search would wait for its next row for ever.
+            self._drop(self._lanes)
+            self._lanes = []
+            self.result = failure
         while self.result is None and all(lane.ahead for lane in self._lanes):
             self._advance()
         self.keys = set(self._by_key)

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 from harness.cases.model import Case
 from harness.engines import engine_info
-from harness.engines.base import Completion, Engine, EngineInfo, Failure, Progress, Request
+from harness.engines.base import FINISH_REASONS, Completion, Engine, EngineInfo, Failure, Outcome, Progress, Request
 from harness.engines.canary import prove_adapter
 from harness.errors import HarnessError
 from harness.judging.results import Attempt, CaseResult, Reason, Status, Verdict
@@ -207,9 +207,9 @@ class Runner:
                     wanted = group[outcome.request_id]
                     answered.add(outcome.request_id)
                     self._done += 1
-                    if isinstance(outcome, Failure):
-                        self._fail(wanted, outcome.message)
-                    else:
+                    if (problem := _problem(outcome)) is not None:
+                        self._fail(wanted, problem)
+                    elif isinstance(outcome, Completion):
                         # The id is of this call only; what is stored must not depend on it.
                         completion = replace(outcome, request_id=0)
                         self._store.save_generation(wanted.key, wanted.identity, completion, wanted.limit)
@@ -320,6 +320,15 @@ def _versions() -> dict[str, str]:
         with suppress(metadata.PackageNotFoundError):
             versions[package] = metadata.version(package)
     return versions
+
+
+def _problem(outcome: Outcome) -> str | None:
+    """Why an outcome is no answer; None for an answer."""
+    if isinstance(outcome, Failure):
+        return outcome.message
+    if outcome.finish_reason not in FINISH_REASONS:
+        return f"the engine ended the answer with the unknown finish reason {outcome.finish_reason!r}"
+    return None
 
 
 def _error(rule: str, text: str) -> Verdict:

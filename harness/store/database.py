@@ -118,14 +118,17 @@ class Store:
     # -- generations ---------------------------------------------------------------------------------------------
 
     def generation(self, key: str, loop_limit: float | None = None) -> Completion | None:
-        """The stored answer under ``key``; None when there is none that serves.
+        """The stored answer under ``key``; None when there is none that serves, or it cannot be read.
 
         An answer that was cut because a loop proved FAIL only serves a caller who would have cut it too.
         """
         row = self._one("SELECT completion, loop_limit FROM generations WHERE key = ?", (key,))
         if row is None:
             return None
-        completion = load(Completion, row[0])
+        try:
+            completion = load(Completion, row[0])
+        except StoreError:
+            return None
         proven = row[1]
         if completion.finish_reason == "loop" and (loop_limit is None or proven is None or proven < loop_limit):
             return None

@@ -21,6 +21,7 @@ class Output:
 
     token_ids: list[int]
     logprobs: list[dict[int, Entry]]
+    finish_reason: str | None = "length"
 
 
 class Words:

@@ -78,7 +78,7 @@ class _Streams:
 def main() -> int:
     """Measure in this process; arguments: prompts, tokens."""
     from harness.cases.decoding import Decoding
-    from harness.engines.base import Request
+    from harness.engines.base import Completion, Request
     from harness.engines.vllm_generations import BeamGeneration
 
     prompts, tokens = map(int, sys.argv[1:])
@@ -99,7 +99,7 @@ def main() -> int:
         run.start()
     while streams.step():
         pass
-    assert all(run.result is not None and len(run.result.token_ids) == tokens for run in runs)
+    assert all(isinstance(run.result, Completion) and len(run.result.token_ids) == tokens for run in runs)
     grown = round(_peak_mib() - before, 1)
     print(json.dumps({"prompts": prompts, "tokens": tokens, "forks": streams._count, "mib": grown}))
     return 0

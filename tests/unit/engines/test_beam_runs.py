@@ -75,6 +75,7 @@ def _complete(trial: Trial, semantics: Semantics, seed: int) -> tuple[Completion
     run.start()
     for _ in range(10_000):
         if run.result is not None:
+            assert isinstance(run.result, Completion)
             return run.result, streams
         streams.step(run)
     raise AssertionError("the run never ended")
