@@ -16,7 +16,7 @@ from harness.reports import Report, write_all
 from harness.reports.assemble import assemble_report
 from harness.store import Run, Store
 from harness.suite.compare import Change, Comparison, changes, compare
-from harness.suite.gate import GateVerdict, judge_suite
+from harness.suite.gate import GateVerdict, combine_gates, judge_suite
 
 __all__ = ["Conclusion", "conclude_run"]
 
@@ -27,7 +27,7 @@ class Conclusion:
 
     run: Run
     gates: Mapping[str, GateVerdict]
-    """By adapter."""
+    """By adapter; a baseline in the same run has none."""
     report: Report
     comparison: Comparison | None
     """Of the baseline, or else the first adapter, with the last one."""
@@ -53,19 +53,21 @@ def conclude_run(run: Run, store: Store, manifest: Manifest, settings: Settings)
     before = results.get(baseline) or (
         store.latest_results(baseline, {r.case.id for r in recorded}) if baseline else ()
     )
+    # A baseline beside other versions is what they are compared with, and not itself in question.
+    judged = [name for name in results if name != baseline] or list(results)
     gates = {
         name: judge_suite(
-            of_adapter, settings.limits, before if before and name != baseline else None,
+            results[name], settings.limits, before if before and name != baseline else None,
             bool(run.facts.get("complete")), baseline_wanted=bool(baseline) and name != baseline,
         )
-        for name, of_adapter in results.items()
+        for name in judged
     }  # fmt: skip
     earlier = () if baseline in results or not before else (baseline,)
-    shown = {**dict.fromkeys(earlier, tuple(before)), **results}
-    names = list(shown)
-    first = baseline if baseline in shown else names[0]
-    last = next((n for n in reversed(names) if n != first), None)
-    report = assemble_report(run, shown, gates[names[-1]], manifest.adapters, earlier=earlier)
+    # The first is what every report compares the last with, so a baseline comes first.
+    shown = {**({baseline: tuple(before)} if before else {}), **results}
+    first, *others = shown
+    last = others[-1] if others else None
+    report = assemble_report(run, shown, combine_gates(gates), manifest.adapters, earlier=earlier)
     return Conclusion(
         run=run,
         gates=gates,

@@ -19,8 +19,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from harness.judging.results import CaseResult, Status
@@ -29,7 +29,7 @@ from harness.suite.compare import Paired, pair_up
 from harness.suite.figures import Figures, grouped_figures, judged
 from harness.suite.significance import Interval, bootstrap, mcnemar, sign_flip
 
-__all__ = ["GateCheck", "GateOutcome", "GateVerdict", "judge_suite"]
+__all__ = ["GateCheck", "GateOutcome", "GateVerdict", "combine_gates", "judge_suite"]
 
 
 class GateOutcome(StrEnum):
@@ -112,12 +112,30 @@ def judge_suite(
         checks.append(
             _check("failures", failed == 0, f"failing cases: {failed}, expected 0 (no other limit is set)", failed, 0)
         )
-    for outcome in (GateOutcome.NOT_JUDGEABLE, GateOutcome.FAILED, GateOutcome.INSUFFICIENT):
-        if any(c.outcome is outcome for c in checks):
-            return GateVerdict(outcome=outcome, checks=tuple(checks), figures=whole)
-    green = bool(checks) and all(c.outcome is GateOutcome.PASSED for c in checks)
-    outcome = GateOutcome.PASSED if green else GateOutcome.NOT_JUDGEABLE
-    return GateVerdict(outcome=outcome, checks=tuple(checks), figures=whole)
+    return GateVerdict(outcome=_worst(c.outcome for c in checks), checks=tuple(checks), figures=whole)
+
+
+def combine_gates(gates: Mapping[str, GateVerdict]) -> GateVerdict:
+    """One verdict over several adapters of a run: passed if, and only if, every one passed.
+
+    Args:
+        gates: by adapter; the checks of several carry its name.
+    """
+    if len(gates) == 1:
+        return next(iter(gates.values()))
+    checks = tuple(
+        replace(check, name=f"{name} {check.name}", text=f"{name}: {check.text}")
+        for name, gate in gates.items()
+        for check in gate.checks
+    )
+    return GateVerdict(outcome=_worst(g.outcome for g in gates.values()), checks=checks)
+
+
+def _worst(outcomes: Iterable[GateOutcome]) -> GateOutcome:
+    """The outcome of several together; of none, there is nothing to judge by."""
+    seen = set(outcomes)
+    order = (GateOutcome.NOT_JUDGEABLE, GateOutcome.FAILED, GateOutcome.INSUFFICIENT, GateOutcome.PASSED)
+    return next((outcome for outcome in order if outcome in seen), GateOutcome.NOT_JUDGEABLE)
 
 
 def _check(name: str, good: bool, text: str, value: float | None = None, limit: float | None = None) -> GateCheck:

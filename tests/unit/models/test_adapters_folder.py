@@ -11,22 +11,7 @@ import pytest
 from harness.errors import AdapterError
 from harness.models.adapters.folder import CONFIG, FILES, WEIGHTS, check, publish
 from harness.models.adapters.tensors import TensorFile, read_header, write_tensors
-
-MODULE = "base_model.model.model.layers.0.self_attn.q_proj"
-
-
-def lora(folder: Path, *, rank: int = 2, width: int = 4, fill: float = 1.0, **config: object) -> Path:
-    """A folder with one adapted layer."""
-    write_tensors(
-        folder / WEIGHTS,
-        {
-            f"{MODULE}.lora_A.weight": np.full((rank, width), 0.5, np.float32),
-            f"{MODULE}.lora_B.weight": np.full((width, rank), fill, np.float32),
-        },
-    )
-    values = {"peft_type": "LORA", "r": rank, "lora_alpha": 16, "target_modules": ["q_proj"], **config}
-    (folder / CONFIG).write_text(json.dumps(values), "utf-8")
-    return folder
+from tests.support.adapters import MODULE, lora
 
 
 def test_a_good_folder_is_described(tmp_path: Path) -> None:

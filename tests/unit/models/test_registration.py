@@ -10,7 +10,7 @@ from harness.errors import AdapterError, ManifestError
 from harness.models.adapters.folder import FILES, check
 from harness.models.adapters.registration import register_version
 from harness.project.manifest import Adapter, read_manifest
-from tests.unit.models.test_adapters_folder import lora
+from tests.support.adapters import lora
 
 
 @pytest.fixture
