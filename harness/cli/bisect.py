@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from harness.cases import read_suite
 from harness.cli.project import add_json, echo, echo_json, project_settings, table, warn
 from harness.errors import UsageError
 from harness.judging.results import Status
+from harness.project.suite import project_cases
 from harness.runs.evaluation import Evaluation
 from harness.runs.progress import ProgressLine
 
@@ -28,13 +28,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """0: it passes on every version; 1: it fails on one; 3: it could not be judged."""
     settings = project_settings()
-    cases = read_suite(
-        settings.badcases,
-        decoding=settings.decoding,
-        thresholds=settings.thresholds,
-        system=settings.system or None,
-    )
-    case = next((c for c in cases if c.id == args.case), None)
+    case = next((c for c in project_cases(settings) if c.id == args.case), None)
     if case is None:
         raise UsageError(f"no case {args.case!r}; pytest badcases --collect-only lists them")
     line = ProgressLine(warn, settings.engine, every=15)

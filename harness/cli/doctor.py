@@ -12,13 +12,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from harness.cases import read_suite
 from harness.cli.project import add_json, echo, echo_json
 from harness.engines import available
 from harness.errors import HarnessError
 from harness.models.embedded import EMBEDDED, cache_folder
 from harness.project.manifest import read_manifest
 from harness.project.settings import Settings, find_root, read_settings
+from harness.project.suite import project_cases
 from harness.setup.environments import ENVIRONMENTS, has_gpu, state
 
 __all__ = ["Finding", "add_parser", "examine", "run"]
@@ -102,7 +102,7 @@ def _project(root: Path) -> Iterator[Finding]:
         yield Finding(
             what="manifest", good=True, text=f"{len(manifest.adapters)} adapters on {len(manifest.models)} models"
         )
-        cases = read_suite(settings.badcases, decoding=settings.decoding, thresholds=settings.thresholds)
+        cases = project_cases(settings)
         yield Finding(what="bad cases", good=True, text=f"{len(cases)} in {len({c.folder for c in cases})} folders")
     except HarnessError as error:
         remedy = "harness init" if "harness init" in str(error) else "fix the file"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from datetime import UTC, datetime
 from typing import Any
 
+from harness.cases.suite import describe_suite
 from harness.cli.project import add_json, echo, echo_json, project_settings
-from harness.project.manifest import read_manifest
-from harness.project.settings import LIMIT_NAMES
+from harness.project.manifest import Manifest, read_manifest
+from harness.project.settings import LIMIT_NAMES, Settings
+from harness.project.suite import project_cases
 from harness.reports.conclusion import conclude_run
-from harness.store import Store
+from harness.store import Run, Store
 from harness.suite.gate import GateOutcome
 
 __all__ = ["add_parser", "run"]
@@ -29,12 +32,37 @@ def add_parser(subparsers: Any) -> None:
         "--max-regressions", type=int, metavar="N", help="maximum number of cases broken since the baseline"
     )
     parser.add_argument("--baseline", metavar="NAME", help="adapter version to compare with")
+    parser.add_argument(
+        "--allow-partial", action="store_const", const=True, help="judge a run of some cases like one of all"
+    )
     add_json(parser)
+
+
+def _staleness(stored: Run, settings: Settings, manifest: Manifest) -> list[str]:
+    """Why the recorded run says nothing about what is in the project now."""
+    if "suite" not in stored.facts:
+        return ["the run does not record what the whole suite was"]
+    reasons = []
+    if describe_suite(project_cases(settings)).digest != stored.facts["suite"]["digest"]:
+        reasons.append("the cases, or the settings that decide their verdicts, have changed since")
+    for name, contents in stored.facts.get("contents", {}).items():
+        if name not in manifest.adapters or manifest.contents(name) != contents:
+            reasons.append(f"adapter {name} has changed since")
+    return reasons
+
+
+def _age(started: str) -> str:
+    """The time since a run began, in its largest unit."""
+    seconds = max(0.0, (datetime.now(UTC) - datetime.fromisoformat(started)).total_seconds())
+    for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} seconds"
 
 
 def run(args: argparse.Namespace) -> int:
     """0: passed; 1: failed, or too little data; 3: nothing to judge by."""
-    names = ("max_repetition", "max_repeater_rate", "max_cutoff_rate", "max_regressions", "baseline")
+    names = ("max_repetition", "max_repeater_rate", "max_cutoff_rate", "max_regressions", "baseline", "allow_partial")
     given = {name: getattr(args, name) for name in names}
     # Checks the words even where the run's own limits are used.
     settings = project_settings(given)
@@ -46,13 +74,19 @@ def run(args: argparse.Namespace) -> int:
         recorded = {name: limits[name] for name in LIMIT_NAMES if limits.get(name) is not None}
         recorded |= {"baseline": stored.facts["baseline"]} if stored.facts.get("baseline") else {}
         settings = project_settings({**recorded, **{k: v for k, v in given.items() if v is not None}})
-        outcome = conclude_run(stored, store, read_manifest(settings.manifest_path), settings)
+        manifest = read_manifest(settings.manifest_path)
+        stale = _staleness(stored, settings, manifest)
+        outcome = conclude_run(stored, store, manifest, settings)
     if args.json:
-        echo_json({"run": stored.id, "status": stored.status, "gates": outcome.gates})
+        echo_json({"run": stored.id, "status": stored.status, "stale": stale, "gates": outcome.gates})
     else:
         for name, gate in outcome.gates.items():
             echo(f"{name}: {gate.text}")
             for check in gate.checks:
                 echo(f"  {check.outcome.value:<18} {check.text}")
-        echo(f"run {stored.id} ({stored.status})")
+        echo(f"run {stored.id} ({stored.status}), {_age(stored.started)} old")
+        for reason in stale:
+            echo(f"  not judgeable: {reason}; run the suite again")
+    if stale:
+        return _EXIT[GateOutcome.NOT_JUDGEABLE]
     return max((_EXIT[gate.outcome] for gate in outcome.gates.values()), default=3)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import harness
+from harness.cases.suite import describe_suite
 from harness.engines import open_engine
 from harness.engines.base import Engine
 from harness.errors import AdapterError
@@ -36,10 +37,11 @@ from harness.pairs.candidates import Candidates, draw_candidates
 from harness.pairs.files import DATASET
 from harness.project.manifest import Adapter, Manifest, read_manifest, set_status
 from harness.project.settings import Settings
+from harness.project.suite import project_cases
 from harness.reports.conclusion import Conclusion, conclude_run
 from harness.runs.evaluation import Evaluation
 from harness.runs.runner import OpenEngine, RunnerProgress
-from harness.safe.records import dump
+from harness.safe.records import dump, to_data
 from harness.store import Store
 from harness.suite.compare import Comparison
 from harness.suite.figures import figures
@@ -110,6 +112,7 @@ class Fix:
         """Prepare a fix; ``resume`` takes the finished steps of an earlier call from its folder.
 
         Raises:
+            CaseFileError: the suite cannot be read.
             AdapterError: the parent's weights are missing or damaged.
             SettingsError: an unknown trainer.
         """
@@ -122,6 +125,8 @@ class Fix:
         self._display = display
         self._open_engine = engine
         self._trainer = trainer or open_trainer(settings.trainer, settings.root)
+        # Read before time is spent: the run that is fixed may be a part of the suite.
+        self._suite = describe_suite(project_cases(settings))
         self._target = resolve_target(plan.parent.name, self._manifest(), settings, store)
 
     def check(self) -> None:
@@ -264,13 +269,13 @@ class Fix:
         ) as evaluation:
             after = evaluation.run(
                 [(r.case, adapter.name) for r in self.plan.results],
-                {"command": ["harness", "fix"], "fixes": self.plan.run.id},
+                {"command": ["harness", "fix"], "fixes": self.plan.run.id, "suite": to_data(self._suite)},
             )
             run = evaluation.end(training=self._training_facts(version))
             conclusion = conclude_run(run, self._store, evaluation.manifest, settings)
         comparison = conclusion.comparison
         assert comparison is not None
-        promotion = decide(comparison, self.plan.results, after)
+        promotion = decide(comparison, self.plan.results, after, suite_cases=self._suite.cases)
         scores = {"before": _figures(self.plan.results), "after": _figures(after)}
         status = "blessed" if promotion.blessed else "candidate"
         set_status(self._settings.manifest_path, adapter.name, status, scores)

@@ -26,15 +26,20 @@ class Promotion:
     """Why not; empty when blessed."""
 
 
-def decide(comparison: Comparison, before: Sequence[CaseResult], after: Sequence[CaseResult]) -> Promotion:
+def decide(
+    comparison: Comparison, before: Sequence[CaseResult], after: Sequence[CaseResult], *, suite_cases: int
+) -> Promotion:
     """Decide whether an adapter may replace its parent, on the same cases.
 
     Args:
         comparison: parent to adapter.
         before: the parent's results.
         after: the adapter's results; must be complete.
+        suite_cases: number of cases of the whole suite; a version is not blessed on a part of them.
     """
     against: list[str] = []
+    if len(after) < suite_cases:
+        against.append(f"only {len(after)} of the suite's {suite_cases} cases were run")
     errors = sum(r.verdict.status is Status.ERROR for r in after)
     if errors:
         against.append(f"cases without a judgement: {errors}")

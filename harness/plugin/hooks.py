@@ -38,6 +38,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--max-repeater-rate", type=_share, metavar="X", help="gate: maximum share of repeaters, 0..1")
     group.addoption("--max-cutoff-rate", type=_share, metavar="X", help="gate: maximum share of cut-off answers, 0..1")
     group.addoption("--max-regressions", type=_count, metavar="N", help="gate: maximum cases broken since the baseline")
+    group.addoption(
+        "--allow-partial", action="store_const", const=True, default=None,
+        help="gate: judge a run of some cases like a run of the whole suite",
+    )  # fmt: skip
     group.addoption("--no-cache", action="store_const", const=False, dest="harness_cache", help="generate anew")
     group.addoption("--shard", type=_shard, metavar="I/N", help="only the I-th of N parts of the cases (1/4 ... 4/4)")
 

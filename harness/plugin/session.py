@@ -10,22 +10,25 @@ import hashlib
 import re
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from harness.cases import read_suite
 from harness.cases.model import Case
-from harness.errors import HarnessError, ReportError, SettingsError
+from harness.cases.suite import SuiteFacts, describe_suite
+from harness.errors import CaseFileError, HarnessError, ReportError, SettingsError
 from harness.judging.results import CaseResult, Status
 from harness.plugin.badcase import BadCaseError, BadCaseFailed
 from harness.project.settings import Settings, find_root, read_settings
+from harness.project.suite import project_cases
 from harness.reports.conclusion import Conclusion, conclude_run
 from harness.reports.console import comparison_table, failure_text, summary
 from harness.runs.evaluation import Evaluation
 from harness.runs.progress import ProgressLine
 from harness.runs.runner import Job, RunnerProgress
 from harness.safe.escape import for_terminal
+from harness.safe.records import to_data
 
 __all__ = ["Explanation", "Planned", "Session"]
 
@@ -144,7 +147,7 @@ class Session:
         if self._evaluation is None or self._settings is None:
             return
         self._show = ProgressLine(write, self._settings.engine, every)
-        self._evaluation.start({"command": ["pytest", *self._command]})
+        self._evaluation.start({"command": ["pytest", *self._command], "suite": to_data(self._suite())})
         self.running = True
 
     def result(self, planned: Planned) -> CaseResult:
@@ -196,13 +199,22 @@ class Session:
         if self._evaluation is not None:
             self._evaluation.close()
 
+    def _suite(self) -> SuiteFacts:
+        """The whole suite: all cases of the project's folder ``badcases``, and of the test files elsewhere."""
+        assert self._settings is not None
+        cases = {p.case.id: p.case for planned in self._cases.values() for p in planned}
+        whole = self._settings.badcases.resolve()
+        if whole.is_dir() and any(whole in folder.resolve().parents for folder in self._cases):
+            # Test files in folders of their own have case folders below them, which are no single suite.
+            with suppress(CaseFileError):
+                cases |= {case.id: case for case in project_cases(self._settings)}
+        return describe_suite(cases.values())
+
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def _read(self, folder: Path) -> tuple[Planned, ...]:
         settings = self._settings = self._settings or self._read_settings(folder)
-        cases = read_suite(
-            folder, decoding=settings.decoding, thresholds=settings.thresholds, system=settings.system or None
-        )
+        cases = project_cases(settings, folder)
         names = tuple(dict.fromkeys(self._options.adapter or ([settings.adapter] if settings.adapter else [])))
         if not names:
             raise SettingsError("no adapter to evaluate: give --adapter NAME, or adapter = in [tool.harness]")
@@ -219,6 +231,7 @@ class Session:
             name: getattr(self._options, name)
             for name in (
                 "engine", "baseline", "max_repetition", "max_repeater_rate", "max_cutoff_rate", "max_regressions",
+                "allow_partial",
             )
         }  # fmt: skip
         return read_settings(find_root(folder), {**flags, "cache": self._options.harness_cache})

@@ -118,6 +118,11 @@ class Manifest:
             current = adapter.on_top_of
         return tuple(a for a in reversed(parts) if a.path is not None)
 
+    def contents(self, name: str) -> list[str]:
+        """What the version consists of: its model's path and revision, and the digests of its weights."""
+        model = self.model_of(name)
+        return [model.path, model.revision, *(a.sha256 for a in self.chain(name))]
+
     def ancestors(self, name: str) -> tuple[str, ...]:
         """Names of the version and of all its ancestors, oldest first."""
         versions = [self.adapter(name)]

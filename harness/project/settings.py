@@ -37,7 +37,7 @@ LIMIT_NAMES = (
     "max_repetition", "max_repeater_rate", "max_cutoff_rate", "max_regressions", "gate_min_cases", "gate_strict",
     "gate_alpha",
 )  # fmt: skip
-"""The settings that make up the gate's limits."""
+"""The settings that make up the gate's limits, as a run records them. Not ``allow_partial``: each call must say it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +55,8 @@ class Limits:
     """Whether the whole confidence interval must keep a limit; an interval across the limit is insufficient data."""
     alpha: float = 0.05
     """Maximum share of false alarms in the comparison with a baseline."""
+    allow_partial: bool = False
+    """Whether a part of the suite is judged as if it were all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +91,8 @@ class Settings:
     """Gate: whether the whole confidence interval must keep a limit, and not only the value."""
     gate_alpha: Alpha = 0.05
     """Gate: significance level of the comparison with the baseline."""
+    allow_partial: bool = False
+    """Gate: whether a run of some cases is judged like a run of the whole suite; otherwise it is not judgeable."""
     engine_options: Options = field(default_factory=dict)
     """[tool.harness.engine_options]: keyword arguments of the engine (max_model_len, dtype ...)."""
     trainer: str = "llamafactory"
@@ -114,6 +118,7 @@ class Settings:
             min_cases=self.gate_min_cases,
             strict=self.gate_strict,
             alpha=self.gate_alpha,
+            allow_partial=self.allow_partial,
         )
 
     @property

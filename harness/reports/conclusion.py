@@ -59,6 +59,7 @@ def conclude_run(run: Run, store: Store, manifest: Manifest, settings: Settings)
         name: judge_suite(
             results[name], settings.limits, before if before and name != baseline else None,
             bool(run.facts.get("complete")), baseline_wanted=bool(baseline) and name != baseline,
+            suite_cases=run.facts.get("suite", {}).get("cases"),
         )
         for name in judged
     }  # fmt: skip

@@ -72,7 +72,12 @@ class Evaluation:
 
     def start(self, facts: Mapping[str, Any] | None = None) -> None:
         """Begin the run; answers are generated when results are requested."""
-        about = {"limits": self.settings.recorded_limits, "baseline": self.settings.baseline, **(facts or {})}
+        about = {
+            "limits": self.settings.recorded_limits,
+            "baseline": self.settings.baseline,
+            "contents": {name: self.manifest.contents(name) for name in self._targets},
+            **(facts or {}),
+        }
         self._work = self._runner.execute(self._jobs, about)
 
     def result(self, job: Job) -> CaseResult:

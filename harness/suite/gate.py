@@ -91,6 +91,7 @@ def judge_suite(
     complete: bool,
     *,
     baseline_wanted: bool = False,
+    suite_cases: int | None = None,
 ) -> GateVerdict:
     """Judge one adapter's results.
 
@@ -99,10 +100,15 @@ def judge_suite(
         limits: what they are judged against.
         baseline: results of the adapter to compare with, on the same cases; None for no comparison.
         complete: whether the run came to its end with every planned case.
+        suite_cases: number of cases of the whole suite; None where it is not known, and then nothing is said about it.
         baseline_wanted: that a comparison was asked for: without results to compare with, nothing is judged.
     """
     whole = grouped_figures(results)
     checks = _conditions(results, complete)
+    cases = len({r.case.id for r in results})
+    if suite_cases is not None and cases < suite_cases and not limits.allow_partial:
+        text = f"partial: {cases} of {suite_cases} cases (to judge a part: --allow-partial)"
+        checks.append(_unjudged("suite", text))
     checks += _absolute(whole[0], limits)
     wanted = baseline_wanted or baseline is not None
     if wanted:

@@ -1,0 +1,31 @@
+"""What the whole suite is: how many cases, and a digest of all that decides their verdicts.
+
+A run records both, so that a run of some cases never passes as a run of all, and ``harness gate`` sees when the cases
+have changed since.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from harness.cases.model import Case
+from harness.safe.records import dump
+
+__all__ = ["SuiteFacts", "describe_suite"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteFacts:
+    """The size and content of a suite."""
+
+    cases: int
+    digest: str
+    """sha256 over the cases, in the order of their ids."""
+
+
+def describe_suite(cases: Iterable[Case]) -> SuiteFacts:
+    """The facts about all cases of a suite, which has each case once."""
+    ordered = sorted(cases, key=lambda case: case.id)
+    return SuiteFacts(cases=len(ordered), digest=hashlib.sha256(dump(ordered).encode()).hexdigest())
