@@ -112,6 +112,7 @@ class CaseResult:
 
     @property
     def repetition(self) -> float | None:
-        """Mean over attempts of the clamped repetition excess, 0..1; None where nothing could be scored."""
-        values = [a.scores.values["repetition"] for a in self.attempts if a.scores is not None]
-        return sum(values) / len(values) if values else None
+        """Mean over attempts of the clamped repetition excess, 0..1; None where nothing, or not all, was scored so."""
+        values = [a.scores.values.get("repetition") for a in self.attempts if a.scores is not None]
+        known = [value for value in values if value is not None]
+        return sum(known) / len(known) if known and len(known) == len(values) else None

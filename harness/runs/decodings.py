@@ -104,7 +104,7 @@ def _row(name: str, results: Iterable[CaseResult], before: Mapping[str, float | 
 
 def _similarity(result: CaseResult) -> float | None:
     attempt = result.worst
-    return attempt.scores.values["similarity"] if attempt is not None and attempt.scores is not None else None
+    return attempt.scores.values.get("similarity") if attempt is not None and attempt.scores is not None else None
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
