@@ -1,13 +1,14 @@
 """The command line: one module for each command, thin layers over the other packages.
 
 Exit codes are a contract: 0 success, 1 a case or the gate failed, 2 usage error, 3 the environment or the engine broke,
-130 interrupted. A usage error is one line; a bug keeps its traceback.
+130 interrupted, 141 the reader of the output went away. A usage error is one line; a bug keeps its traceback.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -27,6 +28,8 @@ COMMANDS = (
 
 _INTERRUPTED = 130
 _BROKE = 3
+_BROKEN_PIPE = 141
+"""128 + SIGPIPE, as shells write it."""
 
 
 def build_parser(commands: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
@@ -57,7 +60,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"harness {args.command}: interrupted\n")
         return _INTERRUPTED
     except BrokenPipeError:
-        return 0
+        # The reader went away, so what was not written is not known to be good. Python would complain again at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
     except Exception:  # noqa: BLE001 - a bug is shown whole, and never ends with 1, which means "a case failed"
         traceback.print_exc()
         return _BROKE

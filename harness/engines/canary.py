@@ -18,9 +18,11 @@ from harness.engines.base import Completion, Engine, Failure, Request
 from harness.errors import AdapterError, EngineError
 from harness.models.weights import AdapterWeights
 
-__all__ = ["CanaryReport", "prove_adapter"]
+__all__ = ["PROOF_TOKENS", "CanaryReport", "prove_adapter"]
 
-_DECODING = Decoding(beam_width=1, max_tokens=8, early_fail=False)
+PROOF_TOKENS = 8
+"""Tokens that are generated after each prompt."""
+_DECODING = Decoding(beam_width=1, max_tokens=PROOF_TOKENS, early_fail=False)
 """A beam of one: greedy, but with its log-probability."""
 _COPIES = 4
 _TIMES_NOISE = 2.0

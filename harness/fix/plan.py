@@ -117,7 +117,7 @@ def plan_fix(
     if not failures:
         return None
     unfinished = _unfinished(store, manifest, run, name) if resume else None
-    new = check_name("adapter", name) if name else unfinished or next_version(manifest, parent.name)
+    new = check_name("adapter", name) if name is not None else unfinished or next_version(manifest, parent.name)
     if new in manifest.adapters and new != unfinished:
         raise UsageError(f"--as {new!r}: that version exists already; take another name")
     return FixPlan(

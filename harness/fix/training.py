@@ -100,14 +100,14 @@ def plan_training(
     if stage not in get_args(Stage):
         raise UsageError(f"stage {stage!r}: use {', '.join(get_args(Stage))}")
     manifest = read_manifest(settings.manifest_path)
-    parent = manifest.adapter(adapter_from or settings.adapter)
+    parent = manifest.adapter(settings.adapter if adapter_from is None else adapter_from)
     launch = launch or Launch.on_gpus(recipe.gpus, deepspeed=recipe.deepspeed)
     missing = [str(p) for p in data if not p.is_file()]
     problems = [f"--data: no such file: {', '.join(missing)}"] if missing else []
     # Without data it is about a training that ran elsewhere, on devices of its own.
     cuda = bool(launch.devices) or not data
     problems += recipe.problems_for(stage, parents=len(manifest.chain(parent.name)), cuda=cuda)
-    new = name or next_version(manifest, parent.name)
+    new = name if name is not None else next_version(manifest, parent.name)
     try:
         _free_name(manifest, new)
     except UsageError as error:

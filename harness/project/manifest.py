@@ -39,7 +39,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MODEL_KEYS = {"path", "template", "note", "revision"}
 _ADAPTER_KEYS = {
     "model", "parent", "on_top_of", "path", "sha256", "method", "rank", "created", "run", "pairs", "recipe", "before",
-    "after", "status", "note", "training", "checkpoint", "reference",
+    "after", "status", "note", "training", "checkpoint", "reference", "evidence",
 }  # fmt: skip
 _STATUSES = ("candidate", "blessed")
 

@@ -12,17 +12,18 @@ import hashlib
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from importlib import metadata
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
 from harness.cases.model import Case
 from harness.engines import engine_info
 from harness.engines.base import FINISH_REASONS, Completion, Engine, EngineInfo, Failure, Outcome, Progress, Request
-from harness.engines.canary import prove_adapter
+from harness.engines.canary import PROOF_TOKENS, prove_adapter
 from harness.errors import HarnessError
 from harness.judging.results import Attempt, CaseResult, Reason, Status, Verdict
 from harness.judging.verdict import combine, judge, loop_units, skipped
@@ -97,6 +98,8 @@ class Runner:
         """The run under way, or the last one."""
         self._attempts: dict[int, dict[int, Attempt]] = defaultdict(dict)
         self._began = time.monotonic()
+        self._prompts: dict[Path, dict[tuple[int, ...], None]] = defaultdict(dict)
+        """Prompts of the whole run by model, in its order, answered or not."""
         self._stored = self._done = self._total = self._tokens = 0
 
     def execute(self, jobs: Sequence[Job], facts: Mapping[str, Any]) -> Generator[CaseResult, None, Run]:
@@ -116,6 +119,7 @@ class Runner:
         """
         self._began = time.monotonic()
         self._attempts.clear()
+        self._prompts.clear()
         info = engine_info(self._settings.engine, **self._settings.engine_options)
         run = self.run = self._store.begin_run(len(jobs), {**self._facts(jobs, info), **facts})
         status: RunStatus = "interrupted"
@@ -128,6 +132,7 @@ class Runner:
                 if job.case.skip:
                     yield self._record(run, job, (), skipped(job.case))
                     continue
+                self._prompts[job.target.model_path][job.target.renderer.prompt_ids(job.case.messages)] = None
                 wanted = [self._want(job, sample, info) for sample in range(job.case.decoding.samples)]
                 missing += [w for w in wanted if not self._from_store(w)]
                 yield from self._complete(run, job)
@@ -199,7 +204,7 @@ class Runner:
             **options,
         )
         try:
-            self._prove(engine, targets.values(), requests)
+            self._prove(engine, targets.values(), requests, longest)
             self._tell("generating")
             answered: set[int] = set()
             with closing(_as_generator(engine.generate(requests))) as outcomes:
@@ -223,12 +228,15 @@ class Runner:
         finally:
             engine.close()
 
-    def _prove(self, engine: Engine, targets: Iterable[Target], requests: Sequence[Request]) -> None:
+    def _prove(self, engine: Engine, targets: Collection[Target], requests: Sequence[Request], longest: int) -> None:
+        """Prove every adapter on the run's first prompts that fit, stored or not: a resumed run proves the same."""
         weighted = [t.weights for t in targets if t.weights is not None]
         if not weighted:
             return
         self._tell("proving")
-        prompts = list(dict.fromkeys(r.prompt_ids for r in requests))[:4]
+        model = next(iter(targets)).model_path
+        fitting = (p for p in self._prompts[model] if len(p) + PROOF_TOKENS <= longest)
+        prompts = list(islice(fitting, 4)) or list(dict.fromkeys(r.prompt_ids for r in requests))[:4]
         for weights in weighted:
             prove_adapter(engine, prompts, weights)
 

@@ -1,4 +1,4 @@
-"""The gate, the comparison and every report mean the same baseline."""
+"""The gate, the comparison and every report mean the same baseline; adapters are proved on the same prompts."""
 
 from __future__ import annotations
 
@@ -64,3 +64,10 @@ def test_a_baseline_in_the_same_run_is_not_in_question(three: Path, pytester: py
     pytester.runpytest("badcases", "--adapter", "v5.1", "--adapter", "v5.0", "--baseline", "v5.1")
     gate: dict[str, object] = report_of(three)["gate"]  # type: ignore[assignment]
     assert gate["outcome"] == "passed"
+
+
+def test_a_resumed_run_proves_its_adapter_on_the_same_prompts(three: Path, pytester: pytest.Pytester) -> None:
+    """Where the one prompt that the adapter acts on was answered before, the run found the adapter without effect."""
+    pytester.runpytest("badcases", "--adapter", "v5.1", "-k", "sea or hill")
+    done = pytester.runpytest("badcases", "--adapter", "v5.1")
+    done.assert_outcomes(passed=2, failed=1)

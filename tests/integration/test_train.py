@@ -28,6 +28,7 @@ from harness.project.settings import read_settings
 from harness.store import Store
 from tests.integration.conftest import Make
 from tests.support.hub import Hub
+from tests.support.projects import CLEAN, LOOP
 from tests.support.trainings import fake_python, tiny_model
 
 PAIRS = [
@@ -331,11 +332,19 @@ def test_a_modelfile_needs_a_merged_model_and_a_template(root: Path, tmp_path: P
     assert not (root / "exports").exists()
 
 
-def test_blessing_marks_a_proved_version(root: Path) -> None:
-    """In the manifest."""
+def test_blessing_needs_a_run_of_the_whole_suite(root: Path, pytester: pytest.Pytester, capsys: Capture) -> None:
+    """The run stands in the manifest beside the status; a part of the suite is no evidence."""
+    (root / "script.json").write_text(json.dumps({"sea": {"": LOOP, "v4.1": CLEAN}, "hill": CLEAN, "calm": CLEAN}))
     trained(root)
+    assert main(["adapters", "bless", "v4.1"]) == 2
+    assert "run first: pytest badcases --adapter v4.1" in capsys.readouterr().err
+    pytester.runpytest("badcases", "--adapter", "v4.1", "-k", "sea")
+    assert main(["adapters", "bless", "v4.1"]) == 2
+    pytester.runpytest("badcases", "--adapter", "v4.1")
     assert main(["adapters", "bless", "v4.1"]) == 0
-    assert read_manifest(root / "adapters_manifest.toml").adapter("v4.1").status == "blessed"
+    adapter = read_manifest(root / "adapters_manifest.toml").adapter("v4.1")
+    assert adapter.status == "blessed"
+    assert adapter.facts["evidence"]
 
 
 def test_list_and_show_tell_what_is_known(root: Path, capsys: Capture) -> None:
