@@ -9,7 +9,6 @@ by :mod:`harness.engines.canary`.
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from harness.errors import AdapterError
+from harness.models.adapters.config import read_config
 from harness.models.adapters.tensors import TensorFile, copy_tensors
 from harness.safe.files import digest_folder, new_folder
 
@@ -42,7 +42,7 @@ class AdapterFacts:
     digest: str
     """sha256 over both files, as 64 hex digits."""
     rank: int
-    """The largest rank of any layer: what an engine must make room for."""
+    """The largest rank that layers or configuration name: what an engine must make room for."""
     alpha: float
     targets: tuple[str, ...]
     """Last parts of the names of the adapted modules, sorted."""
@@ -64,7 +64,7 @@ def check(folder: Path) -> AdapterFacts:
             that change nothing.
     """
     _check_files(folder)
-    config = read_config(folder)
+    config = read_config(folder / CONFIG)
     weights = TensorFile(folder / WEIGHTS)
     modules: dict[str, set[str]] = {}
     ranks: set[int] = set()
@@ -96,7 +96,7 @@ def check(folder: Path) -> AdapterFacts:
         raise AdapterError(f"{folder / WEIGHTS}: every lora_B is zero: the adapter changes nothing (was it trained?)")
     return AdapterFacts(
         digest=digest_folder(folder, FILES),
-        rank=max(ranks),
+        rank=max(*ranks, config["r"], *dict(config.get("rank_pattern") or {}).values()),
         alpha=float(config["lora_alpha"]),
         targets=tuple(sorted({m.rpartition(".")[2] for m in modules})),
         base=str(config.get("base_model_name_or_path") or ""),
@@ -132,33 +132,6 @@ def publish(source: Path, destination: Path, notes: Mapping[str, str] | None = N
             return check(temporary)
     except OSError as error:
         raise AdapterError(f"cannot publish {source} as {destination}: {error.strerror or error}") from error
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """adapter_config.json, with the fields that matter checked.
-
-    Raises:
-        AdapterError: unreadable, or not a LoRA that the harness can load.
-    """
-    path = folder / CONFIG
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise AdapterError(f"{path}: cannot be read as JSON: {error}") from error
-    if not isinstance(config, dict):
-        raise AdapterError(f"{path}: is not an object")
-    problems = []
-    if config.get("peft_type") != "LORA":
-        problems.append(f"peft_type = {config.get('peft_type')!r} (only LORA can be loaded)")
-    if type(config.get("r")) is not int or not 1 <= config["r"] <= 4096:
-        problems.append(f"r = {config.get('r')!r} (expected a whole number >= 1)")
-    if type(config.get("lora_alpha")) not in (int, float):
-        problems.append(f"lora_alpha = {config.get('lora_alpha')!r} (expected a number)")
-    if config.get("bias", "none") != "none":
-        problems.append(f"bias = {config['bias']!r} (biases cannot be served with a LoRA)")
-    if problems:
-        raise AdapterError(f"{path}: " + "; ".join(problems))
-    return config
 
 
 def _check_files(folder: Path) -> None:

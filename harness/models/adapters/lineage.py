@@ -118,10 +118,20 @@ def check_lineage(model: Path, adapters: Sequence[Path | Lora]) -> None:
         digests += parts_of(lora)
 
 
+_MAY_BE_TIED = ("lm_head", "embed_tokens")
+
+
 def _check_shapes(lora: Lora, tensors: dict[str, tuple[Path, TensorInfo]], model: Path) -> None:
+    present = {module for module in lora.modules if f"{module}.weight" in tensors}
+    absent = [m for m in lora.modules if m not in present and m.rpartition(".")[2] not in _MAY_BE_TIED]
+    # Some architectures name all their layers in files otherwise than in memory; then there is nothing to compare.
+    if present and absent:
+        raise AdapterError(
+            f"{lora.folder}: {model} has no {', '.join(absent[:3])}{' ...' if len(absent) > 3 else ''}, for which the "
+            f"adapter holds updates ({len(absent)} of {len(lora.modules)} modules); an engine would drop them silently"
+        )
     for module in lora.modules:
         tensor = tensors.get(f"{module}.weight")
-        # Some architectures name their layers in files otherwise than in memory; then there is nothing to compare.
         if tensor is not None and tensor[1].shape != lora.shape(module):
             raise AdapterError(
                 f"{lora.folder}: {module} was made for a layer of {lora.shape(module)}, {model} has {tensor[1].shape}: "

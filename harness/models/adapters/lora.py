@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import AdapterError
-from harness.models.adapters.folder import WEIGHTS, check, read_config
+from harness.models.adapters.config import read_config
+from harness.models.adapters.folder import CONFIG, WEIGHTS, check
 from harness.models.adapters.tensors import TensorFile
 
 __all__ = ["Lora", "open_all"]
@@ -36,9 +37,12 @@ class Lora:
         """
         self.folder = folder
         self.facts = check(folder)
-        self.config = read_config(folder)
+        self.config = read_config(folder / CONFIG)
         if self.facts.dora:
-            raise AdapterError(f"{folder}: DoRA's update depends on the weights below it; it cannot be added up")
+            raise AdapterError(
+                f"{folder}: use_dora = true: DoRA's update depends on the weights below it and cannot be added up; "
+                "merge it with peft and register the model"
+            )
         self._file = TensorFile(folder / WEIGHTS)
         self._names = {module: (a, b) for module, a, b in self._modules()}
 
