@@ -5,6 +5,8 @@ separated by ``;`` or ``,``, one regular expression a line, ``messages``, ``deco
 cell is taken as it was typed or not at all: a number, a date or a formula in the place of a text is refused, because
 what the spreadsheet shows is not what the cell holds.
 
+A merged range gives its value to all its cells, as a reader of the sheet sees it.
+
 Not supported: separators other than the comma, more than one sheet, more than 256 columns. Parquet files are read by
 :mod:`harness.cases.parquet`.
 """
@@ -17,6 +19,7 @@ import io
 import re
 import warnings
 import zipfile
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -32,6 +35,8 @@ _MAX_ROWS = 1_048_576
 """A spreadsheet's own limit; a file that names a row beyond it would otherwise be padded row by row up to there."""
 _MAX_COLUMNS = 256
 _XSTRING_ESCAPE = re.compile(r"_x[0-9A-Fa-f]{4}_")
+_MERGE = re.compile(rb"""<(?:\w+:)?mergeCell\s[^>]*?ref=["']([A-Za-z0-9:$]+)["']""")
+_MAX_MERGED_CELLS = 1_000_000
 _SEPARATOR = re.compile(r"[;\t|]")
 
 
@@ -58,7 +63,7 @@ def read_xlsx(data: bytes, place: str, problems: Problems, largest: int) -> list
         with warnings.catch_warnings(action="ignore"):
             book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=False)
             with contextlib.closing(book):
-                sheets = [(sheet.title, list(_sheet_rows(sheet))) for sheet in book.worksheets]
+                sheets = [(_title(sheet), _merged(list(_sheet_rows(sheet)), sheet, data)) for sheet in book.worksheets]
     # On a damaged workbook the reader raises anything: KeyError, ParseError, IndexError ...
     except Exception as error:  # noqa: BLE001
         problems.add(place, f"not a readable workbook: {type(error).__name__}: {str(error)[:200]}; save it again")
@@ -170,6 +175,47 @@ def _sheet_rows(sheet: Any) -> Iterator[tuple[int, list[object]]]:
             cells.pop()
         if cells:
             yield number, cells
+
+
+def _title(sheet: Any) -> str:
+    """The sheet's name; a hidden one, which its user may have forgotten, says so."""
+    return sheet.title if sheet.sheet_state == "visible" else f"{sheet.title}, hidden"
+
+
+def _merged(rows: list[tuple[int, list[object]]], sheet: Any, data: bytes) -> list[tuple[int, list[object]]]:
+    """The rows with the value of each merged range in all its cells, as a reader of the sheet sees it.
+
+    Only rows that hold something of their own and columns that the first row names are filled, so a range over a
+    million rows adds no record.
+    """
+    numbers = [number for number, _ in rows]
+    filled = 0
+    for left, top, right, bottom in _merged_ranges(sheet, data):
+        first, end = bisect_left(numbers, top), bisect_right(numbers, bottom)
+        source = rows[first][1] if first < len(rows) and numbers[first] == top else []
+        value = source[left - 1] if left <= len(source) else None
+        if value is None:
+            continue
+        last = min(right, len(rows[0][1]))
+        filled += (end - first) * (last - left + 1)
+        if filled > _MAX_MERGED_CELLS:
+            raise ValueError("its merged ranges hold too many cells; unmerge them")
+        for _, cells in rows[first:end]:
+            cells += [None] * (last - len(cells))
+            cells[left - 1 : last] = [value] * (last - left + 1)
+    return rows
+
+
+def _merged_ranges(sheet: Any, data: bytes) -> Iterator[tuple[int, int, int, int]]:
+    """Left, top, right and bottom of every merged range, from 1; the streaming reader leaves them out."""
+    from openpyxl.utils.cell import range_boundaries
+
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        # The attribute is openpyxl's own; there is no other way from a sheet to its part of the archive.
+        part = archive.read(sheet._worksheet_path.lstrip("/"))
+    for match in _MERGE.finditer(part):
+        left, top, right, bottom = range_boundaries(match[1].decode("ascii"))
+        yield int(left or 1), int(top or 1), int(right or _MAX_COLUMNS), int(bottom or _MAX_ROWS)
 
 
 def _cell(cell: Any) -> object:
