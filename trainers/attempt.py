@@ -20,6 +20,7 @@ from typing import Any
 from harness.errors import TrainerError
 from harness.models.adapters.folder import FILES
 from harness.safe.files import digest_file
+from harness.safe.read import read_json
 from trainers.examples import DataFacts
 from trainers.recipe import Recipe
 
@@ -66,7 +67,7 @@ def is_complete(checkpoint: Path) -> bool:
 def trainer_state(folder: Path) -> dict[str, Any] | None:
     """The trainer's own account of steps and losses; None when it is missing or half written."""
     try:
-        state = json.loads((folder / "trainer_state.json").read_text("utf-8"))
+        state = read_json(folder / "trainer_state.json")
     except (OSError, ValueError):
         return None
     return state if isinstance(state, dict) else None
@@ -80,7 +81,7 @@ def check_same(checkpoint: Path, data: DataFacts, recipe: Recipe) -> None:
     """
     before = checkpoint.parent.parent
     try:
-        old = json.loads((before / "recipe.json").read_text("utf-8"))
+        old = read_json(before / "recipe.json")
         same = digest_file(before / "examples.jsonl") == digest_file(data.train)
     except (OSError, ValueError) as error:
         raise TrainerError(f"{checkpoint}: {before} is damaged ({error}); train without --resume") from error

@@ -9,7 +9,6 @@ adapter file alone proves nothing. Everything that can be refused is refused bef
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -22,6 +21,7 @@ from pathlib import Path
 from harness.errors import AdapterError, TrainerError, TrainerMissing
 from harness.models.adapters.folder import publish
 from harness.models.adapters.lineage import fingerprint
+from harness.safe.read import read_json
 from trainers.arguments import steps_of
 from trainers.attempt import check_same, is_complete, last_checkpoint, trainer_state
 from trainers.base import Checkpoint, OnProgress, TrainProgress, TrainRequest, TrainResult
@@ -169,9 +169,11 @@ def collect(folder: Path) -> tuple[Path, str, tuple[Checkpoint, ...]]:
         TrainerError: it is not finished, or left nothing usable.
     """
     output, log = folder / "output", folder / "train.log"
-    steps, lineage = finished_steps(folder), {}
+    steps = finished_steps(folder)
+    lineage: dict[str, str] = {}
     with suppress(OSError, ValueError):
-        lineage = json.loads((folder / JOB).read_text("utf-8")).get("lineage", {})
+        job = read_json(folder / JOB)
+        lineage = job.get("lineage", {}) if isinstance(job, dict) else {}
     try:
         if not (output / "adapter_model.safetensors").is_file():
             model = _publish_model(output, folder / "model")

@@ -12,7 +12,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from harness.errors import SettingsError
+from harness.safe.read import read_toml, reason
 from harness.safe.validate import field_problems, listed, number, whole
 from trainers.launch import parse_devices
 
@@ -214,10 +214,10 @@ def named_recipe(name: str, **changes: Any) -> Recipe:
     if not name.endswith(".toml") and name not in recipe_names():
         raise SettingsError(f"no recipe {name!r}; known: {', '.join(recipe_names())}, or the path of a .toml file")
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = read_toml(path)
     except OSError as error:
-        raise SettingsError(f"recipe {name}: cannot be read: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise SettingsError(f"recipe {name}: cannot be read: {reason(error)}") from error
+    except ValueError as error:
         raise SettingsError(f"recipe {name}: not readable as TOML: {error}") from error
     given = {k: v for k, v in changes.items() if v is not None}
     return Recipe.from_mapping({"name": path.stem} | values | given)

@@ -16,6 +16,7 @@ from typing import Any
 
 from harness.engines.base import Engine, EngineInfo, OnProgress
 from harness.errors import EngineError, EngineMissing, SettingsError
+from harness.safe.read import read_text, reason
 
 __all__ = ["ENGINES", "available", "engine_info", "load_engine", "open_engine"]
 
@@ -76,7 +77,7 @@ def _bare_info(name: str, settings: Mapping[str, Any]) -> EngineInfo:
         _need(kind)
         return transformers_info(**settings)
     if kind == "scripted":
-        return EngineInfo("scripted", _script(name).read_text("utf-8"))
+        return EngineInfo("scripted", _script_text(_script(name)))
     own = _attribute(name)
     version = getattr(own, "version", getattr(own, "__version__", "0"))
     return EngineInfo(name, str(version))
@@ -173,6 +174,13 @@ def _script(name: str) -> Path:
     return path
 
 
+def _script_text(path: Path) -> str:
+    try:
+        return read_text(path)
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path}: cannot be read: {reason(error)}") from error
+
+
 def _scripted(path: Path, model_path: Path) -> Engine:
     """The script is a mapping from a piece of a prompt to its answer, or to {adapter's name: answer}."""
     from harness.engines.base import Completion, Failure
@@ -180,6 +188,8 @@ def _scripted(path: Path, model_path: Path) -> Engine:
 
     def answer(value: Any) -> Any:
         if isinstance(value, dict) and "text" in value:
+            if not isinstance(value["text"], str):
+                raise SettingsError(f"{path}: text = {value['text']!r} must be text")
             return Completion(
                 request_id=0,
                 text=value["text"],
@@ -192,13 +202,14 @@ def _scripted(path: Path, model_path: Path) -> Engine:
             return EngineError(str(value["error"]))
         return {key: answer(part) for key, part in value.items()} if isinstance(value, dict) else value
 
+    text = _script_text(path)
     try:
-        script = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
+        script = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise SettingsError(f"{path}: not JSON: {error}") from error
     if not isinstance(script, dict):
         raise SettingsError(f"{path}: a script is a JSON object, prompt piece to answer")
-    info = EngineInfo("scripted", path.read_text("utf-8"))
+    info = EngineInfo("scripted", text)
     decoder = model_path / "tokenizer.json"
     if decoder.is_file() and importlib.util.find_spec("tokenizers") is not None:
         from tokenizers import Tokenizer

@@ -6,19 +6,19 @@ together. An answer then does not run past its turn because one of the two files
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from harness.engines.base import Request
 from harness.models.weights import AdapterWeights
+from harness.safe.read import read_json
 
 __all__ = ["adapter_problem", "context_length", "end_ids", "length_problem"]
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        data = json.loads(path.read_text("utf-8"))
+        data = read_json(path)
     except (OSError, ValueError):
         return {}
     return data if isinstance(data, dict) else {}

@@ -28,6 +28,7 @@ from harness.pairs import Pair, export_pairs, import_pairs
 from harness.pairs.files import DATASET
 from harness.project.manifest import Adapter
 from harness.safe.files import digest_file, write_text
+from harness.safe.read import read_text
 from harness.safe.records import dump, load
 from harness.store import Store, Training
 from trainers import TrainResult
@@ -148,6 +149,6 @@ class Journal:
     def _load(self, kind: type[T], name: str) -> T | None:
         """A state file; None where it is absent, damaged, or of another version."""
         try:
-            return load(kind, (self.folder / name).read_text("utf-8"))
+            return load(kind, read_text(self.folder / name))
         except (OSError, ValueError, RecursionError, HarnessError):
             return None

@@ -16,6 +16,7 @@ from harness.errors import DataError
 from harness.metrics import repetition
 from harness.pairs.model import Origin, Pair
 from harness.safe.files import write_text
+from harness.safe.read import read_json, reason
 
 __all__ = ["DATASET", "export_pairs", "import_pairs", "read_hand_made"]
 
@@ -50,9 +51,9 @@ def import_pairs(path: Path) -> tuple[Pair, ...]:
         DataError: not UTF-8 JSON, or a record with a missing, unknown or wrongly typed field; all problems at once.
     """
     try:
-        records = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: cannot be read as JSON pairs: {error}") from error
+        records = read_json(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read as JSON pairs: {reason(error)}") from error
     if not isinstance(records, list):
         raise DataError(f"{path}: must be a list of records with instruction, input, chosen, rejected")
     problems: list[str] = []

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from typing import Any
 
 from harness.errors import ManifestError
 from harness.safe.files import locked, write_text
+from harness.safe.read import parse_toml, read_text, read_toml, reason
 
 __all__ = [
     "MANIFEST_NAME",
@@ -142,13 +142,13 @@ def read_manifest(path: Path) -> Manifest:
         ManifestError: missing, not TOML, or wrong entries; all problems in one message.
     """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        data = read_toml(path)
     except FileNotFoundError as error:
         raise ManifestError(f"no {MANIFEST_NAME} in {path.parent}; make one with: harness init") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except ValueError as error:
         raise ManifestError(f"{path}: not readable as TOML: {error}") from error
     except OSError as error:
-        raise ManifestError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise ManifestError(f"{path}: cannot be read: {reason(error)}") from error
     return _check(path, data)
 
 
@@ -166,14 +166,14 @@ def register(path: Path, adapter: Adapter) -> None:
         manifest = read_manifest(path)
         if adapter.name in manifest.adapters:
             raise ManifestError(f"adapter {adapter.name!r} is already in {path.name}; a version is never overwritten")
-        document = tomlkit.parse(path.read_text(encoding="utf-8-sig"))
+        document = tomlkit.parse(read_text(path))
         entry = tomlkit.table()
         for key, value in _entry(adapter, path.parent).items():
             entry.add(key, value)
         adapters = document.setdefault("adapters", tomlkit.table(is_super_table=True))
         adapters.add(adapter.name, entry)
         text = tomlkit.dumps(document)
-        _check(path, tomllib.loads(text))
+        _check(path, parse_toml(text))
         write_text(path, text)
 
 
@@ -183,12 +183,12 @@ def set_status(path: Path, name: str, status: str, facts: Mapping[str, Any] | No
 
     with locked(path):
         read_manifest(path).adapter(name)
-        document = tomlkit.parse(path.read_text(encoding="utf-8-sig"))
+        document = tomlkit.parse(read_text(path))
         entry = document["adapters"][name]
         for key, value in {"status": status, **(facts or {})}.items():
             entry[key] = value
         text = tomlkit.dumps(document)
-        _check(path, tomllib.loads(text))
+        _check(path, parse_toml(text))
         write_text(path, text)
 
 

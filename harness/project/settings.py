@@ -6,10 +6,11 @@ is open. Settings are frozen afterwards.
 
 from __future__ import annotations
 
+import difflib
 import os
-import tomllib
 import typing
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,11 +23,13 @@ from harness.cases.model import Thresholds
 from harness.errors import SettingsError
 from harness.project.manifest import MANIFEST_NAME
 from harness.project.sampling import Sampling
+from harness.safe.read import read_text, read_toml, reason
 from harness.safe.validate import Amount, Count, Share, problem
 
 __all__ = ["LIMIT_NAMES", "Limits", "Settings", "find_root", "read_settings"]
 
 _ENVIRONMENT = "HARNESS_"
+_OTHER_VARIABLES = {"HARNESS_CACHE_DIR", "HARNESS_TRAINER_PYTHON", "HARNESS_KERNELS", "HARNESS_JUDGE_KEY"}
 _TABLES: Mapping[str, Any] = {"decoding": Decoding, "thresholds": Thresholds, "sampling": Sampling}
 """Settings that are tables with a type of their own."""
 
@@ -156,8 +159,9 @@ def find_root(start: Path) -> Path:
             return folder
     for folder in folders:
         project = folder / "pyproject.toml"
-        if project.is_file() and "[tool.harness" in project.read_text(encoding="utf-8", errors="replace"):
-            return folder
+        with suppress(OSError, ValueError):
+            if "[tool.harness" in read_text(project):
+                return folder
     return start
 
 
@@ -195,9 +199,14 @@ def _from_project(path: Path, problems: list[str]) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("harness", {})
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: not readable as TOML: {error}") from error
+        table: Any = read_toml(path)
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path}: not readable as TOML: {reason(error)}") from error
+    for name in ("tool", "harness"):
+        table = table.get(name, {})
+        if not isinstance(table, dict):
+            problems.append(f"{path}: {name} = {table!r} (expected a table)")
+            return {}
     known = _types()
     values: dict[str, Any] = {}
     for name, value in table.items():
@@ -217,6 +226,11 @@ def _from_project(path: Path, problems: list[str]) -> dict[str, Any]:
 
 def _from_environment(environment: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
+    known = {_ENVIRONMENT + name.upper() for name in _types()} | _OTHER_VARIABLES
+    for name in sorted(n for n in environment if n.startswith(_ENVIRONMENT) and n not in known):
+        # A variable of another program may begin so too; one that is nearly ours is a typing error.
+        if near := difflib.get_close_matches(name, known, n=1, cutoff=0.85):
+            problems.append(f"environment variable {name} is unknown; did you mean {near[0]}?")
     for name, kind in _types().items():
         text = environment.get(_ENVIRONMENT + name.upper())
         if text is None or name in _TABLES or name == "engine_options":

@@ -10,13 +10,13 @@ OLoRA, CorDA, LoftQ and LoRA-GA change the base model's weights, and their matri
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from harness.errors import AdapterError
+from harness.safe.read import read_json, reason
 
 __all__ = ["read_config"]
 
@@ -54,9 +54,9 @@ def read_config(path: Path) -> dict[str, Any]:
         AdapterError: unreadable, or not a LoRA that the harness understands; names every field.
     """
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise AdapterError(f"{path}: cannot be read as JSON: {error}") from error
+        config = read_json(path)
+    except (OSError, ValueError) as error:
+        raise AdapterError(f"{path}: cannot be read as JSON: {reason(error)}") from error
     if not isinstance(config, dict):
         raise AdapterError(f"{path}: is not an object")
     problems = [*_wrong_values(config), *_not_understood(config)]

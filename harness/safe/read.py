@@ -1,0 +1,72 @@
+"""Reads small files that may be anything: bounded, never blocking, and with two kinds of error only.
+
+A manifest, a recipe or a state file is untrusted input. It may be a FIFO that never ends, a directory, gigabytes of
+noise, not UTF-8, or nested so deep that a parser overflows. Every reader here raises :class:`OSError` (it cannot be
+read) or :class:`ValueError` (it is not what it should be), each with one line of text.
+
+Trade-off: the whole file is in memory. Case files have readers of their own, which go on after a wrong line.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+import tomllib
+from pathlib import Path
+from typing import Any
+
+__all__ = ["parse_toml", "read_json", "read_text", "read_toml", "reason"]
+
+_LARGEST = 64 * 2**20
+
+
+def read_text(path: Path, *, largest: int = _LARGEST) -> str:
+    """The text of a regular file, as UTF-8 with or without a byte order mark.
+
+    Raises:
+        OSError: it cannot be opened, is not a regular file, or has more than ``largest`` bytes.
+        ValueError: it is not UTF-8.
+    """
+    # Without O_NONBLOCK, opening a FIFO blocks until a writer opens it.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        data = file.read(largest + 1)
+    if len(data) > largest:
+        raise OSError(errno.EFBIG, f"larger than {largest // 2**20} MiB", str(path))
+    return data.decode("utf-8-sig")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The table that a TOML file holds; errors as :func:`read_text`, and ValueError where it is not TOML."""
+    return parse_toml(read_text(path))
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """The table that ``text`` holds.
+
+    Raises:
+        ValueError: it is not TOML, nested too deep, or holds a number with thousands of digits.
+    """
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+
+
+def read_json(path: Path) -> Any:
+    """The value that a JSON file holds; errors as :func:`read_text`, and ValueError where it is not JSON."""
+    try:
+        return json.loads(read_text(path))
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+
+
+def reason(error: OSError | ValueError) -> str:
+    """Why a file could not be read, in one line."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return str(error)
