@@ -1,4 +1,4 @@
-"""``harness adapters list|show|verify|export|import|bless``: versions, their weights and their lineage."""
+"""``harness adapters list|show|verify|export|add|import|bless``: versions, their weights and their lineage."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.models.adapters.folder import check
 from harness.models.adapters.lineage import check_lineage, read_lineage
 from harness.models.adapters.registration import register_version
 from harness.models.folder import locate_model
-from harness.project.manifest import Adapter, Manifest, check_name, read_manifest, set_status
+from harness.project.manifest import Adapter, Manifest, check_name, read_manifest, register, set_status
 from harness.project.settings import Settings
 from harness.store import Store
 from trainers.llamafactory_trainer import trainer_python
@@ -54,6 +54,14 @@ def add_parser(subparsers: Any) -> None:
     taken.add_argument("--parent", required=True, metavar="NAME", help="its parent version")
     taken.add_argument("--on-top", action="store_true", help="apply the parent's weights below it")
     taken.add_argument("--method", default="", choices=("", "sft", "dpo", "kto"))
+    here = verbs.add_parser("add", help="register an adapter's folder where it is")
+    here.add_argument("name")
+    here.add_argument("folder", type=Path, help="as LLaMA-Factory, TRL or peft left it")
+    here.add_argument("--parent", metavar="NAME", help="its parent version; default: none")
+    here.add_argument("--model", metavar="NAME", help="its model without a parent; default: the only one")
+    here.add_argument("--on-top", action="store_true", help="apply the parent's weights below it")
+    here.add_argument("--method", default="", choices=("", "sft", "dpo", "kto"))
+    here.add_argument("--copy", action="store_true", help="copy its two files into adapters/NAME")
     bless = verbs.add_parser("bless", help="mark a version as blessed")
     bless.add_argument("name")
 
@@ -62,7 +70,10 @@ def run(args: argparse.Namespace) -> int:
     """0: done; 3: a version is not what the manifest says."""
     settings = project_settings()
     manifest = read_manifest(settings.manifest_path)
-    verbs = {"list": _list, "show": _show, "verify": _verify, "export": _export, "import": _import, "bless": _bless}
+    verbs = {
+        "list": _list, "show": _show, "verify": _verify, "export": _export, "add": _add, "import": _import,
+        "bless": _bless,
+    }  # fmt: skip
     return verbs[args.verb](args, settings, manifest)
 
 
@@ -126,7 +137,7 @@ def _problem(adapter: Adapter, settings: Settings, manifest: Manifest) -> str | 
             assert part.path is not None
             actual = check(part.path).digest
             if actual != part.sha256:
-                return f"{part.path}: digest {actual[:12]}, manifest {part.sha256[:12]}: its files were changed"
+                return f"{part.path}: its files were changed; sha256 is {actual}, the manifest says {part.sha256}"
         if chain:
             check_lineage(
                 locate_model(manifest.model_of(adapter.name), settings.root), [a.path for a in chain if a.path]
@@ -163,10 +174,57 @@ def _export(args: argparse.Namespace, settings: Settings, manifest: Manifest) ->
     return 0
 
 
+def _add(args: argparse.Namespace, settings: Settings, manifest: Manifest) -> int:
+    _free_name(args.name, manifest)
+    if args.on_top and not args.parent:
+        raise UsageError("--on-top needs --parent")
+    model = _model(args, manifest)
+    below = [a.path for a in manifest.chain(args.parent) if a.path is not None] if args.on_top else []
+    folder = args.folder.expanduser().resolve()
+    facts = check(folder)
+    model_path = locate_model(manifest.models[model], settings.root)
+    check_lineage(model_path, [*below, folder])
+    version = Adapter(
+        name=args.name,
+        model=model,
+        parent=args.parent,
+        path=settings.adapters / args.name if args.copy else folder,
+        sha256=facts.digest,
+        rank=facts.rank,
+        method=args.method,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        on_top_of=args.parent if below else None,
+        status="candidate",
+    )
+    if args.copy:
+        register_version(folder, version, settings.manifest_path)
+    else:
+        register(settings.manifest_path, version)
+    echo(f"{args.name} is registered (sha256 {facts.digest}); evaluate it: pytest badcases --adapter {args.name}")
+    return 0
+
+
+def _model(args: argparse.Namespace, manifest: Manifest) -> str:
+    """Name of the model that an adapter is for."""
+    if args.parent:
+        model = manifest.adapter(args.parent).model
+        if args.model not in (None, model):
+            raise UsageError(f"--model {args.model}: {args.parent} is on {model}")
+        return model
+    names = [args.model] if args.model else list(manifest.models)
+    if len(names) != 1 or names[0] not in manifest.models:
+        raise UsageError(f"--model: name one of {', '.join(manifest.models)}, or give --parent")
+    return names[0]
+
+
+def _free_name(name: str, manifest: Manifest) -> None:
+    check_name("adapter", name)
+    if name in manifest.adapters:
+        raise UsageError(f"{name!r} exists already; choose another name")
+
+
 def _import(args: argparse.Namespace, settings: Settings, manifest: Manifest) -> int:
-    check_name("adapter", args.name)
-    if args.name in manifest.adapters:
-        raise UsageError(f"{args.name!r} exists already; choose another name")
+    _free_name(args.name, manifest)
     parent = manifest.adapter(args.parent)
     below = [a.path for a in manifest.chain(parent.name) if a.path is not None] if args.on_top else []
     model = locate_model(manifest.model_of(parent.name), settings.root)

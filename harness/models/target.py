@@ -90,8 +90,9 @@ def _opened(chain: Sequence[Adapter], base: Path) -> list[Lora]:
     """The chain's adapters, opened once: digests as the manifest says, trained as one chain on this model."""
     if not chain:
         return []
+    from harness.models.adapters.folder import two_files
     from harness.models.adapters.lineage import check_lineage
-    from harness.models.adapters.lora import open_all
+    from harness.models.adapters.lora import Lora, open_all
 
     loras = open_all(adapter.path for adapter in chain if adapter.path is not None)
     for adapter, lora in zip(chain, loras, strict=True):
@@ -101,7 +102,8 @@ def _opened(chain: Sequence[Adapter], base: Path) -> list[Lora]:
                 f"{adapter.sha256[:12]}...; the files were changed: restore them, or register them as a new version"
             )
     check_lineage(base, loras)
-    return loras
+    clean = [two_files(lora.folder, lora.facts.digest, cache_folder() / "adapters") for lora in loras]
+    return [lora if lora.folder == folder else Lora(folder) for lora, folder in zip(loras, clean, strict=True)]
 
 
 def _weights(name: str, loras: Sequence[Lora]) -> AdapterWeights | None:

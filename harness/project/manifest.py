@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import ManifestError
-from harness.safe.files import locked, write_text
+from harness.safe.files import digest_folder, locked, write_text
 from harness.safe.read import parse_toml, read_text, read_toml, reason
 
 __all__ = [
@@ -272,6 +272,18 @@ def _text(entry: dict[str, Any], key: str, where: str, problems: list[str], *, n
     return value
 
 
+def _sha256_line(manifest: Path, path_text: str) -> str:
+    """The line that is missing, with the digest of the files that are there."""
+    folder = (manifest.parent / Path(path_text).expanduser()).resolve()
+    files = ("adapter_config.json", "adapter_model.safetensors")
+    try:
+        if all((folder / name).is_file() for name in files):
+            return f'the line sha256 = "{digest_folder(folder, files)}"'
+    except OSError:
+        pass
+    return f"sha256 (64 hex digits; there are no adapter files in {folder})"
+
+
 def _unknown(entry: dict[str, Any], known: set[str], where: str, problems: list[str]) -> None:
     for key in sorted(entry.keys() - known):
         quotes = "; a name with a dot needs quotes" if isinstance(entry[key], dict) and key.isdecimal() else ""
@@ -294,7 +306,7 @@ def _adapter(manifest: Path, name: str, entry: dict[str, Any], problems: list[st
     path_text = _text(entry, "path", where, problems)
     sha256 = _text(entry, "sha256", where, problems)
     if path_text and not re.fullmatch(r"[0-9a-f]{64}", sha256):
-        problems.append(f"{where} has a path, so it needs sha256 (64 hex digits; harness adapters verify prints it)")
+        problems.append(f"{where} has a path, so it needs {_sha256_line(manifest, path_text)}")
     rank = entry.get("rank", 0)
     if type(rank) is not int or rank < 0:
         problems.append(f"{where} rank must be a whole number")

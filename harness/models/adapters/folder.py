@@ -1,10 +1,10 @@
 """One adapter folder: two files, checked before anything loads them.
 
-A LoRA is ``adapter_config.json`` and ``adapter_model.safetensors``. Whatever else a trainer leaves (pickled arguments,
-optimiser states, tokenizers, code) is not needed to load it and may run code. It is refused in a registered folder and
-never copied into one. Checked here: the weights are whole and finite, every layer has its pair of matrices of the rank
-that the configuration names, and not every update is zero. Whether the adapter changes the model's answers is checked
-by :mod:`harness.engines.canary`.
+A LoRA is ``adapter_config.json`` and ``adapter_model.safetensors``. What else a trainer leaves (pickled arguments,
+optimiser states, tokenizers, code) is not needed to load it and may run code. It is never read, never copied, and never
+in a folder that is handed to an engine or a trainer (:func:`two_files`). Checked here: the weights are whole and
+finite, every layer has its pair of matrices of the rank that the configuration names, and not every update is zero.
+Whether the adapter changes the model's answers is checked by :mod:`harness.engines.canary`.
 """
 
 from __future__ import annotations
@@ -21,14 +21,13 @@ import numpy as np
 from harness.errors import AdapterError
 from harness.models.adapters.config import read_config
 from harness.models.adapters.tensors import TensorFile, copy_tensors
-from harness.safe.files import digest_folder, new_folder
+from harness.safe.files import digest_folder, locked, new_folder
 
-__all__ = ["CONFIG", "FILES", "WEIGHTS", "AdapterFacts", "check", "publish", "read_config"]
+__all__ = ["CONFIG", "FILES", "WEIGHTS", "AdapterFacts", "check", "publish", "two_files"]
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 FILES = (CONFIG, WEIGHTS)
-_CODE = {".py", ".pyc", ".so", ".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".npz"}
 _COPY = re.compile(r"(?P<module>.+)\.(?P<kind>modules_to_save|original_module)(\.[^.]+)?\.(?P<leaf>[^.]+)")
 """With a resized vocabulary peft 0.18 writes a module saved whole three times: under its name, under the wrapper's, and
 as it was before the training. It loads the first."""
@@ -59,7 +58,7 @@ def check(folder: Path) -> AdapterFacts:
     """Look at an adapter folder and fail closed.
 
     Raises:
-        AdapterError: missing or damaged files, a format that can run code, links, numbers that are not finite, or
+        AdapterError: missing or damaged files, links, numbers that are not finite, or
         weights
             that change nothing.
     """
@@ -134,17 +133,26 @@ def publish(source: Path, destination: Path, notes: Mapping[str, str] | None = N
         raise AdapterError(f"cannot publish {source} as {destination}: {error.strerror or error}") from error
 
 
+def two_files(folder: Path, digest: str, copies: Path) -> Path:
+    """``folder``, or a copy of its two files below ``copies`` where it holds more.
+
+    Raises:
+        AdapterError: the files cannot be copied.
+    """
+    if all(path.name in FILES for path in folder.iterdir()):
+        return folder
+    copy = copies / digest[:24]
+    with locked(copy, seconds=3600):
+        if not copy.is_dir():
+            publish(folder, copy)
+    return copy
+
+
 def _check_files(folder: Path) -> None:
     if not folder.is_dir():
         raise AdapterError(f"{folder}: no such adapter folder")
     for name in FILES:
         _plain_file(folder / name)
-    unsafe = sorted(p.name for p in folder.rglob("*") if p.suffix in _CODE or p.is_symlink())
-    if unsafe:
-        raise AdapterError(
-            f"{folder}: holds {', '.join(unsafe[:3])}: code, pickles and links are never loaded; "
-            f"keep only {' and '.join(FILES)}"
-        )
 
 
 def _plain_file(path: Path) -> None:

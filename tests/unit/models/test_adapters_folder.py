@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from harness.errors import AdapterError
-from harness.models.adapters.folder import CONFIG, FILES, WEIGHTS, check, publish
+from harness.models.adapters.folder import CONFIG, FILES, WEIGHTS, check, publish, two_files
 from harness.models.adapters.tensors import TensorFile, read_header, write_tensors
 from tests.support.adapters import MODULE, lora
 
@@ -30,13 +30,17 @@ def test_the_digest_is_of_both_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["adapter_model.bin", "training_args.bin", "modeling.py", "x/optimizer.pt"])
-def test_a_folder_with_code_or_pickles_is_refused(tmp_path: Path, name: str) -> None:
-    """Nothing that can run code lies in a registered folder."""
+def test_what_else_a_trainer_left_never_reaches_an_engine(tmp_path: Path, name: str) -> None:
+    """A folder with code or pickles is taken as it is, and its two files are handed on in a folder of their own."""
     folder = lora(tmp_path / "a")
     (folder / name).parent.mkdir(exist_ok=True)
     (folder / name).write_bytes(b"x")
-    with pytest.raises(AdapterError, match="never loaded"):
-        check(folder)
+    facts = check(folder)
+    clean = two_files(folder, facts.digest, tmp_path / "copies")
+    assert sorted(p.name for p in clean.iterdir()) == sorted(FILES)
+    assert check(clean).digest == facts.digest
+    assert two_files(folder, facts.digest, tmp_path / "copies") == clean
+    assert two_files(clean, facts.digest, tmp_path / "copies") == clean
 
 
 @pytest.mark.parametrize("name", FILES)
