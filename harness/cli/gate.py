@@ -12,6 +12,7 @@ from harness.project.manifest import Manifest, read_manifest
 from harness.project.settings import LIMIT_NAMES, Settings
 from harness.project.suite import project_cases
 from harness.reports.conclusion import conclude_run
+from harness.runs.sessions import unfinished_sessions
 from harness.store import Run, Store
 from harness.suite.gate import GateOutcome
 
@@ -42,7 +43,7 @@ def _staleness(stored: Run, settings: Settings, manifest: Manifest) -> list[str]
     """Why the recorded run says nothing about what is in the project now."""
     if "suite" not in stored.facts:
         return ["the run does not record what the whole suite was"]
-    reasons = []
+    reasons = list(unfinished_sessions(settings.reports))
     if describe_suite(project_cases(settings)).digest != stored.facts["suite"]["digest"]:
         reasons.append("the cases, or the settings that decide their verdicts, have changed since")
     for name, contents in stored.facts.get("contents", {}).items():

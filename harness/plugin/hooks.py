@@ -208,6 +208,8 @@ def pytest_runtest_makereport(
             report.longrepr = item.config.stash[_SESSION].explain(problem)  # type: ignore[assignment]
         case None if call.when == "call" and planned.case.xfail:
             report.wasxfail = planned.case.xfail
+    if call.when == "call":
+        item.config.stash[_SESSION].note_outcome(planned, failed=report.outcome == "failed")
     return report
 
 

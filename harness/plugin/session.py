@@ -27,6 +27,7 @@ from harness.reports.console import comparison_table, failure_text, summary
 from harness.runs.evaluation import Evaluation
 from harness.runs.progress import ProgressLine
 from harness.runs.runner import Job, RunnerProgress
+from harness.runs.sessions import begin_session, end_session
 from harness.safe.escape import for_terminal
 from harness.safe.records import to_data
 
@@ -91,6 +92,8 @@ class Session:
         self._evaluation: Evaluation | None = None
         self._jobs: dict[tuple[str, str], Job] = {}
         self._conclusion: Conclusion | None = None
+        self._marker: Path | None = None
+        self._unchecked: dict[str, None] = {}
         self._show: Callable[[RunnerProgress], None] = lambda _: None
         self.problem: HarnessError | None = None
         """The first thing that is wrong with the call or the case files."""
@@ -110,8 +113,8 @@ class Session:
 
     @property
     def passed(self) -> bool:
-        """Whether the gate passed; False without a conclusion."""
-        return self._conclusion is not None and self._conclusion.passed
+        """Whether the gate passed and every failed case failed its test; False without a conclusion."""
+        return self._conclusion is not None and self._conclusion.passed and not self._unchecked
 
     def tag_markers(self, config: Any, case: Case) -> list[str]:
         """Names under which ``-m`` finds the case's tags; registered, since unknown markers are errors."""
@@ -155,6 +158,13 @@ class Session:
         assert self._evaluation is not None
         return self._evaluation.result(self._jobs[planned.case.id, planned.adapter])
 
+    def note_outcome(self, planned: Planned, *, failed: bool) -> None:
+        """Take in how a test ended: a case that failed and whose test did not was never checked."""
+        job = self._jobs.get((planned.case.id, planned.adapter))
+        result = self._evaluation.results.get(job.position) if job is not None and self._evaluation else None
+        if result is not None and result.failed and not failed:
+            self._unchecked[planned.id] = None
+
     def properties(self, result: CaseResult) -> list[tuple[str, object]]:
         """What a test report says about a result: two scores and the verdict."""
         attempt = result.worst
@@ -177,6 +187,8 @@ class Session:
             )
         except ReportError as error:
             self.problem = error
+        if self._marker is not None and self._conclusion is not None:
+            end_session(self._marker)
         results = self._evaluation.results.values()
         failed = any(r.verdict.status is Status.ERROR for r in results)
         return failed or self._conclusion is None or self._evaluation.broken is not None
@@ -190,6 +202,9 @@ class Session:
         parts = [summary(report.adapters, report.gate, width, color)]
         if self._conclusion.changes:
             parts.append(comparison_table(self._conclusion.changes, width, color))
+        if self._unchecked:
+            names = ", ".join([*self._unchecked][:3]) + (", ..." if len(self._unchecked) > 3 else "")
+            parts.append(f"failed cases whose tests did not fail: {names}; does the test call badcase.check()?")
         page = next((p for p in self._conclusion.reports if p.suffix == ".html"), None)
         parts.append(f"run {self._conclusion.run.id}, report: {_relative(page)}" if page else "")
         return "\n".join(part.rstrip("\n") for part in parts if part)
@@ -214,6 +229,8 @@ class Session:
 
     def _read(self, folder: Path) -> tuple[Planned, ...]:
         settings = self._settings = self._settings or self._read_settings(folder)
+        if self._marker is None and not self._options.collectonly:
+            self._marker = begin_session(settings.reports, self._command)
         cases = project_cases(settings, folder)
         names = tuple(dict.fromkeys(self._options.adapter or ([settings.adapter] if settings.adapter else [])))
         if not names:

@@ -1,0 +1,81 @@
+"""Marks sessions that have begun and not come to a judged end.
+
+A test, a conftest or the kernel may end pytest at any moment, and even with exit code 0. So a marker is written before
+the first case is read, and removed when the run was judged and its reports were written. While a marker stands,
+``harness gate`` is red: otherwise it would judge the run before that one.
+
+Trade-off: an exit before the cases are collected leaves no marker. ``harness gate`` names the age of the run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from harness.safe.files import write_text
+from harness.safe.read import read_json
+
+__all__ = ["begin_session", "end_session", "unfinished_sessions"]
+
+
+def begin_session(reports: Path, command: Sequence[str]) -> Path:
+    """Write the marker of this process; returns its path.
+
+    Raises:
+        StoreError: the folder is not writable.
+    """
+    now = datetime.now(UTC)
+    path = _folder(reports) / f"{now:%Y%m%d-%H%M%S.%f}-{os.getpid()}.json"
+    facts = {"pid": os.getpid(), "host": platform.node(), "started": now.isoformat(timespec="seconds"),
+             "command": list(command)}  # fmt: skip
+    return write_text(path, json.dumps(facts) + "\n")
+
+
+def end_session(marker: Path) -> None:
+    """Remove the marker of a session that was judged, and those of dead ones before it, which it replaces."""
+    for path in marker.parent.glob("*.json"):
+        if path == marker or (path.name < marker.name and not _alive(_facts(path))):
+            path.unlink(missing_ok=True)
+
+
+def unfinished_sessions(reports: Path) -> tuple[str, ...]:
+    """One line for each session without a judged end, oldest first."""
+    lines = []
+    for path in sorted(_folder(reports).glob("*.json")):
+        facts = _facts(path)
+        state = "is still running" if _alive(facts) else "ended before it was judged"
+        lines.append(f"the session of {facts.get('started', path.stem)} {state}")
+    return tuple(lines)
+
+
+def _folder(reports: Path) -> Path:
+    return reports / "sessions"
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    try:
+        facts = read_json(path)
+    except (OSError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def _alive(facts: dict[str, Any]) -> bool:
+    """Whether the session's process runs on this machine; a process of another machine is not known to have ended."""
+    pid = facts.get("pid")
+    if not isinstance(pid, int) or isinstance(pid, bool) or pid <= 0:
+        return False
+    if facts.get("host") != platform.node():
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
