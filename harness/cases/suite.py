@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from harness.cases.model import Case
-from harness.safe.records import dump
+from harness.safe.records import dump, to_data
 
-__all__ = ["SuiteFacts", "describe_suite"]
+__all__ = ["SuiteFacts", "case_digest", "describe_suite"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,3 +29,16 @@ def describe_suite(cases: Iterable[Case]) -> SuiteFacts:
     """The facts about all cases of a suite, which has each case once."""
     ordered = sorted(cases, key=lambda case: case.id)
     return SuiteFacts(cases=len(ordered), digest=hashlib.sha256(dump(ordered).encode()).hexdigest())
+
+
+_ABOUT = ("tags", "role", "weight", "source", "skip", "xfail")
+"""Fields that say something about a case and do not decide whether an answer passes."""
+
+
+def case_digest(case: Case) -> str:
+    """sha256 over what decides a case's verdict: conversation, standard answer, patterns, decoding, thresholds.
+
+    Results of two runs are compared only where it is the same on both sides.
+    """
+    plain = {name: value for name, value in to_data(case).items() if name not in _ABOUT}
+    return hashlib.sha256(dump(plain).encode()).hexdigest()

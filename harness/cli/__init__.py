@@ -21,8 +21,8 @@ from harness.safe.escape import for_terminal
 __all__ = ["COMMANDS", "build_parser", "main"]
 
 COMMANDS = (
-    "init", "doctor", "setup", "fix", "pairs", "probe", "bisect", "train", "compare", "gate", "score", "adapters",
-    "report", "history", "noise", "chat",
+    "init", "doctor", "setup", "fix", "pairs", "probe", "bisect", "train", "compare",
+    "baseline", "gate", "score", "adapters", "report", "history", "noise", "chat",
 )  # fmt: skip
 """The order of the help. Each is a module with ``add_parser(subparsers)`` and ``run(args) -> int``."""
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from harness.cli.project import add_json, echo, echo_json, project_settings, table
 from harness.errors import AdapterError, HarnessError, UsageError
-from harness.judging.results import Status
 from harness.models.adapters.export import export, push
 from harness.models.adapters.folder import check
 from harness.models.adapters.lineage import check_lineage, read_lineage
@@ -18,6 +17,7 @@ from harness.models.adapters.registration import register_version
 from harness.models.folder import locate_model
 from harness.project.manifest import Adapter, Manifest, check_name, read_manifest, register, set_status
 from harness.project.settings import Settings
+from harness.runs.whole import newest_whole_run
 from harness.store import Store
 from trainers.llamafactory_trainer import trainer_python
 from trainers.modelfile import write_modelfile
@@ -257,21 +257,9 @@ def _bless(args: argparse.Namespace, settings: Settings, manifest: Manifest) -> 
 
 
 def _evidence(name: str, settings: Settings, manifest: Manifest) -> str:
-    """Id of the newest run that judged the whole suite on the version as it is now.
-
-    Raises:
-        UsageError: there is none.
-    """
-    if settings.database.exists():
-        with Store.existing(settings.database) as store:
-            for run in store.runs(adapter=name, finished=True):
-                cases = run.facts.get("suite", {}).get("cases")
-                results = [r for r in store.results(run.id) if r.adapter == name]
-                judged = all(r.verdict.status is not Status.ERROR for r in results)
-                whole = run.facts.get("complete") and judged and len(results) == cases
-                if whole and run.facts.get("contents", {}).get(name) == manifest.contents(name):
-                    return run.id
-    raise UsageError(f"{name}: the whole suite was not run on it; run first: pytest badcases --adapter {name}")
+    """Id of the newest run that judged the whole suite on the version as it is now."""
+    with Store.existing(settings.database) as store:
+        return newest_whole_run(store, manifest, name).id
 
 
 def _facts(adapter: Adapter, settings: Settings) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--max-regressions", type=int, metavar="N", help="maximum number of cases broken since the baseline"
     )
-    parser.add_argument("--baseline", metavar="NAME", help="adapter version to compare with")
+    parser.add_argument("--baseline", metavar="NAME|FILE", help="adapter version or baseline file to compare with")
     parser.add_argument(
         "--allow-partial", action="store_const", const=True, help="judge a run of some cases like one of all"
     )

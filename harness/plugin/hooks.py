@@ -32,7 +32,7 @@ _XDIST_REFUSED = "-n: bad cases share one engine; to use several machines run ea
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("badcases", "bad cases of a language model")
     group.addoption("--adapter", action="append", metavar="NAME", help="adapter version to evaluate; repeatable")
-    group.addoption("--baseline", metavar="NAME", help="adapter version that the gate compares with")
+    group.addoption("--baseline", metavar="NAME|FILE", help="adapter version or baseline file to compare with")
     group.addoption("--engine", metavar="NAME", help="vllm, transformers, or module:attribute of your own")
     group.addoption("--max-repetition", type=_share, metavar="X", help="gate: maximum repetition score, 0..1")
     group.addoption("--max-repeater-rate", type=_share, metavar="X", help="gate: maximum share of repeaters, 0..1")

@@ -87,7 +87,7 @@ class Settings:
     max_regressions: Amount | None = None
     """Gate: maximum number of cases that passed on the baseline and fail now."""
     baseline: str = ""
-    """Gate: version to compare with."""
+    """Gate: version to compare with, or a file of ``harness baseline write``, which ends in .json."""
     gate_min_cases: Count = 1
     """Gate: minimum number of judged cases for a verdict; fewer give "insufficient data"."""
     gate_strict: bool = False

@@ -6,15 +6,17 @@ run as pytest drew when the run ended.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.judging.results import CaseResult
 from harness.project.manifest import Manifest
 from harness.project.settings import Settings
 from harness.reports import Report, write_all
 from harness.reports.assemble import assemble_report
 from harness.store import Run, Store
+from harness.suite.baseline import is_baseline_file, matching, read_baseline
 from harness.suite.compare import Change, Comparison, changes, compare
 from harness.suite.gate import GateVerdict, combine_gates, judge_suite
 
@@ -49,10 +51,8 @@ def conclude_run(run: Run, store: Store, manifest: Manifest, settings: Settings)
     """
     recorded = store.results(run.id)
     results = {name: tuple(r for r in recorded if r.adapter == name) for name in run.adapters}
-    baseline = settings.baseline
-    before = results.get(baseline) or (
-        store.latest_results(baseline, {r.case.id for r in recorded}) if baseline else ()
-    )
+    baseline, before = _baseline(settings, store, recorded)
+    before = results.get(baseline) or before
     # A baseline beside other versions is what they are compared with, and not itself in question.
     judged = [name for name in results if name != baseline] or list(results)
     gates = {
@@ -77,3 +77,14 @@ def conclude_run(run: Run, store: Store, manifest: Manifest, settings: Settings)
         changes=changes(shown[first], shown[last]) if last else (),
         reports=write_all(report, settings.reports / "runs" / run.id),
     )
+
+
+def _baseline(settings: Settings, store: Store, recorded: Sequence[CaseResult]) -> tuple[str, tuple[CaseResult, ...]]:
+    """Name and earlier results of what the run is compared with; only of cases that are still the same tests."""
+    cases = {r.case.id: r.case for r in recorded}
+    if is_baseline_file(settings.baseline):
+        file = read_baseline(settings.baseline, settings.root)
+        return f"{file.adapter} (baseline file)", file.results(cases.values())
+    if not settings.baseline:
+        return "", ()
+    return settings.baseline, matching(store.latest_results(settings.baseline, set(cases)), cases.values())

@@ -1,0 +1,130 @@
+"""Baselines: the results that a run is compared with, from the store or from a file that is kept under version control.
+
+A clean checkout in CI has no run database. A baseline file is small, one line for each case, and reviewed like code:
+the digest of what decides the case's verdict, the verdicts of its samples, and the repetition score. Answers are not in
+it. A case that has changed since has no baseline, whichever of the two it comes from.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.cases.model import Case
+from harness.cases.suite import case_digest
+from harness.errors import UsageError
+from harness.judging.results import Attempt, CaseResult, Reason, Status, Verdict
+from harness.metrics.types import Scores
+from harness.safe.files import write_text
+from harness.safe.read import read_json, reason
+
+__all__ = ["BaselineFile", "is_baseline_file", "matching", "read_baseline", "write_baseline"]
+
+_SCHEMA = 1
+_NO_ANSWER = "(the answer is not in the baseline file)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaselineFile:
+    """The content of a baseline file."""
+
+    adapter: str
+    facts: Mapping[str, Any]
+    """Run, engine and the version's content, for people and for review."""
+    cases: Mapping[str, Mapping[str, Any]]
+    """By id: ``digest``, ``samples`` (verdicts), ``verdict``, ``repetition``."""
+
+    def results(self, cases: Iterable[Case]) -> tuple[CaseResult, ...]:
+        """The baseline's results of these cases; those that changed since are left out."""
+        return tuple(
+            _result(case, self.adapter, self.cases[case.id])
+            for case in cases
+            if case.id in self.cases and self.cases[case.id]["digest"] == case_digest(case)
+        )
+
+
+def is_baseline_file(name: str) -> bool:
+    """Whether ``--baseline`` names a file and not an adapter version."""
+    return name.endswith(".json")
+
+
+def matching(results: Sequence[CaseResult], cases: Iterable[Case]) -> tuple[CaseResult, ...]:
+    """The stored results whose case is still the same test."""
+    now = {case.id: case_digest(case) for case in cases}
+    return tuple(r for r in results if now.get(r.case.id) == case_digest(r.case))
+
+
+def write_baseline(path: Path, adapter: str, results: Sequence[CaseResult], facts: Mapping[str, Any]) -> Path:
+    """Write the results of a whole run as a baseline; a line for each case, in the order of their ids."""
+    lines = [
+        f"  {json.dumps(r.case.id)}: {json.dumps(_entry(r), sort_keys=True)}"
+        for r in sorted(results, key=lambda r: r.case.id)
+    ]
+    head = json.dumps({"schema": _SCHEMA, "adapter": adapter, **facts}, indent=1, sort_keys=True)
+    return write_text(path, head.removesuffix("\n}") + ',\n "cases": {\n' + ",\n".join(lines) + "\n }\n}\n")
+
+
+def read_baseline(name: str, root: Path) -> BaselineFile:
+    """Read the baseline file ``name``, relative to the current folder or else to the project's ``root``.
+
+    Raises:
+        UsageError: it is not there, damaged, or of another schema.
+    """
+    path = Path(name).expanduser()
+    path = path if path.exists() else root / path
+    try:
+        data = read_json(path)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--baseline {path}: {reason(error)}; write one with: harness baseline write NAME") from error
+    if not isinstance(data, dict) or data.get("schema") != _SCHEMA or not _sound(data):
+        raise UsageError(f"--baseline {path}: is not a baseline file of schema {_SCHEMA}; write it again")
+    facts = {k: v for k, v in data.items() if k not in ("schema", "adapter", "cases")}
+    return BaselineFile(adapter=data["adapter"], facts=facts, cases=data["cases"])
+
+
+def _sound(data: Mapping[str, Any]) -> bool:
+    cases = data.get("cases")
+    statuses = {status.value for status in Status}
+
+    def entry(value: Any) -> bool:
+        if not isinstance(value, dict):
+            return False
+        score, samples = value.get("repetition"), value.get("samples")
+        number = isinstance(score, int | float) and not isinstance(score, bool) and math.isfinite(score)
+        return (
+            isinstance(value.get("digest"), str)
+            and isinstance(samples, list)
+            and all(isinstance(s, str) and s in statuses for s in [*samples, value.get("verdict")])
+            and (score is None or (number and 0 <= score <= 1))
+        )
+
+    return isinstance(data.get("adapter"), str) and isinstance(cases, dict) and all(map(entry, cases.values()))
+
+
+def _entry(result: CaseResult) -> dict[str, Any]:
+    score = result.repetition
+    return {
+        "digest": case_digest(result.case),
+        "repetition": None if score is None else round(score, 4),
+        "samples": [a.verdict.status.value for a in result.attempts],
+        "verdict": result.verdict.status.value,
+    }
+
+
+def _result(case: Case, adapter: str, entry: Mapping[str, Any]) -> CaseResult:
+    def verdict(status: str) -> Verdict:
+        if status == Status.PASS:
+            return Verdict(Status.PASS)
+        return Verdict(Status(status), (Reason(rule="baseline", text=f"{status} in the baseline file"),))
+
+    score = entry["repetition"]
+    scores = None if score is None else Scores({"repetition": float(score)})
+    attempts = tuple(
+        Attempt(sample=i, answer=_NO_ANSWER, finish_reason="stop", scores=scores, verdict=verdict(status))
+        for i, status in enumerate(entry["samples"])
+    )
+    return CaseResult(case, adapter, attempts, verdict(entry["verdict"]))
