@@ -41,6 +41,16 @@ _REJECTED = ("rejected", "response_k")
 _ANSWER = ("output", "completion", "response", "answer")
 _LABEL = ("label", "kto_tag")
 _TURNS = ("conversations", "messages")
+_UNSUPPORTED_IN_A_TURN = {
+    "tool_calls", "function_call", "tool_call_id", "tools", "functions", "reasoning_content", "reasoning", "thinking",
+    "image", "images", "audio", "audios", "video", "videos",
+}  # fmt: skip
+"""Fields that change what a turn says."""
+_TRAINED_ON = {"weight", "loss", "train", "trainable", "mask"}
+"""Fields that say whether a turn is learnt; 1 and true are the usual case."""
+_KNOWN_OF_A_TURN = {
+    f"{name} of a turn" for name in ("role", "from", "content", "value", *_UNSUPPORTED_IN_A_TURN, *_TRAINED_ON)
+}
 _KNOWN = {
     *_PROMPT, *_CHOSEN, *_REJECTED, *_ANSWER, *_LABEL, *_TURNS,
     "input", "query", "system", "history", "rejected_finished",
@@ -111,7 +121,7 @@ def read_records(source: Source) -> Iterator[TrainingRecord]:
             except _Wrong as wrong:
                 problems.add(path.name, number, f"{wrong}{_meant_for(row, source.stage)}")
                 continue
-            fields |= set(row)
+            fields |= set(row) | _turn_fields(row)
             prompt = "\0".join(f"{m.role}:{m.content}" for m in record.messages)
             key = _digest(prompt, record.chosen, record.rejected, str(record.label))
             if key in seen:
@@ -215,12 +225,36 @@ def _turns(value: Any, name: str) -> list[Message]:
 def _turn(turn: Any, name: str) -> Message:
     if not isinstance(turn, dict):
         raise _Wrong(f"{name} is not an object")
+    for field in _UNSUPPORTED_IN_A_TURN & set(turn):
+        if turn[field] not in (None, "", [], {}):
+            raise _Wrong(f"{name} has {field}, which is not supported; remove it, or leave the record out")
+    for field in _TRAINED_ON & set(turn):
+        if turn[field] not in (None, 1, True):
+            raise _Wrong(f"{name} has {field} = {turn[field]!r}: a turn that is not trained on is not supported")
     role, content = turn.get("role", turn.get("from")), turn.get("content", turn.get("value"))
     if role not in _ROLES:
         raise _Wrong(f"{name} has role {role!r}; known: {', '.join(_ROLES)}")
     if not isinstance(content, str) or not content.strip():
         raise _Wrong(f"{name} is empty or not text")
     return Message(_ROLES[role], content)
+
+
+def _turn_fields(row: Mapping[str, Any]) -> set[str]:
+    """The fields of a record's turns that are not used, as a note names them."""
+    turns = [turn for value in row.values() if isinstance(value, list) for turn in value if isinstance(turn, dict)]
+    return {f"{field} of a turn" for turn in turns for field in turn} - _KNOWN_OF_A_TURN
+
+
+def _check_context(row: Mapping[str, Any], name: str, messages: Sequence[Message]) -> None:
+    """Refuse a side that is a whole conversation and answers another one than the record's."""
+    value = row[name]
+    if not isinstance(value, list) or len(value) < 2:
+        return
+    context = _turns(value, name)[:-1]
+    if context[0].role != "system":
+        messages = [m for m in messages if m.role != "system"]
+    if list(context) != list(messages):
+        raise _Wrong(f"{name} answers another conversation than the record's prompt, or than the other side")
 
 
 def _sft(row: Mapping[str, Any], messages: Sequence[Message], where: str) -> TrainingRecord:
@@ -231,6 +265,8 @@ def _sft(row: Mapping[str, Any], messages: Sequence[Message], where: str) -> Tra
 
 def _dpo(row: Mapping[str, Any], messages: Sequence[Message], where: str) -> TrainingRecord:
     chosen, rejected = (_side(row, _required(row, names)) for names in (_CHOSEN, _REJECTED))
+    for names in (_CHOSEN, _REJECTED):
+        _check_context(row, _required(row, names), messages)
     if chosen == rejected:
         raise _Wrong("chosen and rejected are the same")
     given = row.get("rejected_finished", True)

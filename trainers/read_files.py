@@ -50,8 +50,8 @@ def _jsonl_rows(file: TextIO, path: Path) -> Iterator[Mapping[str, Any]]:
     for number, line in enumerate(file, 1):
         if line.strip():
             try:
-                value = json.loads(line)
-            except (ValueError, RecursionError) as error:
+                value = json.loads(line, object_pairs_hook=_unique)
+            except (ValueError, RecursionError, _RepeatedKey) as error:
                 raise DataError(f"{path}: line {number} is not JSON: {error}") from error
             yield _mapping(value, f"{path}: line {number}")
 
@@ -68,7 +68,7 @@ def _json_rows(file: TextIO, path: Path) -> Iterator[Mapping[str, Any]]:
             number += 1
             try:
                 value = text.value()
-            except (ValueError, RecursionError) as error:
+            except (ValueError, RecursionError, _RepeatedKey) as error:
                 raise DataError(f"{path}: record {number} is cut off or not JSON: {error}") from error
             yield _mapping(value, f"{path}: record {number}")
             sign = text.take()
@@ -80,6 +80,19 @@ def _json_rows(file: TextIO, path: Path) -> Iterator[Mapping[str, Any]]:
         raise DataError(f"{path}: there is text after the list of records")
 
 
+class _RepeatedKey(Exception):
+    """An object names a key twice. Not a ValueError: more text would not mend it."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; a key that stands there twice is refused, since readers do not agree on which one counts."""
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        keys = [key for key, _ in pairs]
+        raise _RepeatedKey(f"the key {next(k for k in keys if keys.count(k) > 1)!r} is given twice; keep one")
+    return value
+
+
 class _Text:
     """A file's text, of which only what is being read is in memory."""
 
@@ -87,7 +100,7 @@ class _Text:
         self._file = file
         self._held = ""
         self._ended = False
-        self._decoder = json.JSONDecoder()
+        self._decoder = json.JSONDecoder(object_pairs_hook=_unique)
 
     def peek(self) -> str:
         """The next character that is not white space; empty at the end."""
