@@ -31,6 +31,7 @@ def arguments(request: TrainRequest, data: DataFacts, folder: Path, *, resume: P
     """
     recipe, launch = request.recipe, request.launch
     cuda = bool(launch.devices)
+    size, accumulation = recipe.share(launch.world_size)
     values: dict[str, Any] = {
         "model_name_or_path": str(request.model_path),
         "stage": request.stage,
@@ -42,8 +43,8 @@ def arguments(request: TrainRequest, data: DataFacts, folder: Path, *, resume: P
         "cutoff_len": recipe.cutoff_len,
         "output_dir": str(folder / "output"),
         "overwrite_output_dir": False,
-        "per_device_train_batch_size": recipe.batch_size,
-        "gradient_accumulation_steps": recipe.accumulation,
+        "per_device_train_batch_size": size,
+        "gradient_accumulation_steps": accumulation,
         "learning_rate": recipe.learning_rate,
         "num_train_epochs": recipe.epochs,
         "lr_scheduler_type": recipe.scheduler,
@@ -86,8 +87,7 @@ def steps_of(request: TrainRequest, rows: int) -> int:
     recipe = request.recipe
     if recipe.max_steps is not None:
         return recipe.max_steps
-    batches = math.ceil(rows / (recipe.batch_size * request.launch.world_size))
-    return max(1, math.ceil(recipe.epochs * max(1, math.ceil(batches / recipe.accumulation))))
+    return max(1, math.ceil(recipe.epochs * recipe.updates_per_epoch(rows, request.launch.world_size)))
 
 
 def _lora(request: TrainRequest) -> dict[str, Any]:

@@ -91,11 +91,13 @@ class LlamaFactory:
         watch.tick()
         ended, total = time.time(), time.monotonic() - began
         _judge(code, folder, watch, request)
-        recipe = request.recipe
-        per_step = recipe.batch_size * recipe.accumulation * request.launch.world_size
+        recipe, processes = request.recipe, request.launch.world_size
+        size, accumulation = recipe.share(processes)
+        per_step = size * accumulation * processes
         timing = Timing.of(watch, data, total=total, prepared=prepared, ended=ended, per_step=per_step)
         write_timing(timing, folder)
-        notes = (*data.notes, *([f"went on from {resume.name}"] if resume else []))
+        changed = [recipe.updates_text(data.rows, processes)] if per_step != recipe.per_update else []
+        notes = (*data.notes, *changed, *([f"went on from {resume.name}"] if resume else []))
         return _result(request, data, folder, watch, time.monotonic() - began, notes)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -78,9 +79,9 @@ class Recipe:
     max_samples: _Steps | None = None
     """Train on the first so many examples."""
     batch_size: Annotated[int, whole(1, 4096)] = 1
-    """Examples (pairs) a device and step."""
+    """Maximum of examples (pairs) that a device holds at a time; with ``accumulation``, the examples of an update."""
     accumulation: Annotated[int, whole(1, 4096)] = 1
-    """Batches whose gradients are added before an update."""
+    """``batch_size * accumulation`` examples make an update, on any number of devices: more devices divide the work."""
     pref_beta: Annotated[float, number(1e-4, 100)] = 0.1
     """DPO and KTO: strength of the pull towards the reference."""
     pref_loss: Literal["sigmoid", "orpo", "simpo"] = "sigmoid"
@@ -114,6 +115,38 @@ class Recipe:
         problems = list(self._problems())
         if problems:
             raise SettingsError(f"recipe {self.name!r}: " + "; ".join(problems))
+
+    @property
+    def per_update(self) -> int:
+        """Examples whose gradients make one update; the number of processes divides them and does not multiply them."""
+        return self.batch_size * self.accumulation
+
+    def share(self, processes: int) -> tuple[int, int]:
+        """Batch size and accumulation of each of so many processes, so that an update has ``per_update`` examples.
+
+        Where that is not possible (fewer examples than processes, or no divisor), the nearest possible number.
+        """
+
+        def distance(size: int) -> tuple[int, int]:
+            return abs(processes * size * _accumulated(self.per_update, processes * size) - self.per_update), -size
+
+        size = min(range(1, self.batch_size + 1), key=distance)
+        return size, _accumulated(self.per_update, processes * size)
+
+    def updates_per_epoch(self, examples: int, processes: int) -> int:
+        """Updates in which so many examples are seen once."""
+        size, accumulation = self.share(processes)
+        return max(1, math.ceil(math.ceil(examples / (size * processes)) / accumulation))
+
+    def updates_text(self, examples: int, processes: int) -> str:
+        """``40 updates of 4 examples (2.5 epochs, 1 process)``, and whether the processes change the recipe."""
+        size, accumulation = self.share(processes)
+        actual = size * accumulation * processes
+        each = self.updates_per_epoch(examples, processes)
+        steps = self.max_steps or max(1, math.ceil(self.epochs * each))
+        count = f"{processes} process{'es' if processes > 1 else ''}"
+        changed = "" if actual == self.per_update else f"; the recipe says {self.per_update} examples an update"
+        return f"{steps} updates of {actual} examples ({steps / each:.3g} epochs, {count}){changed}"
 
     def problems_for(self, stage: str, *, parents: int = 0, cuda: bool = True) -> list[str]:
         """What speaks against this recipe for that stage, so many parent adapters and those devices, one line each."""
@@ -197,6 +230,10 @@ class Recipe:
         """Every field as plain data; what is kept with a training."""
         data = dataclasses.asdict(self)
         return {k: list(v) if isinstance(v, tuple) else v for k, v in data.items()}
+
+
+def _accumulated(per_update: int, at_once: int) -> int:
+    return max(1, round(per_update / at_once))
 
 
 def recipe_names() -> tuple[str, ...]:

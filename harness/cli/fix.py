@@ -83,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
                 with display.live():
                     pairs = fix.pairs(edited)
                 echo(f"{pairs_text(pairs)}{len(pairs)} pairs in {fix.folder}; nothing was trained")
+                echo(f"a fix would make {fix.updates(pairs)}")
                 return 0
             fix.check()
             with display.live():

@@ -142,6 +142,7 @@ def _planned(plan: TrainPlan, settings: Settings, store: Store, *, json: bool, s
                 "folder": folder,
                 "examples": data.rows,
                 "tokens": data.tokens,
+                "updates": plan.recipe.updates_text(data.rows, plan.launch.world_size),
                 "commands": commands,
                 "slurm": script,
                 "prepare": prepare_command(request, python, folder),
@@ -151,6 +152,7 @@ def _planned(plan: TrainPlan, settings: Settings, store: Store, *, json: bool, s
         return 0
     parent = f"{plan.parent.name} ({'base' if not plan.chain else ' + '.join(a.name for a in plan.chain)})"
     echo(f"{plan.stage} of {plan.name} from {parent}: {data.rows} examples, {data.tokens:,} tokens an epoch")
+    echo(f"  {plan.recipe.updates_text(data.rows, plan.launch.world_size)}")
     for note in notes:
         echo(f"  {note}")
     if request.launch.devices and not visible_gpus():

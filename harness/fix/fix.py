@@ -47,6 +47,8 @@ from harness.suite.compare import Comparison
 from harness.suite.figures import figures
 from trainers import Trainer, TrainProgress, TrainRequest, TrainResult, open_trainer
 from trainers.base import Checkpoint
+from trainers.launch import Launch
+from trainers.recipe import Recipe
 
 __all__ = ["Display", "Fix", "FixPlan", "FixResult", "TrainedVersion", "plan_fix"]
 
@@ -179,7 +181,7 @@ class Fix:
 
     def train(self, pairs: Sequence[Pair]) -> TrainResult:
         """Train a LoRA on the pairs, in the trainer's environment."""
-        recipe = fitted(self.plan.recipe, len(pairs) * (2 if self.plan.stage == "kto" else 1))
+        recipe = self._fitted(pairs)
         asked = _digest([self.plan.stage, recipe.to_mapping(), pairs, self._target.digest])
         if (earlier := self.journal.trained(asked)) is not None:
             return earlier
@@ -204,6 +206,18 @@ class Fix:
         self.journal.save_trained(trained, asked)
         self.journal.record("trained", {**facts, "steps": trained.steps, "seconds": trained.seconds})
         return trained
+
+    def updates(self, pairs: Sequence[Pair]) -> str:
+        """How much a training on the pairs would do, in words: updates, examples of each, epochs, processes."""
+        recipe = self._fitted(pairs)
+        processes = Launch.on_gpus(recipe.gpus, deepspeed=recipe.deepspeed).world_size
+        return recipe.updates_text(self._examples(pairs), processes)
+
+    def _fitted(self, pairs: Sequence[Pair]) -> Recipe:
+        return fitted(self.plan.recipe, self._examples(pairs))
+
+    def _examples(self, pairs: Sequence[Pair]) -> int:
+        return len(pairs) * (2 if self.plan.stage == "kto" else 1)
 
     def select(self, trained: TrainResult, pairs: Sequence[Pair]) -> Selection:
         """Choose the best of the checkpoints; see :mod:`harness.fix.checkpoints` for the rule."""

@@ -144,8 +144,7 @@ def fitted(recipe: Recipe, rows: int) -> Recipe:
         steps, epochs = recipe.max_steps, recipe.epochs
     else:
         launch = Launch.on_gpus(recipe.gpus, deepspeed=recipe.deepspeed)
-        batches = math.ceil(rows / (recipe.batch_size * launch.world_size))
-        each = max(1, math.ceil(batches / recipe.accumulation))
+        each = recipe.updates_per_epoch(rows, launch.world_size)
         epochs = max(recipe.epochs, (recipe.least_steps or 0) / each)
         if recipe.most_steps is not None:
             epochs = min(epochs, max(1.0, recipe.most_steps / each))
