@@ -35,6 +35,8 @@ _SETTINGS = (
 )  # fmt: skip
 _STEMS = ("test", "cases")
 _NOT_CASES = ("dataset_info.json", "generalized_dpo_preference_dataset.json")
+_UNREAD = {".yaml", ".yml", ".tsv", ".ods", ".xls", ".xlsm", ".ndjson", ".txt", ".arrow", ".feather"}
+"""Suffixes of cases in formats that are not read; a file of this kind beside read ones must not be passed over."""
 _WANTED = "test.json (or test/cases with .jsonl, .csv, .xlsx)"
 
 
@@ -115,6 +117,12 @@ class _Reading:
         if entries is None:
             return
         paths = _case_files(entries)
+        for entry in entries:
+            if entry.stem in ("test", "cases") and entry.suffix.lower() in _UNREAD:
+                self._problems.add(
+                    show(entry),
+                    "is named like a case file, but its format is not read; convert or rename it",
+                )
         if paths:
             self.files(folder, paths)
             return

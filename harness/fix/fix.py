@@ -47,8 +47,7 @@ from harness.suite.compare import Comparison
 from harness.suite.figures import figures
 from trainers import Trainer, TrainProgress, TrainRequest, TrainResult, open_trainer
 from trainers.base import Checkpoint
-from trainers.launch import Launch
-from trainers.recipe import Recipe
+from trainers.launch import Launch, visible_gpus
 
 __all__ = ["Display", "Fix", "FixPlan", "FixResult", "TrainedVersion", "plan_fix"]
 
@@ -181,7 +180,7 @@ class Fix:
 
     def train(self, pairs: Sequence[Pair]) -> TrainResult:
         """Train a LoRA on the pairs, in the trainer's environment."""
-        recipe = self._fitted(pairs)
+        recipe = fitted(self.plan.recipe, self._examples(pairs))
         asked = _digest([self.plan.stage, recipe.to_mapping(), pairs, self._target.digest])
         if (earlier := self.journal.trained(asked)) is not None:
             return earlier
@@ -208,13 +207,14 @@ class Fix:
         return trained
 
     def updates(self, pairs: Sequence[Pair]) -> str:
-        """How much a training on the pairs would do, in words: updates, examples of each, epochs, processes."""
-        recipe = self._fitted(pairs)
-        processes = Launch.on_gpus(recipe.gpus, deepspeed=recipe.deepspeed).world_size
-        return recipe.updates_text(self._examples(pairs), processes)
+        """How much a training on the pairs would do, in words: updates, examples of each, epochs, processes.
 
-    def _fitted(self, pairs: Sequence[Pair]) -> Recipe:
-        return fitted(self.plan.recipe, self._examples(pairs))
+        The plan may be for a machine with other GPUs than this one.
+        """
+        recipe, examples = self.plan.recipe, self._examples(pairs)
+        elsewhere = tuple(range(64)) if recipe.gpus and not visible_gpus() else None
+        launch = Launch.on_gpus(recipe.gpus, deepspeed=recipe.deepspeed, available=elsewhere)
+        return fitted(recipe, examples, launch).updates_text(examples, launch.world_size)
 
     def _examples(self, pairs: Sequence[Pair]) -> int:
         return len(pairs) * (2 if self.plan.stage == "kto" else 1)

@@ -135,15 +135,20 @@ def plan_fix(
     )
 
 
-def fitted(recipe: Recipe, rows: int) -> Recipe:
+def fitted(recipe: Recipe, rows: int, launch: Launch | None = None) -> Recipe:
     """The recipe with epochs that suit the number of examples, and evenly spaced checkpoints.
 
     Three cases make too few updates in the epochs that fifteen need, three thousand far more than it takes.
+
+    Args:
+        recipe: as it was chosen.
+        rows: training examples.
+        launch: the processes; None: those that the recipe asks for on this machine.
     """
     if recipe.max_steps is not None:
         steps, epochs = recipe.max_steps, recipe.epochs
     else:
-        launch = Launch.on_gpus(recipe.gpus, deepspeed=recipe.deepspeed)
+        launch = launch or Launch.on_gpus(recipe.gpus, deepspeed=recipe.deepspeed)
         each = recipe.updates_per_epoch(rows, launch.world_size)
         epochs = max(recipe.epochs, (recipe.least_steps or 0) / each)
         if recipe.most_steps is not None:

@@ -64,7 +64,7 @@ def run(root: Path, command: str, *words: str) -> subprocess.CompletedProcess[st
         capture_output=True,
         text=True,
         check=False,
-        timeout=900,
+        timeout=2400,
     )
 
 

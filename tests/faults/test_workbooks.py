@@ -1,4 +1,4 @@
-"""A workbook is read as its user sees it."""
+"""Case files are read as their user sees them, and none is passed over."""
 
 from __future__ import annotations
 
@@ -80,3 +80,12 @@ def patched(data: bytes, old: bytes, new: bytes) -> bytes:
         for part in source.infolist():
             target.writestr(part, source.read(part).replace(old, new))
     return out.getvalue()
+
+
+@pytest.mark.parametrize("name", ["test.yaml", "cases.yml", "test.tsv", "test.xls", "cases.txt"])
+def test_a_case_file_in_a_format_that_is_not_read_is_refused(tmp_path: Path, name: str) -> None:
+    """test.yaml lay beside test.json, and half of my cases were never run."""
+    put(tmp_path, "badcase1/test.json", '[{"text": "Write about the sea."}]')
+    put(tmp_path, f"badcase1/{name}", "- text: Write about the hill.")
+    (line,) = [line for line in refusal(lambda: read_suite(tmp_path)) if name in line]
+    assert "its format is not read" in line
