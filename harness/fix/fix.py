@@ -289,7 +289,8 @@ class Fix:
             conclusion = conclude_run(run, self._store, evaluation.manifest, settings)
         comparison = conclusion.comparison
         assert comparison is not None
-        promotion = decide(comparison, self.plan.results, after, suite_cases=self._suite.cases)
+        whole = 0 if settings.allow_partial else self._suite.cases
+        promotion = decide(comparison, self.plan.results, after, suite_cases=whole)
         scores = {"before": _figures(self.plan.results), "after": _figures(after)}
         status = "blessed" if promotion.blessed else "candidate"
         set_status(self._settings.manifest_path, adapter.name, status, scores)

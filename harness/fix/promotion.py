@@ -35,7 +35,7 @@ def decide(
         comparison: parent to adapter.
         before: the parent's results.
         after: the adapter's results; must be complete.
-        suite_cases: number of cases of the whole suite; a version is not blessed on a part of them.
+        suite_cases: number of cases that must have run for a blessing: all of the suite, or 0 for no such condition.
     """
     against: list[str] = []
     if len(after) < suite_cases:

@@ -95,7 +95,7 @@ class Settings:
     gate_alpha: Alpha = 0.05
     """Gate: significance level of the comparison with the baseline."""
     allow_partial: bool = False
-    """Gate: whether a run of some cases is judged like a run of the whole suite; otherwise it is not judgeable."""
+    """Gate and blessing: whether a run of some cases is judged like a run of the whole suite."""
     engine_options: Options = field(default_factory=dict)
     """[tool.harness.engine_options]: keyword arguments of the engine (max_model_len, dtype ...)."""
     trainer: str = "llamafactory"

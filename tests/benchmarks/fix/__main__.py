@@ -89,7 +89,7 @@ def make_project() -> Path:
         shutil.copyfile(SUITE / "case.toml", folder / "case.toml")
     if not (project / "adapters_manifest.toml").is_file():
         shutil.copyfile(ROOT / "adapters_manifest.toml", project / "adapters_manifest.toml")
-    write_text(project / "pyproject.toml", '[tool.harness]\nadapter = "v4.0"\nmerge = true\n')
+    write_text(project / "pyproject.toml", '[tool.harness]\nadapter = "v4.0"\nmerge = true\nallow_partial = true\n')
     return project
 
 
