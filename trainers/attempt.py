@@ -20,7 +20,7 @@ from typing import Any
 from harness.errors import TrainerError
 from harness.models.adapters.folder import FILES
 from harness.safe.files import digest_file
-from harness.safe.read import read_json
+from harness.safe.read import read_object
 from trainers.examples import DataFacts
 from trainers.recipe import Recipe
 
@@ -67,10 +67,9 @@ def is_complete(checkpoint: Path) -> bool:
 def trainer_state(folder: Path) -> dict[str, Any] | None:
     """The trainer's own account of steps and losses; None when it is missing or half written."""
     try:
-        state = read_json(folder / "trainer_state.json")
+        return read_object(folder / "trainer_state.json")
     except (OSError, ValueError):
         return None
-    return state if isinstance(state, dict) else None
 
 
 def check_same(checkpoint: Path, data: DataFacts, recipe: Recipe) -> None:
@@ -81,7 +80,7 @@ def check_same(checkpoint: Path, data: DataFacts, recipe: Recipe) -> None:
     """
     before = checkpoint.parent.parent
     try:
-        old = read_json(before / "recipe.json")
+        old = read_object(before / "recipe.json")
         same = digest_file(before / "examples.jsonl") == digest_file(data.train)
     except (OSError, ValueError) as error:
         raise TrainerError(f"{checkpoint}: {before} is damaged ({error}); train without --resume") from error

@@ -20,7 +20,7 @@ from harness.models.adapters.merge import merge
 from harness.models.adapters.tensors import read_header
 from harness.models.embedded import cache_folder
 from harness.safe.files import locked, write_text
-from harness.safe.read import read_json, reason
+from harness.safe.read import read_object, reason
 from trainers.arguments import arguments, cannot_carry
 from trainers.attempt import check_disk, new_attempt
 from trainers.base import TrainRequest
@@ -101,10 +101,10 @@ def _half_tied(request: TrainRequest) -> list[str]:
     if len(ends) != 1:
         return []
     try:
-        config = read_json(request.model_path / "config.json")
+        config = read_object(request.model_path / "config.json")
     except (OSError, ValueError) as error:
         raise TrainerError(f"{request.model_path / 'config.json'} is not JSON: {reason(error)}") from error
-    if not isinstance(config, dict) or not config.get("tie_word_embeddings"):
+    if not config.get("tie_word_embeddings"):
         return []
     return [f"additional_targets has {ends.pop()} alone, and this model ties embed_tokens and lm_head; name both"]
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from harness.errors import AdapterError, TrainerError, TrainerMissing
 from harness.models.adapters.folder import publish
 from harness.models.adapters.lineage import fingerprint
-from harness.safe.read import read_json
+from harness.safe.read import read_object
 from trainers.arguments import steps_of
 from trainers.attempt import check_same, is_complete, last_checkpoint, trainer_state
 from trainers.base import Checkpoint, OnProgress, TrainProgress, TrainRequest, TrainResult
@@ -174,8 +174,7 @@ def collect(folder: Path) -> tuple[Path, str, tuple[Checkpoint, ...]]:
     steps = finished_steps(folder)
     lineage: dict[str, str] = {}
     with suppress(OSError, ValueError):
-        job = read_json(folder / JOB)
-        lineage = job.get("lineage", {}) if isinstance(job, dict) else {}
+        lineage = read_object(folder / JOB).get("lineage", {})
     try:
         if not (output / "adapter_model.safetensors").is_file():
             model = _publish_model(output, folder / "model")

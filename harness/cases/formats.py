@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tomllib
 from pathlib import Path
 
 from harness.cases.parquet import read_parquet
@@ -19,6 +18,7 @@ from harness.cases.problems import Problems, kind, show
 from harness.cases.record import MAX_RECORDS, TOO_MANY, CaseRecord
 from harness.cases.strictjson import MalformedJSON, Refused, parse
 from harness.cases.tables import read_csv, read_xlsx
+from harness.safe.read import parse_toml
 
 __all__ = ["MAX_FILE_SIZE", "SUFFIXES", "read_records", "read_toml"]
 
@@ -59,12 +59,9 @@ def read_toml(path: Path, problems: Problems) -> dict[str, object]:
     if text is None:
         return {}
     try:
-        return tomllib.loads(text)
-    except RecursionError:
-        problems.add(show(path), "not TOML: nested too deep")
-    except ValueError as error:  # TOMLDecodeError, and int() on thousands of digits
-        what = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "a number too large"
-        problems.add(show(path), f"not TOML: {what}; fix it")
+        return parse_toml(text)
+    except ValueError as error:
+        problems.add(show(path), f"not TOML: {error}; fix it")
     return {}
 
 

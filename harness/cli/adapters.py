@@ -15,7 +15,7 @@ from harness.models.adapters.folder import check
 from harness.models.adapters.lineage import check_lineage, read_lineage
 from harness.models.adapters.registration import register_version
 from harness.models.folder import locate_model
-from harness.project.manifest import Adapter, Manifest, check_name, read_manifest, register, set_status
+from harness.project.manifest import Adapter, Manifest, check_name, read_manifest, set_status
 from harness.project.settings import Settings
 from harness.runs.whole import newest_whole_run
 from harness.store import Store
@@ -48,22 +48,22 @@ def add_parser(subparsers: Any) -> None:
     out.add_argument("--ollama", action="store_true", help="with --merge: also LLaMA-Factory's Modelfile")
     out.add_argument("--push", metavar="REPOSITORY", help="upload the folder to the hub afterwards")
     out.add_argument("--public", action="store_true", help="with --push: make the repository public")
-    taken = verbs.add_parser("import", help="register an adapter that was trained elsewhere")
-    taken.add_argument("name")
-    taken.add_argument("folder", type=Path, help="with adapter_config.json and adapter_model.safetensors")
-    taken.add_argument("--parent", required=True, metavar="NAME", help="its parent version")
-    taken.add_argument("--on-top", action="store_true", help="apply the parent's weights below it")
-    taken.add_argument("--method", default="", choices=("", "sft", "dpo", "kto"))
-    here = verbs.add_parser("add", help="register an adapter's folder where it is")
-    here.add_argument("name")
-    here.add_argument("folder", type=Path, help="as LLaMA-Factory, TRL or peft left it")
-    here.add_argument("--parent", metavar="NAME", help="its parent version; default: none")
-    here.add_argument("--model", metavar="NAME", help="its model without a parent; default: the only one")
-    here.add_argument("--on-top", action="store_true", help="apply the parent's weights below it")
-    here.add_argument("--method", default="", choices=("", "sft", "dpo", "kto"))
-    here.add_argument("--copy", action="store_true", help="copy its two files into adapters/NAME")
+    _registering(
+        verbs.add_parser("add", help="register an adapter's folder where it is, as its trainer left it")
+    ).add_argument("--copy", action="store_true", help="copy its two files into adapters/NAME")
+    _registering(verbs.add_parser("import", help="the same as add --copy")).set_defaults(copy=True)
     bless = verbs.add_parser("bless", help="mark a version as blessed")
     bless.add_argument("name")
+
+
+def _registering(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser.add_argument("name")
+    parser.add_argument("folder", type=Path, help="with adapter_config.json and adapter_model.safetensors")
+    parser.add_argument("--parent", metavar="NAME", help="its parent version; default: none")
+    parser.add_argument("--model", metavar="NAME", help="its model without a parent; default: the only one")
+    parser.add_argument("--on-top", action="store_true", help="apply the parent's weights below it")
+    parser.add_argument("--method", default="", choices=("", "sft", "dpo", "kto"))
+    return parser
 
 
 def run(args: argparse.Namespace) -> int:
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     settings = project_settings()
     manifest = read_manifest(settings.manifest_path)
     verbs = {
-        "list": _list, "show": _show, "verify": _verify, "export": _export, "add": _add, "import": _import,
+        "list": _list, "show": _show, "verify": _verify, "export": _export, "add": _add, "import": _add,
         "bless": _bless,
     }  # fmt: skip
     return verbs[args.verb](args, settings, manifest)
@@ -175,32 +175,31 @@ def _export(args: argparse.Namespace, settings: Settings, manifest: Manifest) ->
 
 
 def _add(args: argparse.Namespace, settings: Settings, manifest: Manifest) -> int:
-    _free_name(args.name, manifest)
     if args.on_top and not args.parent:
         raise UsageError("--on-top needs --parent")
+    check_name("adapter", args.name)
+    if args.name in manifest.adapters:
+        raise UsageError(f"{args.name!r} exists already; choose another name")
     model = _model(args, manifest)
     below = [a.path for a in manifest.chain(args.parent) if a.path is not None] if args.on_top else []
-    folder = args.folder.expanduser().resolve()
-    facts = check(folder)
     model_path = locate_model(manifest.models[model], settings.root)
-    check_lineage(model_path, [*below, folder])
-    version = Adapter(
-        name=args.name,
-        model=model,
-        parent=args.parent,
-        path=settings.adapters / args.name if args.copy else folder,
-        sha256=facts.digest,
-        rank=facts.rank,
-        method=args.method,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        on_top_of=args.parent if below else None,
-        status="candidate",
+    folder = args.folder.expanduser().resolve()
+    version = register_version(
+        folder,
+        Adapter(
+            name=args.name,
+            model=model,
+            parent=args.parent,
+            path=settings.adapters / args.name if args.copy else folder,
+            method=args.method,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            on_top_of=args.parent if below else None,
+            status="candidate",
+        ),
+        settings.manifest_path,
+        verify=lambda path: check_lineage(model_path, [*below, path]),
     )
-    if args.copy:
-        register_version(folder, version, settings.manifest_path)
-    else:
-        register(settings.manifest_path, version)
-    echo(f"{args.name} is registered (sha256 {facts.digest}); evaluate it: pytest badcases --adapter {args.name}")
+    echo(f"{args.name} is registered (sha256 {version.sha256}); evaluate it: pytest badcases --adapter {args.name}")
     return 0
 
 
@@ -215,34 +214,6 @@ def _model(args: argparse.Namespace, manifest: Manifest) -> str:
     if len(names) != 1 or names[0] not in manifest.models:
         raise UsageError(f"--model: name one of {', '.join(manifest.models)}, or give --parent")
     return names[0]
-
-
-def _free_name(name: str, manifest: Manifest) -> None:
-    check_name("adapter", name)
-    if name in manifest.adapters:
-        raise UsageError(f"{name!r} exists already; choose another name")
-
-
-def _import(args: argparse.Namespace, settings: Settings, manifest: Manifest) -> int:
-    _free_name(args.name, manifest)
-    parent = manifest.adapter(args.parent)
-    below = [a.path for a in manifest.chain(parent.name) if a.path is not None] if args.on_top else []
-    model = locate_model(manifest.model_of(parent.name), settings.root)
-    version = Adapter(
-        name=args.name,
-        model=parent.model,
-        parent=parent.name,
-        path=settings.adapters / args.name,
-        method=args.method,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        on_top_of=parent.name if below else None,
-        status="candidate",
-    )
-    register_version(
-        args.folder, version, settings.manifest_path, verify=lambda folder: check_lineage(model, [*below, folder])
-    )
-    echo(f"{args.name} is registered; evaluate it: pytest badcases --adapter {args.name}")
-    return 0
 
 
 def _bless(args: argparse.Namespace, settings: Settings, manifest: Manifest) -> int:

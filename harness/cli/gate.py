@@ -41,9 +41,9 @@ def add_parser(subparsers: Any) -> None:
 
 def _staleness(stored: Run, settings: Settings, manifest: Manifest) -> list[str]:
     """Why the recorded run says nothing about what is in the project now."""
-    if "suite" not in stored.facts:
-        return ["the run does not record what the whole suite was"]
     reasons = list(unfinished_sessions(settings.reports))
+    if "suite" not in stored.facts:
+        return [*reasons, "the run does not record what the whole suite was"]
     if describe_suite(project_cases(settings)).digest != stored.facts["suite"]["digest"]:
         reasons.append("the cases, or the settings that decide their verdicts, have changed since")
     for name, contents in stored.facts.get("contents", {}).items():

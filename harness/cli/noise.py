@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from harness.cases import read_suite
 from harness.cases.model import Case
 from harness.cli.project import add_json, echo, echo_json, project_settings, table, warn
 from harness.engines import open_engine
@@ -17,6 +16,7 @@ from harness.metrics import score
 from harness.metrics.types import Scores
 from harness.models.target import engine_options, resolve_target
 from harness.project.manifest import read_manifest
+from harness.project.suite import project_cases
 from harness.store import Store
 from harness.suite.noise import NoiseReport, measure_noise
 
@@ -39,12 +39,7 @@ def run(args: argparse.Namespace) -> int:
     if args.runs < 2:
         raise UsageError(f"--runs {args.runs}: noise needs two runs or more")
     settings = project_settings()
-    cases = read_suite(
-        settings.badcases,
-        decoding=settings.decoding,
-        thresholds=settings.thresholds,
-        system=settings.system or None,
-    )[: args.cases]
+    cases = project_cases(settings)[: args.cases]
     manifest = read_manifest(settings.manifest_path)
     with Store(settings.database) as store:
         target = resolve_target(args.adapter or settings.adapter, manifest, settings, store)

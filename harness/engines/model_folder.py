@@ -11,17 +11,16 @@ from typing import Any
 
 from harness.engines.base import Request
 from harness.models.weights import AdapterWeights
-from harness.safe.read import read_json
+from harness.safe.read import read_object
 
 __all__ = ["adapter_problem", "context_length", "end_ids", "length_problem"]
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        data = read_json(path)
+        return read_object(path)
     except (OSError, ValueError):
         return {}
-    return data if isinstance(data, dict) else {}
 
 
 def end_ids(model_path: Path, tokenizer_end: int | None) -> tuple[int, ...]:

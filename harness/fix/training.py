@@ -25,7 +25,7 @@ from harness.models.folder import locate_model
 from harness.models.prompts import PromptRenderer
 from harness.project.manifest import Adapter, Manifest, check_name, next_version, read_manifest
 from harness.project.settings import Settings
-from harness.safe.read import read_json
+from harness.safe.read import read_object
 from harness.store import Store, Training
 from trainers import Stage, TrainRequest, TrainResult, open_trainer
 from trainers.base import OnProgress
@@ -284,7 +284,7 @@ def kept_recipe(attempt: Path) -> Recipe:
     """
     path = attempt / "recipe.json"
     try:
-        return Recipe.from_mapping({**read_json(path), "gpus": ""})
+        return Recipe.from_mapping({**read_object(path), "gpus": ""})
     except (OSError, ValueError, TypeError, SettingsError) as error:
         raise TrainerError(f"{path}: is not a recipe ({error}); plan the training again") from error
 

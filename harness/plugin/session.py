@@ -30,7 +30,7 @@ from harness.runs.runner import Job, RunnerProgress
 from harness.runs.sessions import begin_session, end_session
 from harness.safe.escape import for_terminal
 from harness.safe.records import to_data
-from harness.suite.baseline import is_baseline_file, read_baseline
+from harness.suite.baseline import read_baseline
 
 __all__ = ["Explanation", "Planned", "Session"]
 
@@ -142,7 +142,7 @@ class Session:
     def plan(self, planned: Sequence[Planned]) -> None:
         """Check adapters and prepare the jobs; nothing is generated yet."""
         assert self._settings is not None
-        if is_baseline_file(self._settings.baseline):
+        if self._settings.baseline_is_file:
             read_baseline(self._settings.baseline, self._settings.root)
         self._evaluation = Evaluation(self._settings, on_progress=lambda p: self._show(p))
         jobs = self._evaluation.plan([(p.case, p.adapter) for p in planned])

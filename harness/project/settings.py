@@ -111,6 +111,11 @@ class Settings:
     """Whether stored generations are used again."""
 
     @property
+    def baseline_is_file(self) -> bool:
+        """Whether the baseline is a file of ``harness baseline write`` and not a version."""
+        return self.baseline.endswith(".json")
+
+    @property
     def limits(self) -> Limits:
         """The gate's limits."""
         return Limits(

@@ -16,7 +16,7 @@ from harness.project.settings import Settings
 from harness.reports import Report, write_all
 from harness.reports.assemble import assemble_report
 from harness.store import Run, Store
-from harness.suite.baseline import is_baseline_file, matching, read_baseline
+from harness.suite.baseline import matching, read_baseline
 from harness.suite.compare import Change, Comparison, changes, compare
 from harness.suite.gate import GateVerdict, combine_gates, judge_suite
 
@@ -82,7 +82,7 @@ def conclude_run(run: Run, store: Store, manifest: Manifest, settings: Settings)
 def _baseline(settings: Settings, store: Store, recorded: Sequence[CaseResult]) -> tuple[str, tuple[CaseResult, ...]]:
     """Name and earlier results of what the run is compared with; only of cases that are still the same tests."""
     cases = {r.case.id: r.case for r in recorded}
-    if is_baseline_file(settings.baseline):
+    if settings.baseline_is_file:
         file = read_baseline(settings.baseline, settings.root)
         return f"{file.adapter} (baseline file)", file.results(cases.values())
     if not settings.baseline:

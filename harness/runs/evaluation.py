@@ -62,7 +62,7 @@ class Evaluation:
             AdapterError: an adapter's files are not what the manifest says.
         """
         engine_info(self.settings.engine, **self.settings.engine_options)
-        if self.settings.baseline and not self.settings.baseline.endswith(".json"):
+        if self.settings.baseline and not self.settings.baseline_is_file:
             self.manifest.adapter(self.settings.baseline)
         for name in dict.fromkeys(name for _, name in pairs):
             self._targets[name] = resolve_target(name, self.manifest, self.settings, self.store)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.safe.files import write_text
-from harness.safe.read import read_json
+from harness.safe.read import read_object
 
 __all__ = ["begin_session", "end_session", "unfinished_sessions"]
 
@@ -59,10 +59,9 @@ def _folder(reports: Path) -> Path:
 
 def _facts(path: Path) -> dict[str, Any]:
     try:
-        facts = read_json(path)
+        return read_object(path)
     except (OSError, ValueError):
         return {}
-    return facts if isinstance(facts, dict) else {}
 
 
 def _alive(facts: dict[str, Any]) -> bool:

@@ -17,7 +17,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-__all__ = ["parse_toml", "read_json", "read_text", "read_toml", "reason"]
+__all__ = ["parse_toml", "read_json", "read_object", "read_text", "read_toml", "reason"]
 
 _LARGEST = 64 * 2**20
 
@@ -55,6 +55,10 @@ def parse_toml(text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except RecursionError as error:
         raise ValueError("nested too deep") from error
+    except tomllib.TOMLDecodeError:
+        raise
+    except ValueError as error:
+        raise ValueError("a number too large") from error
 
 
 def read_json(path: Path) -> Any:
@@ -63,6 +67,14 @@ def read_json(path: Path) -> Any:
         return json.loads(read_text(path))
     except RecursionError as error:
         raise ValueError("nested too deep") from error
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The object that a JSON file holds; errors as :func:`read_json`, and ValueError for any other value."""
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise ValueError("not an object")
+    return value
 
 
 def reason(error: OSError | ValueError) -> str:

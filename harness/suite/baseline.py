@@ -22,7 +22,7 @@ from harness.metrics.types import Scores
 from harness.safe.files import write_text
 from harness.safe.read import read_json, reason
 
-__all__ = ["BaselineFile", "is_baseline_file", "matching", "read_baseline", "write_baseline"]
+__all__ = ["BaselineFile", "matching", "read_baseline", "write_baseline"]
 
 _SCHEMA = 1
 _NO_ANSWER = "(the answer is not in the baseline file)"
@@ -45,11 +45,6 @@ class BaselineFile:
             for case in cases
             if case.id in self.cases and self.cases[case.id]["digest"] == case_digest(case)
         )
-
-
-def is_baseline_file(name: str) -> bool:
-    """Whether ``--baseline`` names a file and not an adapter version."""
-    return name.endswith(".json")
 
 
 def matching(results: Sequence[CaseResult], cases: Iterable[Case]) -> tuple[CaseResult, ...]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 from pathlib import Path
 
 import pytest
@@ -96,9 +98,6 @@ def test_a_suite_of_skipped_cases_is_not_green(project: Make, pytester: pytest.P
 
 def test_the_gate_says_that_a_session_is_running(once_green: Path, capsys: Capture) -> None:
     """Its verdict is not known yet."""
-    import os
-    import platform
-
     marker = once_green / "reports" / "sessions" / "20990101-000000-1.json"
     marker.parent.mkdir(exist_ok=True)
     marker.write_text(json.dumps({"pid": os.getpid(), "host": platform.node(), "started": "2099-01-01"}))
@@ -107,7 +106,11 @@ def test_the_gate_says_that_a_session_is_running(once_green: Path, capsys: Captu
     assert "is still running" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff", b"[]", b'{"pid": "x"}', b'{"pid": 99999999999999999999}'])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\xff", b"[]", b'{"pid": "x"}', b'{"pid": 99999999999999999999}'],
+    ids=["empty", "binary", "list", "text", "huge"],
+)
 def test_a_damaged_marker_is_red_and_no_traceback(once_green: Path, content: bytes) -> None:
     """Half a file is what a full disk leaves."""
     marker = once_green / "reports" / "sessions" / "20250101-000000-1.json"

@@ -29,10 +29,6 @@ from trainers.recipe import named_recipe
 Reader = Callable[[Path], object]
 
 
-def _adapter(folder: Path) -> object:
-    return check(folder)
-
-
 READERS: dict[str, tuple[str, Reader]] = {
     "adapters_manifest.toml": (
         "adapters_manifest.toml",
@@ -41,7 +37,7 @@ READERS: dict[str, tuple[str, Reader]] = {
     "pyproject.toml": ("pyproject.toml", lambda folder: read_settings(find_root(folder), environment={})),
     "recipe": ("mine.toml", lambda folder: named_recipe(str(folder / "mine.toml"))),
     "kept recipe": ("recipe.json", kept_recipe),
-    "adapter_config.json": ("adapter_config.json", _adapter),
+    "adapter_config.json": ("adapter_config.json", check),
     "pairs": ("pairs.json", lambda folder: import_pairs(folder / "pairs.json")),
     "generation_config.json": ("generation_config.json", lambda folder: end_ids(folder, 1)),
     "trainer_state.json": ("trainer_state.json", trainer_state),

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import AdapterError
-from harness.safe.read import read_json, reason
+from harness.safe.read import read_object, reason
 
 __all__ = ["read_config"]
 
@@ -54,11 +54,9 @@ def read_config(path: Path) -> dict[str, Any]:
         AdapterError: unreadable, or not a LoRA that the harness understands; names every field.
     """
     try:
-        config = read_json(path)
+        config = read_object(path)
     except (OSError, ValueError) as error:
         raise AdapterError(f"{path}: cannot be read as JSON: {reason(error)}") from error
-    if not isinstance(config, dict):
-        raise AdapterError(f"{path}: is not an object")
     problems = [*_wrong_values(config), *_not_understood(config)]
     if problems:
         raise AdapterError(f"{path}: " + "; ".join(problems))

@@ -1,4 +1,4 @@
-"""Publishes weights as a version: copied whole, then registered in the manifest.
+"""Publishes weights as a version: copied whole, or left where they are, then registered in the manifest.
 
 A fix, a training and an import all end here. The manifest names a version only after its files are complete and
 checked. When the registration fails, the copied files are removed, so a version exists in both places or in neither.
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from harness.models.adapters.folder import publish
+from harness.models.adapters.folder import check, publish
 from harness.project.manifest import Adapter, read_manifest, register
 
 __all__ = ["register_version"]
@@ -28,10 +28,11 @@ def register_version(
     """Copy ``weights`` to the version's path and add the version to the manifest.
 
     Args:
-        weights: folder of a checked adapter; it may hold more than the two files of one.
-        version: the manifest's entry; ``path`` is the destination, ``sha256`` and ``rank`` are read off the files.
+        weights: folder of an adapter; it may hold more than the two files of one.
+        version: the manifest's entry; ``sha256`` and ``rank`` are read off the files. ``path`` is the destination, or
+            ``weights`` itself for a version that stays where it is.
         manifest_path: adapters_manifest.toml.
-        verify: called with the copied folder before the registration; raises to refuse it.
+        verify: called with the version's folder before the registration; raises to refuse it.
         discard_leftover: remove a destination that no version names, which an interrupted training left behind.
 
     Returns:
@@ -46,13 +47,15 @@ def register_version(
     assert destination is not None
     if discard_leftover and destination.exists() and version.name not in read_manifest(manifest_path).adapters:
         shutil.rmtree(destination)
-    facts = publish(weights, destination)
+    in_place = destination == weights
+    facts = check(weights) if in_place else publish(weights, destination)
     version = replace(version, sha256=facts.digest, rank=facts.rank)
     try:
         if verify is not None:
             verify(destination)
         register(manifest_path, version)
     except BaseException:
-        shutil.rmtree(destination, ignore_errors=True)
+        if not in_place:
+            shutil.rmtree(destination, ignore_errors=True)
         raise
     return version
