@@ -12,10 +12,11 @@ from harness.cases.model import Case, Message, Role, Thresholds
 from harness.engines.base import EngineInfo, FinishReason
 from harness.judging.results import Attempt, CaseResult, Reason, Status, Verdict
 from harness.metrics.types import Loop, LoopKind, Scores
+from harness.pairs import Pair
 from harness.reports.model import AdapterResults, Report, RunFacts, TrainingFacts
 from harness.suite.gate import GateCheck, GateOutcome, GateVerdict
 
-__all__ = ["attempt", "case", "failed_gate", "looped", "report", "result", "scores"]
+__all__ = ["attempt", "case", "failed_gate", "looped", "pair", "report", "result", "scores"]
 
 
 def case(
@@ -172,4 +173,13 @@ def _verdict(measured: Scores) -> Verdict:
                 repetition=True,
             ),
         ),
+    )
+
+
+def pair(
+    prompt: str = "Write about rain.", chosen: str = "Good.", rejected: str = "Bad bad.", case_id: str = "a/b"
+) -> Pair:
+    """A pair of a case's own prompt."""
+    return Pair(
+        case_id=case_id, messages=(Message("user", prompt),), chosen=chosen, rejected=rejected, origin="standard"
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -25,8 +24,6 @@ from harness.pairs import (
     Pair,
     build_pairs,
     check_pairs,
-    export_pairs,
-    import_pairs,
     loop_copy,
     pairs_of_case,
     trim_loop,
@@ -38,7 +35,7 @@ from harness.pairs.replay_prompts import EVERYDAY, ORDINARY, Ordinary
 from harness.project.manifest import Adapter
 from harness.project.sampling import Sampling
 from harness.store import Store
-from tests.support.builders import attempt, case, looped, result
+from tests.support.builders import attempt, case, looped, pair, result
 from tests.support.projects import make_model
 from trainers.examples import FeedbackExample, stage_examples
 
@@ -61,14 +58,6 @@ def drawn(folder: Path, failed: CaseResult, answer: Callable[[Request], str]) ->
 
 LOOPING, LOOPS = looped("The sea is blue. ", "The waves roll in. ", 40)
 CLEAN = "The sea is wide. It sings at night. The sailors sleep."
-
-
-def pair(
-    prompt: str = "Write about rain.", chosen: str = "Good.", rejected: str = "Bad bad.", case_id: str = "a/b"
-) -> Pair:
-    return Pair(
-        case_id=case_id, messages=(Message("user", prompt),), chosen=chosen, rejected=rejected, origin="standard"
-    )
 
 
 def test_a_trimmed_loop_keeps_prefix_and_some_copies() -> None:
@@ -347,74 +336,12 @@ def test_bundled_prompts_that_are_protected_are_left_out() -> None:
     assert sum(p.origin == "replay" for p in pairs) == len(ORDINARY) - 8
 
 
-def test_files_read_back_equal(tmp_path: Path) -> None:
-    """System prompt, history and what ended the rejected answer survive the file."""
-    messages = (
-        Message("system", "Be brief."),
-        Message("user", "Hi"),
-        Message("assistant", "Yes?"),
-        Message("user", "Go."),
-    )
-    pairs = (
-        Pair(case_id="a/b", messages=messages, chosen="Good.", rejected="Bad.", origin="own", rejected_finished=True),
-        pair(),
-    )
-    assert import_pairs(export_pairs(pairs, tmp_path)) == pairs
-
-
-def test_hand_made_records_need_only_four_fields(tmp_path: Path) -> None:
-    """The file that its users have today is read as it is."""
-    path = tmp_path / "pairs.json"
-    path.write_text(
-        json.dumps([{"instruction": "Sum up:", "input": "A text.", "chosen": "Short.", "rejected": "Long."}])
-    )
-    (made,) = import_pairs(path)
-    assert made.messages == (Message("user", "Sum up:\nA text."),)
-    assert (made.origin, made.rejected_finished) == ("hand-made", True)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("{", "cannot be read as JSON"),
-        ("{}", "must be a list"),
-        ('[{"instruction": "a", "chosen": "b"}]', "record 1: rejected must be text"),
-        ('[{"instruction": "a", "chosen": "b", "rejected": "c", "reject": 1}]', "unknown field 'reject'"),
-        ('[{"instruction": "a", "chosen": "b", "rejected": "c", "history": ["x"]}]', "history must be a list"),
-    ],
-    ids=["syntax", "shape", "missing", "unknown", "history"],
-)
-def test_a_wrong_file_says_which_record(tmp_path: Path, content: str, message: str) -> None:
-    """Every problem is named with its record."""
-    path = tmp_path / "pairs.json"
-    path.write_text(content)
-    with pytest.raises(DataError, match=message):
-        import_pairs(path)
-
-
 def test_samples_that_loop_give_further_rejected_answers() -> None:
     """What the model says when sampled is rejected too, each kept with another number of copies."""
     other, other_loops = looped("Stars. ", "They shine on. ", 30)
     failed = result(answer=LOOPING, loops=LOOPS)
     pairs = pairs_of_case(failed, ["Own."], [], [attempt(other, other_loops, sample=1)])
     assert [p.rejected for p in pairs[:2]] == [trim_loop(LOOPING, LOOPS[0], 4), trim_loop(other, other_loops[0], 2)]
-
-
-def test_a_hand_made_loop_has_no_end_of_turn(tmp_path: Path) -> None:
-    """The files that people have today reject loops; training their end of turn down would teach to loop on."""
-    path = tmp_path / "pairs.json"
-    record = {"instruction": "Write.", "chosen": "Good.", "rejected": "It rains. " + "And it pours. " * 6}
-    path.write_text(json.dumps([record, record | {"rejected_finished": True}]))
-    assert [p.rejected_finished for p in import_pairs(path)] == [False, True]
-
-
-def test_pairs_go_into_a_file_of_any_name(tmp_path: Path) -> None:
-    """LLaMA-Factory's registry names the file that was asked for."""
-    path = export_pairs((pair(),), tmp_path / "mine.json")
-    assert path.name == "mine.json"
-    assert (
-        json.loads((tmp_path / "dataset_info.json").read_text())["generalized_dpo_preference"]["file_name"] == path.name
-    )
 
 
 @pytest.mark.parametrize(
