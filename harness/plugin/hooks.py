@@ -163,7 +163,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
     state = session.config.stash.get(_SESSION, None)
     if state is not None and not session.config.option.collectonly and not session.testsfailed:
-        state.start(*_progress_writer(session.config))
+        try:
+            state.start(*_progress_writer(session.config))
+        except HarnessError as error:
+            pytest.exit(str(error), returncode=_EXIT_HARNESS_BROKE)
     return (yield)
 
 
@@ -218,7 +221,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     state = session.config.stash.get(_SESSION, None)
     if state is None or not state.running:
         return
-    if state.conclude(complete=exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)):
+    broke = state.conclude(complete=exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED))
+    if broke or (exitstatus == pytest.ExitCode.OK and not state.judgeable):
         session.exitstatus = _EXIT_HARNESS_BROKE
     elif exitstatus == pytest.ExitCode.OK and not state.passed:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

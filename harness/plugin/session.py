@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from harness.cases.model import Case
 from harness.cases.suite import SuiteFacts, describe_suite
-from harness.errors import CaseFileError, HarnessError, ReportError, SettingsError
+from harness.errors import CaseFileError, HarnessError, SettingsError
 from harness.judging.results import CaseResult, Status
 from harness.plugin.badcase import BadCaseError, BadCaseFailed
 from harness.project.settings import Settings, find_root, read_settings
@@ -31,6 +31,7 @@ from harness.runs.sessions import begin_session, end_session
 from harness.safe.escape import for_terminal
 from harness.safe.records import to_data
 from harness.suite.baseline import read_baseline
+from harness.suite.gate import GateOutcome
 
 __all__ = ["Explanation", "Planned", "Session"]
 
@@ -117,6 +118,12 @@ class Session:
         """Whether the gate passed and every failed case failed its test; False without a conclusion."""
         return self._conclusion is not None and self._conclusion.passed and not self._unchecked
 
+    @property
+    def judgeable(self) -> bool:
+        """Whether there was something to judge by: False for a part of the suite, or a run that ended early."""
+        gate = None if self._conclusion is None else self._conclusion.report.gate
+        return gate is not None and (gate.outcome is not GateOutcome.NOT_JUDGEABLE or bool(self._unchecked))
+
     def tag_markers(self, config: Any, case: Case) -> list[str]:
         """Names under which ``-m`` finds the case's tags; registered, since unknown markers are errors."""
         names = [name for tag in case.tags if (name := re.sub(r"\W+", "_", tag).strip("_")).isidentifier()]
@@ -181,14 +188,14 @@ class Session:
         return Explanation(problem, width, brief=self._options.tbstyle == "line")
 
     def conclude(self, *, complete: bool) -> bool:
-        """Judge and report; returns whether the harness itself broke."""
+        """Judge and report; returns whether the harness itself broke. Raises no error of the harness."""
         assert self._evaluation is not None
         try:
             run = self._evaluation.end(complete=complete)
             self._conclusion = conclude_run(
                 run, self._evaluation.store, self._evaluation.manifest, self._evaluation.settings
             )
-        except ReportError as error:
+        except HarnessError as error:
             self.problem = error
         if self._marker is not None and self._conclusion is not None:
             end_session(self._marker)
@@ -200,7 +207,7 @@ class Session:
         """The text that ends the session."""
         width = shutil.get_terminal_size((100, 24)).columns
         if self._conclusion is None:
-            return f"reports: {self.problem}" if self.running and self.problem else ""
+            return f"no verdict: {for_terminal(str(self.problem))}" if self.running and self.problem else ""
         report = self._conclusion.report
         parts = [summary(report.adapters, report.gate, width, color)]
         if self._conclusion.changes:

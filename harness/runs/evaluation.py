@@ -71,7 +71,11 @@ class Evaluation:
         return tuple(self._jobs)
 
     def start(self, facts: Mapping[str, Any] | None = None) -> None:
-        """Begin the run; answers are generated when results are requested."""
+        """Record that the run has begun; answers are generated when results are requested.
+
+        Raises:
+            StoreError: the run cannot be recorded.
+        """
         about = {
             "limits": self.settings.recorded_limits,
             "baseline": self.settings.baseline,
@@ -154,7 +158,8 @@ class Evaluation:
             raise HarnessError("the evaluation was not started, so there is no run to end")
         complete = complete and run.status == "finished" and len(self.results) == len(self._jobs)
         facts = {"complete": complete} if training is None else {"complete": complete, "training": dict(training)}
-        return self.store.finish_run(run.id, run.status, facts)
+        # Nothing was asked of a run that is only started.
+        return self.store.finish_run(run.id, "interrupted" if run.status == "started" else run.status, facts)
 
     def _advance(self) -> bool:
         if self._work is None:

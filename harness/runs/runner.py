@@ -103,7 +103,7 @@ class Runner:
         self._stored = self._done = self._total = self._tokens = 0
 
     def execute(self, jobs: Sequence[Job], facts: Mapping[str, Any]) -> Generator[CaseResult, None, Run]:
-        """Judge every job, recording a run.
+        """Record a run of all jobs at once; they are judged as results are taken from the generator.
 
         Args:
             jobs: what to judge.
@@ -111,17 +111,20 @@ class Runner:
 
         Yields:
             One result per job, as they complete. Closing the generator stops the engine and records the run as
-            interrupted.
+            interrupted. A run from which nothing was taken stays ``started``.
 
         Raises:
             HarnessError: the engine cannot be had, or an adapter has no effect; every job that had no
                 stored answer was yielded as ERROR first.
         """
+        info = engine_info(self._settings.engine, **self._settings.engine_options)
+        self.run = self._store.begin_run(len(jobs), {**self._facts(jobs, info), **facts})
+        return self._judge_jobs(self.run, jobs, info)
+
+    def _judge_jobs(self, run: Run, jobs: Sequence[Job], info: EngineInfo) -> Generator[CaseResult, None, Run]:
         self._began = time.monotonic()
         self._attempts.clear()
         self._prompts.clear()
-        info = engine_info(self._settings.engine, **self._settings.engine_options)
-        run = self.run = self._store.begin_run(len(jobs), {**self._facts(jobs, info), **facts})
         status: RunStatus = "interrupted"
         broken: HarnessError | None = None
         try:

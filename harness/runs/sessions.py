@@ -31,16 +31,22 @@ def begin_session(reports: Path, command: Sequence[str]) -> Path:
     """
     now = datetime.now(UTC)
     path = _folder(reports) / f"{now:%Y%m%d-%H%M%S.%f}-{os.getpid()}.json"
+    earlier = sorted(other.name for other in path.parent.glob("*.json"))
     facts = {"pid": os.getpid(), "host": platform.node(), "started": now.isoformat(timespec="seconds"),
-             "command": list(command)}  # fmt: skip
+             "command": list(command), "earlier": earlier}  # fmt: skip
     return write_text(path, json.dumps(facts) + "\n")
 
 
 def end_session(marker: Path) -> None:
-    """Remove the marker of a session that was judged, and those of dead ones before it, which it replaces."""
+    """Remove the marker of a session that was judged, and those of dead ones before it, which it replaces.
+
+    "Before" is what this session found at its start, and not what the clock says.
+    """
+    earlier = _facts(marker).get("earlier", [])
     for path in marker.parent.glob("*.json"):
-        if path == marker or (path.name < marker.name and not _alive(_facts(path))):
+        if path.name in earlier and not _alive(_facts(path)):
             path.unlink(missing_ok=True)
+    marker.unlink(missing_ok=True)
 
 
 def unfinished_sessions(reports: Path) -> tuple[str, ...]:

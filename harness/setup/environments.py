@@ -82,7 +82,8 @@ def set_up(environment: Environment, root: Path, tell: Callable[[str], None]) ->
     if not python.exists():
         _run([sys.executable, "-m", "venv", str(folder)])
     uv = _uv(root)
-    install = [str(uv), "pip", "install", "--quiet", "--python", str(python)]
+    # Where Python may not write bytecode (PYTHONDONTWRITEBYTECODE), every start would compile thousands of files anew.
+    install = [str(uv), "pip", "install", "--quiet", "--compile-bytecode", "--python", str(python)]
     _run([*install, *_torch_source(), "--no-deps", "-r", str(requirements)])
     if environment.editable and (root / "harness" / "__init__.py").is_file():
         _run([*install, "--no-deps", "--no-build-isolation", "-e", str(root)])

@@ -1,8 +1,10 @@
 """The run database: one SQLite file, from which every report is exported.
 
 Every result is committed as soon as it is known, so a killed run loses nothing that it had. The row's status says
-whether the run came to its end, and only ``finished`` counts as one. WAL and a busy time-out let two runs write at
-once. Not supported: a database on a network share, where SQLite's locks are not safe; the reports can live anywhere.
+whether the run came to its end, and only ``finished`` counts as one. Rows are sealed (:mod:`harness.store.seal`). A
+changed row that is only a cache counts as absent; a changed run, result or training is an error.
+
+Not supported: a database on a network share, where SQLite's locks are not safe; the reports can live anywhere.
 """
 
 from __future__ import annotations
@@ -11,9 +13,7 @@ import json
 import os
 import platform
 import secrets
-import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +24,8 @@ from harness.errors import StoreError
 from harness.judging.results import CaseResult
 from harness.safe.files import digest_file
 from harness.safe.records import dump, load, to_data
-from harness.store.schema import SCHEMA, VERSION
+from harness.store.connection import Connection
+from harness.store.seal import seal, sealed
 
 __all__ = ["Run", "RunStatus", "Store", "Training"]
 
@@ -42,6 +43,8 @@ class Run:
     planned: int
     """How many results a whole run has; fewer recorded ones mean that it was cut short."""
     facts: Mapping[str, Any]
+    results_seal: str = ""
+    """Seal of all its results; empty while it is under way."""
 
     @property
     def adapters(self) -> tuple[str, ...]:
@@ -73,26 +76,10 @@ class Store:
         """Open or create the database at ``path``.
 
         Raises:
-            StoreError: it is not a database, of another version, or cannot be written.
+            StoreError: it is not a database, of a newer version, or cannot be written.
         """
         self.path = path
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-            existing = self._connection.execute("PRAGMA user_version").fetchone()[0]
-            if existing not in (0, VERSION):
-                self._connection.close()
-                raise StoreError(
-                    f"{path} is of version {existing}, this harness writes {VERSION}; move it away to start a new one"
-                )
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.execute("PRAGMA synchronous=NORMAL")
-            self._connection.executescript(SCHEMA)
-            self._connection.execute(f"PRAGMA user_version={VERSION}")
-        except (sqlite3.Error, OSError) as error:
-            raise StoreError(
-                f"{path} cannot be opened as the run database: {error}; restore it or move it away"
-            ) from error
+        self._database = Connection(path)
 
     @classmethod
     def existing(cls, path: Path) -> Self:
@@ -113,7 +100,7 @@ class Store:
 
     def close(self) -> None:
         """Close the handle; calling it twice is fine."""
-        self._connection.close()
+        self._database.close()
 
     # -- generations ---------------------------------------------------------------------------------------------
 
@@ -122,14 +109,14 @@ class Store:
 
         An answer that was cut because a loop proved FAIL only serves a caller who would have cut it too.
         """
-        row = self._one("SELECT completion, loop_limit FROM generations WHERE key = ?", (key,))
+        row = self._cached("SELECT * FROM generations WHERE key = ?", key)
         if row is None:
             return None
+        *_, proven, text, _ = row
         try:
-            completion = load(Completion, row[0])
+            completion = load(Completion, text)
         except StoreError:
             return None
-        proven = row[1]
         if completion.finish_reason == "loop" and (loop_limit is None or proven is None or proven < loop_limit):
             return None
         return completion
@@ -138,18 +125,16 @@ class Store:
         self, key: str, identity: Mapping[str, object], completion: Completion, loop_limit: float | None = None
     ) -> None:
         """Keep a raw answer; a newer one under the same key replaces it."""
-        self._write(
-            "INSERT OR REPLACE INTO generations VALUES (?, ?, ?, ?, ?)",
-            (key, dump(identity), _now(), loop_limit, dump(completion)),
-        )
+        limit = None if loop_limit is None else float(loop_limit)
+        self._replace("generations", key, dump(identity), _now(), limit, dump(completion))
 
     def prompt_ids(self, key: str) -> tuple[int, ...] | None:
         """Token ids of a conversation rendered before."""
-        row = self._one("SELECT ids FROM prompts WHERE key = ?", (key,))
-        return None if row is None else tuple(json.loads(row[0]))
+        row = self._cached("SELECT * FROM prompts WHERE key = ?", key)
+        return None if row is None else tuple(json.loads(row[1]))
 
     def save_prompt_ids(self, key: str, ids: Sequence[int]) -> None:
-        self._write("INSERT OR REPLACE INTO prompts VALUES (?, ?)", (key, json.dumps(list(ids))))
+        self._replace("prompts", key, json.dumps(list(ids)))
 
     def digest(self, path: Path) -> str:
         """sha256 of a file, remembered while its size, times and inode stay as they are.
@@ -159,12 +144,21 @@ class Store:
         status = path.stat()
         stamp = f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
         name = str(path.resolve())
-        row = self._one("SELECT stamp, digest FROM digests WHERE path = ?", (name,))
-        if row is not None and row[0] == stamp:
-            return str(row[1])
+        row = self._cached("SELECT * FROM digests WHERE path = ?", name)
+        if row is not None and row[1] == stamp:
+            return str(row[2])
         digest = digest_file(path)
-        self._write("INSERT OR REPLACE INTO digests VALUES (?, ?, ?)", (name, stamp, digest))
+        self._replace("digests", name, stamp, digest)
         return digest
+
+    def _cached(self, sql: str, key: str) -> Sequence[Any] | None:
+        """The row that a query gives, if it is as it was written."""
+        row = self._database.one(sql, key)
+        return row if row is not None and sealed(row) else None
+
+    def _replace(self, table: str, *values: object) -> None:
+        marks = ", ".join("?" * (len(values) + 1))
+        self._database.write(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", *values, seal(*values))  # noqa: S608
 
     # -- runs ----------------------------------------------------------------------------------------------------
 
@@ -173,19 +167,20 @@ class Store:
         run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         machine = {"machine": platform.machine(), "system": platform.system(), "cores": os.cpu_count()}
         full = {**facts, "python": platform.python_version(), **machine}
-        self._write(
-            "INSERT INTO runs VALUES (?, ?, NULL, 'started', ?, ?)",
-            (run_id, _now(), planned, json.dumps(to_data(full))),
-        )
+        row = (run_id, _now(), None, "started", planned, json.dumps(to_data(full)), "")
+        self._database.write("INSERT INTO runs VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)", *row, seal(*row))
         return self.run(run_id)
 
     def finish_run(self, run_id: str, status: RunStatus, facts: Mapping[str, Any] | None = None) -> Run:
         """Say how a run ended; written last, so its absence means that the run was killed."""
-        merged = {**self.run(run_id).facts, **(facts or {})}
-        self._write(
-            "UPDATE runs SET finished = ?, status = ?, facts = ? WHERE id = ?",
-            (_now(), status, json.dumps(to_data(merged)), run_id),
-        )
+        with self._database.transaction():
+            run = self.run(run_id)
+            merged = json.dumps(to_data({**run.facts, **(facts or {})}))
+            row = (run_id, run.started, _now(), status, run.planned, merged, self._results_seal(run_id))
+            self._database.write(
+                "UPDATE runs SET finished = ?, status = ?, facts = ?, results = ?, seal = ? WHERE id = ?",
+                row[2], row[3], row[5], row[6], seal(*row), run_id,
+            )  # fmt: skip
         return self.run(run_id)
 
     def run(self, run_id: str) -> Run:
@@ -199,19 +194,25 @@ class Store:
             if not runs:
                 raise StoreError(f"no run is recorded in {self.path}; run: pytest badcases")
             return runs[0]
-        rows = self._all(_RUN + "WHERE id = ? OR id LIKE ? || '%' ORDER BY started LIMIT 3", (run_id, run_id))
+        pattern = f"{run_id}%"
+        rows = self._database.all(f"{_RUN} WHERE id = ? OR id LIKE ? ORDER BY sequence LIMIT 3", run_id, pattern)
         exact = [r for r in rows if r[0] == run_id]
         if len(exact or rows) != 1:
             word = "several runs begin" if rows else "no run has an id that begins"
             raise StoreError(f"{word} with {run_id!r} in {self.path}; harness history lists them")
-        return _run((exact or rows)[0])
+        return self._run((exact or rows)[0])
 
     def runs(
         self, *, adapter: str | None = None, finished: bool = False, limit: int = 1000, kind: str = "suite"
     ) -> tuple[Run, ...]:
-        """Runs of a kind, newest first."""
-        rows = self._all(_RUN + "ORDER BY started DESC, rowid DESC LIMIT 100000", ())
-        records = (_run(r) for r in rows)
+        """Runs of a kind, newest first; by their number, since a clock may go back.
+
+        Raises:
+            StoreError: a run was changed, or the newest one was deleted.
+        """
+        rows = self._database.all(f"{_RUN} ORDER BY sequence DESC")
+        self._check_newest()
+        records = (self._run(r) for r in rows)
         return tuple(
             r
             for r in records
@@ -222,78 +223,96 @@ class Store:
 
     def save_result(self, run_id: str, position: int, result: CaseResult) -> None:
         """Record one case's result in a run."""
-        self._write(
-            "INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?)",
-            (run_id, position, result.case.id, result.adapter, result.verdict.status.value, dump(result)),
-        )
+        status = result.verdict.status.value
+        self._replace("results", run_id, position, result.case.id, result.adapter, status, dump(result))
 
     def results(self, run_id: str, *, adapter: str | None = None) -> tuple[CaseResult, ...]:
-        """Results of a run (see :meth:`run` for its names) in the order of its cases."""
-        sql = "SELECT adapter, result FROM results WHERE run = ? ORDER BY position, adapter"
-        rows = self._all(sql, (self.run(run_id).id,))
-        return tuple(load(CaseResult, text) for name, text in rows if adapter in (None, name))
+        """Results of a run (see :meth:`run` for its names) in the order of its cases.
+
+        Raises:
+            StoreError: one of them was changed or deleted.
+        """
+        run = self.run(run_id)
+        rows = self._database.all("SELECT * FROM results WHERE run = ? ORDER BY position, adapter", run.id)
+        if run.finished is not None and seal(*(row[-1] for row in rows)) != run.results_seal:
+            raise self._changed(f"the results of run {run.id}")
+        return tuple(self._result(row) for row in rows if adapter in (None, row[3]))
 
     def latest_results(self, adapter: str, case_ids: Iterable[str] | None = None) -> tuple[CaseResult, ...]:
         """Per case the newest result on ``adapter`` out of finished runs."""
         wanted = None if case_ids is None else set(case_ids)
-        rows = self._all(
-            "SELECT r.case_id, r.result FROM results r JOIN runs u ON u.id = r.run "
-            "WHERE r.adapter = ? AND u.status = 'finished' AND u.facts ->> '$.kind' IS NULL "
-            "ORDER BY u.started, u.rowid",
-            (adapter,),
+        rows = self._database.all(
+            "SELECT r.* FROM results r JOIN runs u ON u.id = r.run "
+            "WHERE r.adapter = ? AND u.status = 'finished' AND u.facts ->> '$.kind' IS NULL ORDER BY u.sequence",
+            adapter,
         )
-        newest = {case_id: text for case_id, text in rows if wanted is None or case_id in wanted}
-        return tuple(load(CaseResult, text) for text in newest.values())
+        newest = {row[2]: row for row in rows if wanted is None or row[2] in wanted}
+        return tuple(self._result(row) for row in newest.values())
+
+    def _result(self, row: Sequence[Any]) -> CaseResult:
+        if not sealed(row):
+            raise self._changed(f"the result of {row[2]!r} in run {row[0]}")
+        return load(CaseResult, row[5])
+
+    def _results_seal(self, run_id: str) -> str:
+        rows = self._database.all("SELECT seal FROM results WHERE run = ? ORDER BY position, adapter", run_id)
+        return seal(*(row[0] for row in rows))
+
+    def _run(self, row: Sequence[Any]) -> Run:
+        if not sealed(row):
+            raise self._changed(f"run {row[0]}")
+        return Run(
+            id=row[0], started=row[1], finished=row[2], status=row[3], planned=row[4], facts=json.loads(row[5]),
+            results_seal=row[6],
+        )  # fmt: skip
+
+    def _check_newest(self) -> None:
+        newest = self._database.one("SELECT max(sequence) FROM runs")
+        given = self._database.one("SELECT seq FROM sqlite_sequence WHERE name = 'runs'")
+        if given is not None and newest is not None and newest[0] != given[0]:
+            raise self._changed("the newest run")
+
+    def _changed(self, what: str) -> StoreError:
+        return StoreError(
+            f"{self.path}: {what} was changed or deleted since it was written; restore the database from a backup, or "
+            "move it away and run the suite again"
+        )
 
     # -- trainings -----------------------------------------------------------------------------------------------
 
     def save_training(self, training: Training) -> None:
         """Record a training's state; the newest state of an id counts."""
-        self._write(
-            "INSERT OR REPLACE INTO trainings VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                training.id, training.started, training.finished, training.status, training.run, training.adapter,
-                json.dumps(to_data(training.facts)),
-            ),
+        row = (
+            training.id, training.started, training.finished, training.status, training.run, training.adapter,
+            json.dumps(to_data(training.facts)),
+        )  # fmt: skip
+        self._database.write(
+            "INSERT INTO trainings VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+            "started = excluded.started, finished = excluded.finished, status = excluded.status, run = excluded.run, "
+            "adapter = excluded.adapter, facts = excluded.facts, seal = excluded.seal",
+            *row, seal(*row),
         )  # fmt: skip
 
     def trainings(self, adapter: str | None = None) -> tuple[Training, ...]:
-        """Trainings, newest first."""
-        rows = self._all(
-            "SELECT id, started, finished, status, run, adapter, facts FROM trainings ORDER BY started DESC", ()
-        )
-        return tuple(
-            Training(id=r[0], started=r[1], finished=r[2], status=r[3], run=r[4], adapter=r[5], facts=json.loads(r[6]))
-            for r in rows
-            if adapter in (None, r[5])
-        )
+        """Trainings, newest first.
 
-    # -- sqlite --------------------------------------------------------------------------------------------------
+        Raises:
+            StoreError: one of them was changed.
+        """
+        rows = self._database.all(f"{_TRAINING} ORDER BY sequence DESC")
+        return tuple(self._training(row) for row in rows if adapter in (None, row[5]))
 
-    def _one(self, sql: str, values: Sequence[object]) -> Sequence[Any] | None:
-        return next(iter(self._all(sql, values)), None)
-
-    def _all(self, sql: str, values: Sequence[object]) -> list[Sequence[Any]]:
-        with self._guard():
-            return self._connection.execute(sql, values).fetchall()
-
-    def _write(self, sql: str, values: Sequence[object]) -> None:
-        with self._guard():
-            self._connection.execute(sql, values)
-
-    @contextmanager
-    def _guard(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise StoreError(f"{self.path}: {error}; free space, or move a damaged database away") from error
+    def _training(self, row: Sequence[Any]) -> Training:
+        if not sealed(row):
+            raise self._changed(f"training {row[0]}")
+        return Training(
+            id=row[0], started=row[1], finished=row[2], status=row[3], run=row[4], adapter=row[5],
+            facts=json.loads(row[6]),
+        )  # fmt: skip
 
 
-_RUN = "SELECT id, started, finished, status, planned, facts FROM runs "
-
-
-def _run(row: Sequence[Any]) -> Run:
-    return Run(id=row[0], started=row[1], finished=row[2], status=row[3], planned=row[4], facts=json.loads(row[5]))
+_RUN = "SELECT id, started, finished, status, planned, facts, results, seal FROM runs"
+_TRAINING = "SELECT id, started, finished, status, run, adapter, facts, seal FROM trainings"
 
 
 def _now() -> str:

@@ -90,10 +90,46 @@ def test_a_suite_of_skipped_cases_is_not_green(project: Make, pytester: pytest.P
     project(cases=[record("sea", skip="later"), record("hill", skip="later")])
     done = pytester.runpytest("badcases")
     done.assert_outcomes(skipped=2)
-    assert done.ret == 1
+    assert done.ret == 3
     capsys.readouterr()
     assert main(["gate"]) == 3
     assert "no case was judged" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ('pytest.skip("not today")', ()),
+        ("badcase.check()", ("--setup-plan",)),
+        ("assert badcase is None", ()),
+    ],
+    ids=["all tests skipped", "--setup-plan", "fixture overridden"],
+)
+def test_a_session_that_judged_nothing_is_not_green(
+    project: Make, pytester: pytest.Pytester, body: str, words: tuple[str, ...]
+) -> None:
+    """No result was ever asked for; it was a traceback and exit code 1, and the gate judged the run before."""
+    root = project(script=SOUND)
+    assert pytester.runpytest("badcases").ret == 0
+    head = "@pytest.fixture\ndef badcase(request):\n    return None\n\n\n" if "None" in body else ""
+    skip = "@pytest.mark.skip\n" if "skip" in body else ""
+    write_test(root, body, head + skip)
+    done = pytester.runpytest_subprocess("badcases", *words)
+    assert done.ret == 3
+    assert "Traceback" not in str(done.stderr)
+    done.stdout.fnmatch_lines(["gate: not judgeable: the run did not come to its end*"])
+    assert main(["gate"]) == 3
+
+
+def test_a_database_that_breaks_at_the_end_is_not_1(project: Make, pytester: pytest.Pytester) -> None:
+    """pytest ended with a traceback and 1, as if a case had failed."""
+    root = project(script=SOUND)
+    spoil = "sqlite3.connect('reports/harness.sqlite', isolation_level=None).execute('DELETE FROM runs')"
+    write_test(root, f"badcase.check()\n    {spoil}", "import sqlite3\n\n\n")
+    done = pytester.runpytest_subprocess("badcases")
+    assert done.ret == 3
+    assert "Traceback" not in str(done.stderr)
+    done.stdout.fnmatch_lines(["no verdict: *harness.sqlite*"])
 
 
 def test_the_gate_says_that_a_session_is_running(once_green: Path, capsys: Capture) -> None:
