@@ -10,7 +10,7 @@ import dataclasses
 import math
 import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from typing import Any, get_args
 
 from harness.cases.decoding import Decoding
@@ -24,6 +24,8 @@ from harness.safe.escape import shorten
 __all__ = ["Fields"]
 
 _MAX_PATTERN_LENGTH = 10_000
+_MAX_ENTRIES = 1_000
+"""Entries of a list in one record; a hostile one may hold millions, each of them wrong."""
 _SPEAKERS = ("system", "user", "assistant")
 # What people call the fields elsewhere, and what the columns of a report mean.
 _OTHER_NAMES = {
@@ -140,7 +142,7 @@ class Fields:
             if name in self.values:
                 accepted = "a string or a list of strings" if single else "a list of strings"
                 self.refuse(name, f"is {kind(value)}; expected {accepted}")
-        else:
+        elif not self._too_long(name, value):
             items = [self._text(item, f"{name}[{at}]") for at, item in enumerate(value)]
             return tuple(text for text in items if text is not None) if None not in items else None
         return None
@@ -153,7 +155,7 @@ class Fields:
         elif not isinstance(value, list) or not value:
             what = "an empty list" if value == [] else kind(value)
             self.refuse("messages", f'is {what}; expected a list of turns like {{"role": "user", "content": "..."}}')
-        else:
+        elif not self._too_long("messages", value):
             turns = [self._message(turn, at) for at, turn in enumerate(value)]
             whole = tuple(turn for turn in turns if turn is not None)
             if len(whole) < len(turns):
@@ -180,6 +182,11 @@ class Fields:
         except SettingsError as error:
             self.refuse("thresholds", shorten(str(error).removeprefix("thresholds: "), 300))
         return base
+
+    def _too_long(self, name: str, value: Sized) -> bool:
+        if len(value) > _MAX_ENTRIES:
+            self.refuse(name, f"has {len(value):,} entries; expected {_MAX_ENTRIES:,} at most")
+        return len(value) > _MAX_ENTRIES
 
     def _text(self, value: object, name: str) -> str | None:
         problem = _text_problem(value)
@@ -218,6 +225,8 @@ class Fields:
         before = self.problems.count
         self._known_only(value, known, f"{name}.", {})
         for key, item in value.items():
+            if isinstance(item, list | dict) and self._too_long(f"{name}.{key}", item):
+                continue
             # One level of nesting: stop strings, and limits on scores by name.
             parts = item if isinstance(item, list) else [*item, *item.values()] if isinstance(item, dict) else [item]
             for part in parts:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from functools import cache
 
 __all__ = ["MalformedJSON", "Refused", "parse"]
 
@@ -63,15 +64,22 @@ def _pairs(pairs: list[tuple[str, object]]) -> object:
 
 
 def _whole(digits: str) -> object:
-    return int(digits) if len(digits) <= _MAX_DIGITS else Refused("a whole number too large; expected 64 bits at most")
+    return int(digits) if len(digits) <= _MAX_DIGITS else _TOO_LARGE_WHOLE
 
 
 def _number(digits: str) -> object:
     value = float(digits)
-    return value if math.isfinite(value) else Refused("a number too large; expected a finite number")
+    return value if math.isfinite(value) else _TOO_LARGE
 
 
+# One object for all of a kind: a hostile file may hold millions.
+_TOO_LARGE = Refused("a number too large; expected a finite number")
+_TOO_LARGE_WHOLE = Refused("a whole number too large; expected 64 bits at most")
+
+
+@cache
 def _constant(name: str) -> object:
+    """For NaN, Infinity or -Infinity."""
     return Refused(f"{name} is not a number; expected a finite number")
 
 

@@ -8,16 +8,22 @@ Every file of a project is written through this module, with four exceptions. SQ
 child processes are opened where the process starts. The trainer's environment does not have this package, so
 ``trainers/entry.py`` writes its own files. ``setup/environments.py`` runs before anything is installed.
 
-Trade-off: a write needs twice the space for a moment. A kill may leave a ``.tmp-*`` file, which a later write removes.
+A writer holds a lock (flock) on its temporary file or folder. What a killed writer left has none, so the next write
+into the same folder removes it.
+
+Trade-off: a write needs twice the space for a moment.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import secrets
 import shutil
+import stat
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,6 +33,9 @@ from filelock import FileLock, Timeout
 from harness.errors import StoreError
 
 __all__ = ["digest_file", "digest_folder", "locked", "new_folder", "replace_with", "write_bytes", "write_text"]
+
+_TEMPORARY = ".tmp-"
+_SECONDS_TO_LOCK = 2.0
 
 
 def replace_with(path: Path, write: Callable[[Path], object]) -> Path:
@@ -42,22 +51,25 @@ def replace_with(path: Path, write: Callable[[Path], object]) -> Path:
     Raises:
         StoreError: the disk is full, the folder is not writable ...; the old file is untouched.
     """
-    _sweep(path)
-    temporary = path.with_name(f".tmp-{path.stem[:60]}-{secrets.token_hex(6)}{path.suffix}")
+    temporary = path.with_name(f"{_TEMPORARY}{path.stem[:60]}-{secrets.token_hex(6)}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(temporary)
-        with temporary.open("rb+") as handle:
-            os.fsync(handle.fileno())
-        if path.exists():
-            temporary.chmod(path.stat().st_mode & 0o7777)
-        temporary.replace(path)
+        _sweep(path.parent)
+        temporary.touch()
+        with _held(temporary):
+            try:
+                write(temporary)
+                with temporary.open("rb+") as handle:
+                    os.fsync(handle.fileno())
+                if path.exists():
+                    temporary.chmod(path.stat().st_mode & 0o7777)
+                temporary.replace(path)
+            finally:
+                with suppress(OSError):
+                    temporary.unlink(missing_ok=True)
         _sync_folder(path.parent)
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror or error}; free space or fix its rights") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
     return path
 
 
@@ -85,14 +97,16 @@ def new_folder(destination: Path) -> Iterator[Path]:
         OSError: no space, no rights, or ``destination`` exists by now.
     """
     destination.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".tmp-{destination.name}-", dir=destination.parent))
-    try:
-        yield temporary
-        temporary.chmod(0o755)
-        temporary.rename(destination)
-        _sync_folder(destination.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    _sweep(destination.parent)
+    temporary = Path(tempfile.mkdtemp(prefix=f"{_TEMPORARY}{destination.name}-", dir=destination.parent))
+    with _held(temporary):
+        try:
+            yield temporary
+            temporary.chmod(0o755)
+            temporary.rename(destination)
+            _sync_folder(destination.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextmanager
@@ -132,12 +146,35 @@ def digest_folder(folder: Path, names: tuple[str, ...]) -> str:
     return total.hexdigest()
 
 
-def _sweep(path: Path) -> None:
-    with suppress(OSError):
-        for left in path.parent.glob(f".tmp-{path.stem[:60]}-????????????{path.suffix}"):
-            # Only what is surely abandoned: another writer's file is younger.
-            if left.stat().st_mtime < path.parent.stat().st_mtime - 3600:
-                left.unlink()
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """Hold the lock by which :func:`_sweep` knows that a temporary file or folder is in use."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        # Where the file system has no locks, nothing can be swept either.
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed writers left in ``folder``: temporary files and folders that nobody holds."""
+    for left in folder.glob(f"{_TEMPORARY}*"):
+        with suppress(OSError):
+            descriptor = os.open(left, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # A writer that has made the file and not yet locked it is younger than this.
+                if 0 <= time.time() - os.fstat(descriptor).st_ctime < _SECONDS_TO_LOCK:
+                    continue
+                if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+                    shutil.rmtree(left, ignore_errors=True)
+                else:
+                    left.unlink(missing_ok=True)
+            finally:
+                os.close(descriptor)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -10,7 +10,6 @@ OLoRA, CorDA, LoftQ and LoRA-GA change the base model's weights, and their matri
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ _WITHOUT_EFFECT = {
     "loftq_config", "corda_config", "lora_ga_config", "unsloth_fixed",
 }  # fmt: skip
 """Fields of the training, or about the initialisation, which has its own field."""
+_MAX_ALPHA = 1e6
 _PLAIN_INITIALISATIONS = ("gaussian", "eva", "orthogonal", "mica")
 _CONVERT = (
     "it was trained against a changed base model; convert it with peft: "
@@ -97,4 +97,5 @@ def _rank(value: object) -> bool:
 
 
 def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """A finite number; one of hundreds of digits is a float to nobody."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _MAX_ALPHA
