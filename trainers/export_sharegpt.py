@@ -12,12 +12,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from harness.safe.escape import for_json
 from harness.safe.files import replace_with, write_text
 from trainers.formats import TrainingRecord
 
 __all__ = ["DATASETS", "keep_readable"]
 
-DATASETS = {"dpo": "generalized_dpo_preference", "sft": "generalized_sft", "kto": "generalized_kto"}
+DATASETS = {
+    "dpo": "generalized_dpo_preference_dataset", "sft": "generalized_sft_dataset", "kto": "generalized_kto_dataset",
+}  # fmt: skip
 _TAGS = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant",
          "system_tag": "system", "observation_tag": "observation", "function_tag": "function_call"}  # fmt: skip
 
@@ -29,16 +32,16 @@ def keep_readable(records: Iterable[TrainingRecord], folder: Path, stage: str) -
     part = folder / f".{name}.part"
     with part.open("w", encoding="utf-8") as file:
         for record in records:
-            file.write(json.dumps(_plain(record, stage), ensure_ascii=False) + "\n")
+            file.write(for_json(json.dumps(_plain(record, stage), ensure_ascii=False)) + "\n")
             yield record
-    replace_with(folder / f"{name}_dataset.jsonl", part.rename)
+    replace_with(folder / f"{name}.jsonl", part.rename)
     columns = {"messages": "messages"}
     if stage == "dpo":
         columns |= {"chosen": "chosen", "rejected": "rejected"}
     elif stage == "kto":
         columns["kto_tag"] = "label"
     info: dict[str, Any] = {
-        "file_name": f"{name}_dataset.jsonl",
+        "file_name": f"{name}.jsonl",
         "formatting": "sharegpt",
         "columns": columns,
         "tags": _TAGS,

@@ -3,25 +3,29 @@
     alpaca      instruction, input, output | chosen + rejected | output + kto_tag; system, history
     sharegpt    conversations or messages ({from, value} or {role, content}); chosen, rejected as objects; label
     plain       prompt (or question), chosen + rejected (or response_j + response_k), or completion + label
+    guanaco     text with "### Human:" and "### Assistant:" (sft)
 
-Files are JSON arrays, JSONL, CSV or Parquet. What LLaMA-Factory would drop, cut or reverse without a message is an
-error here that names file, record and field (an even conversation, a liked empty answer, a chosen turn of role user);
-one message names the first ten. Contradictory pairs are refused; repeated records are kept, counted and named. Records
-are never held in memory together. Not supported: tools, images, and LLaMA-Factory's ``formatting: openai``, which
-rewrites the system prompt.
+Files are JSON arrays, JSONL, CSV or Parquet. A dataset_info.json beside a file that names it is read with it.
+
+What LLaMA-Factory would drop, cut or reverse without a message is an error here that names file, record and field (an
+even conversation, a liked empty answer, a chosen turn of role user); one message names the first ten. Contradictory
+pairs are refused; repeated records are kept, counted and named. Records are never held in memory together. Not
+supported: tools, images, and LLaMA-Factory's ``formatting: openai``, which rewrites the system prompt.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from harness.cases.model import Message
 from harness.errors import DataError
+from trainers.dataset_info import Dataset, registered
 from trainers.read_files import read_rows
 
 __all__ = ["Source", "TrainingRecord", "read_records"]
@@ -53,8 +57,9 @@ _KNOWN_OF_A_TURN = {
 }
 _KNOWN = {
     *_PROMPT, *_CHOSEN, *_REJECTED, *_ANSWER, *_LABEL, *_TURNS,
-    "input", "query", "system", "history", "rejected_finished",
+    "input", "query", "system", "history", "rejected_finished", "case_id", "origin", "text",
 }  # fmt: skip
+_GUANACO = re.compile(r"### ?(Human|Assistant): ?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +78,8 @@ class TrainingRecord:
     """False where the record says that the rejected answer was cut off."""
     label: bool | None = None
     """kto: whether the answer was liked."""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    """What else the record says of a pair: ``case_id``, ``origin``, ``rejected_finished``, each where it is given."""
 
     @property
     def case_id(self) -> str:
@@ -87,7 +94,10 @@ class Source:
     stage: Literal["sft", "dpo", "kto"]
     parquet: Callable[[Path], Path] | None = None
     """Turns a Parquet file into JSONL (the trainer's environment can); None: Parquet is refused."""
+    registered: Sequence[Dataset] = ()
+    """Entries of a registry for some of the files; the others are looked up in the registry beside them."""
     repeated: int = 0
+    answers_in_prompt: int = 0
     ignored: frozenset[str] = frozenset()
 
     def notes(self) -> tuple[str, ...]:
@@ -95,6 +105,11 @@ class Source:
         lines = []
         if self.repeated:
             lines.append(f"{self.repeated} records are repetitions of earlier ones (kept)")
+        if self.answers_in_prompt:
+            lines.append(
+                f"{self.answers_in_prompt} records repeat chosen and rejected at the end of their conversation "
+                "(left out there)"
+            )
         if self.ignored:
             lines.append(f"fields that are not used: {', '.join(sorted(self.ignored))}")
         return tuple(lines)
@@ -112,16 +127,22 @@ def read_records(source: Source) -> Iterator[TrainingRecord]:
     problems = _Problems()
     seen: set[bytes] = set()
     preferred: set[bytes] = set()
-    fields: set[str] = set()
+    unused: set[str] = set()
     for path in source.paths:
-        for number, row in enumerate(read_rows(path, source.parquet), 1):
+        named = {d.path.resolve(): d for d in source.registered}
+        dataset = named.get(path.resolve()) or registered(path, source.stage)
+        for number, raw in enumerate(read_rows(path, source.parquet), 1):
             where = f"{path.name}: record {number}"
+            row = raw if dataset is None else dataset.row(raw)
             try:
+                row, repeats = _without_answers(row) if source.stage == "dpo" else (row, False)
                 record = _record(row, where, source.stage)
             except _Wrong as wrong:
                 problems.add(path.name, number, f"{wrong}{_meant_for(row, source.stage)}")
                 continue
-            fields |= set(row) | _turn_fields(row)
+            source.answers_in_prompt += repeats
+            unused |= (set(row) | _turn_fields(row)) - _KNOWN
+            unused |= set() if dataset is None else dataset.unused(raw)
             prompt = "\0".join(f"{m.role}:{m.content}" for m in record.messages)
             key = _digest(prompt, record.chosen, record.rejected, str(record.label))
             if key in seen:
@@ -138,7 +159,7 @@ def read_records(source: Source) -> Iterator[TrainingRecord]:
                     other = "contradicts an earlier record, which gives this answer the other label"
                     problems.add(path.name, number, other)
             yield record
-    source.ignored = frozenset(fields - _KNOWN)
+    source.ignored = frozenset(unused)
     problems.raise_any()
 
 
@@ -176,6 +197,8 @@ class _Wrong(Exception):
 def _record(row: Mapping[str, Any], where: str, stage: str) -> TrainingRecord:
     # Some preference sets have both; there the conversation holds the answer already.
     turns = None if stage == "dpo" and _first(row, _PROMPT) else _first(row, _TURNS)
+    if stage == "sft" and not turns and not _first(row, _PROMPT) and isinstance(row.get("text"), str):
+        row, turns = {**row, "conversations": _guanaco(row["text"])}, "conversations"
     messages = _turns(row[turns], turns) if turns else _alpaca(row)
     if turns and isinstance(row.get("system"), str) and row["system"]:
         if messages and messages[0].role == "system":
@@ -184,6 +207,32 @@ def _record(row: Mapping[str, Any], where: str, stage: str) -> TrainingRecord:
     record = {"sft": _sft, "dpo": _dpo, "kto": _kto}[stage](row, messages, where)
     _check_order(record.messages, stage)
     return record
+
+
+def _without_answers(row: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
+    """A pair whose conversation ends with both answers, as MiniCPM's guide prints it, without them there.
+
+    Its turns would otherwise not alternate. Only turns that say exactly what chosen or rejected say are left out.
+    """
+    name = _first(row, _TURNS)
+    turns = row[name] if name else None
+    if name is None or not isinstance(turns, list):
+        return row, False
+    answers = [_content(row.get(side)) for side in (*_CHOSEN, *_REJECTED)]
+    kept = len(turns)
+    while kept > 1 and _speaker(turns[kept - 1]) == "assistant" and _content(turns[kept - 1]) in answers:
+        kept -= 1
+    return ({**row, name: turns[:kept]}, True) if kept < len(turns) else (row, False)
+
+
+def _speaker(turn: Any) -> str | None:
+    role = turn.get("role", turn.get("from")) if isinstance(turn, dict) else None
+    return _ROLES.get(role) if isinstance(role, str) else None
+
+
+def _content(value: Any) -> str | None:
+    text = value.get("content", value.get("value")) if isinstance(value, dict) else value
+    return text if isinstance(text, str) else None
 
 
 def _meant_for(row: Mapping[str, Any], stage: str) -> str:
@@ -216,6 +265,15 @@ def _alpaca(row: Mapping[str, Any]) -> list[Message]:
     return [*turns, Message("user", f"{prompt}\n{more}" if more else prompt)]
 
 
+def _guanaco(text: str) -> list[dict[str, str]]:
+    before, *parts = _GUANACO.split(text)
+    if before.strip() or not parts:
+        raise _Wrong('text is supported with "### Human:" and "### Assistant:" only; give prompt and answer apart')
+    return [
+        {"from": speaker.lower(), "value": said.strip()} for speaker, said in zip(parts[::2], parts[1::2], strict=True)
+    ]
+
+
 def _turns(value: Any, name: str) -> list[Message]:
     if not isinstance(value, list) or not value:
         raise _Wrong(f"{name} must be a list of turns")
@@ -225,12 +283,12 @@ def _turns(value: Any, name: str) -> list[Message]:
 def _turn(turn: Any, name: str) -> Message:
     if not isinstance(turn, dict):
         raise _Wrong(f"{name} is not an object")
-    for field in _UNSUPPORTED_IN_A_TURN & set(turn):
-        if turn[field] not in (None, "", [], {}):
-            raise _Wrong(f"{name} has {field}, which is not supported; remove it, or leave the record out")
-    for field in _TRAINED_ON & set(turn):
-        if turn[field] not in (None, 1, True):
-            raise _Wrong(f"{name} has {field} = {turn[field]!r}: a turn that is not trained on is not supported")
+    for key in _UNSUPPORTED_IN_A_TURN & set(turn):
+        if turn[key] not in (None, "", [], {}):
+            raise _Wrong(f"{name} has {key}, which is not supported; remove it, or leave the record out")
+    for key in _TRAINED_ON & set(turn):
+        if turn[key] not in (None, 1, True):
+            raise _Wrong(f"{name} has {key} = {turn[key]!r}: a turn that is not trained on is not supported")
     role, content = turn.get("role", turn.get("from")), turn.get("content", turn.get("value"))
     if role not in _ROLES:
         raise _Wrong(f"{name} has role {role!r}; known: {', '.join(_ROLES)}")
@@ -242,7 +300,7 @@ def _turn(turn: Any, name: str) -> Message:
 def _turn_fields(row: Mapping[str, Any]) -> set[str]:
     """The fields of a record's turns that are not used, as a note names them."""
     turns = [turn for value in row.values() if isinstance(value, list) for turn in value if isinstance(turn, dict)]
-    return {f"{field} of a turn" for turn in turns for field in turn} - _KNOWN_OF_A_TURN
+    return {f"{key} of a turn" for turn in turns for key in turn} - _KNOWN_OF_A_TURN
 
 
 def _check_context(row: Mapping[str, Any], name: str, messages: Sequence[Message]) -> None:
@@ -274,8 +332,9 @@ def _dpo(row: Mapping[str, Any], messages: Sequence[Message], where: str) -> Tra
     if not isinstance(finished, bool):
         raise _Wrong(f"rejected_finished = {given!r} must be true or false")
     return TrainingRecord(
-        source=where, messages=tuple(messages), chosen=chosen, rejected=rejected, rejected_finished=finished
-    )
+        source=where, messages=tuple(messages), chosen=chosen, rejected=rejected, rejected_finished=finished,
+        fields={name: row[name] for name in ("case_id", "origin", "rejected_finished") if row.get(name) is not None},
+    )  # fmt: skip
 
 
 def _kto(row: Mapping[str, Any], messages: Sequence[Message], where: str) -> TrainingRecord:

@@ -41,7 +41,10 @@ def read_rows(path: Path, parquet: Callable[[Path], Path] | None = None) -> Iter
         with path.open(encoding="utf-8-sig", newline="") as file:
             yield from readers[kind](file, path)
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: is not UTF-8 ({error.reason}); save it as UTF-8") from error
+        raise DataError(
+            f"{path}: is not UTF-8 ({error.reason}); convert it, e.g. iconv -f GB18030 -t UTF-8 (or from its real "
+            "encoding)"
+        ) from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
 
@@ -142,6 +145,10 @@ def _csv_rows(file: TextIO, path: Path) -> Iterator[Mapping[str, Any]]:
     csv.field_size_limit(2**31 - 1)
     reader = csv.DictReader(file, strict=True)
     try:
+        header = list(reader.fieldnames or ())
+        for sign, name in ((";", "semicolons"), ("\t", "tabs")):
+            if len(header) == 1 and sign in header[0]:
+                raise DataError(f"{path}: its columns are separated by {name}; separate them by commas")
         for row in reader:
             if None in row or None in row.values():
                 raise DataError(f"{path}: line {reader.line_num} has another number of fields than the header")

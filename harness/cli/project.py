@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.project.settings import Settings, find_root, read_settings
-from harness.safe.escape import for_terminal
+from harness.safe.escape import for_json, for_terminal
 from harness.safe.records import to_data
 
 __all__ = ["add_json", "echo", "echo_json", "project_settings", "table", "warn"]
@@ -42,7 +42,7 @@ def warn(text: str) -> None:
 
 def echo_json(value: object) -> None:
     """Write ``value`` as JSON to standard output; a number that is not finite is null."""
-    sys.stdout.write(json.dumps(to_data(value), ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+    sys.stdout.write(for_json(json.dumps(to_data(value), ensure_ascii=False, indent=2, allow_nan=False)) + "\n")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

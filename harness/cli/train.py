@@ -42,8 +42,11 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("stage", choices=("sft", "dpo", "kto"), help="training stage")
     parser.add_argument(
         "--data", nargs="+", type=Path, default=[], metavar="FILE",
-        help="JSON, JSONL, CSV or Parquet: alpaca, sharegpt, or prompt/chosen/rejected",
+        help="JSON, JSONL, CSV or Parquet (alpaca, sharegpt, or prompt/chosen/rejected), or a dataset_info.json",
     )  # fmt: skip
+    parser.add_argument(
+        "--dataset", action="append", default=[], metavar="NAME", help="dataset of a dataset_info.json; repeatable"
+    )
     parser.add_argument(
         "--adapter", "--adapter-from", dest="adapter_from", metavar="NAME",
         help="version to start from; default: the project's",
@@ -82,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
         raise SettingsError("--data: name at least one file to train on")
     plan = plan_training(
         settings, args.stage, args.data, recipe, adapter_from=args.adapter_from, name=args.name,
-        launch=_launch(args, recipe), resume=args.resume,
+        launch=_launch(args, recipe), resume=args.resume, datasets=args.dataset,
     )  # fmt: skip
     with Store(settings.database) as store:
         if args.dry_run or args.nodes > 1:

@@ -152,8 +152,11 @@ class Fix:
             DataError: a pair teaches nothing, wrongly, or a protected case.
         """
         protected = [r.case for r in self.plan.results]
-        given = import_pairs(edited) if edited is not None else None
-        by_hand = read_hand_made(self._settings.badcases, [r.case for r in self.plan.training])
+        # All that people wrote is read and checked before time is spent on sampling.
+        given = import_pairs(edited, self._display.step) if edited is not None else None
+        cases = [r.case for r in self.plan.training]
+        by_hand = read_hand_made(self._settings.badcases, cases, self._display.step)
+        check_pairs(given if given is not None else by_hand, protected)
         inputs = _digest(["given", given]) if given is not None else self._inputs_of_pairs(by_hand)
         in_place = edited is not None and edited.resolve() == (self.folder / DATASET).resolve()
         if not in_place and (stored := self.journal.pairs(inputs)) is not None:

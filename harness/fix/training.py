@@ -29,6 +29,7 @@ from harness.safe.read import read_object
 from harness.store import Store, Training
 from trainers import Stage, TrainRequest, TrainResult, open_trainer
 from trainers.base import OnProgress
+from trainers.dataset_info import REGISTRY, Dataset, dataset_files
 from trainers.export_sharegpt import keep_readable
 from trainers.formats import Source
 from trainers.job import ENTRY
@@ -57,6 +58,8 @@ class TrainPlan:
     parent: Adapter
     name: str
     data: tuple[Path, ...]
+    registered: tuple[Dataset, ...] = ()
+    """Entries of a dataset_info.json that was given as data."""
     recipe: Recipe
     launch: Launch
     model_path: Path
@@ -89,8 +92,11 @@ def plan_training(
     name: str | None = None,
     launch: Launch | None = None,
     resume: bool = False,
+    datasets: Sequence[str] = (),
 ) -> TrainPlan:
     """Check the arguments of a training: stage, names, files, recipe.
+
+    A dataset_info.json among the ``data`` stands for its ``datasets``.
 
     Raises:
         UsageError: an unknown stage, a name that is taken, files that are not there, a recipe that does not fit the
@@ -104,6 +110,11 @@ def plan_training(
     launch = launch or Launch.on_gpus(recipe.gpus, deepspeed=recipe.deepspeed)
     missing = [str(p) for p in data if not p.is_file()]
     problems = [f"--data: no such file: {', '.join(missing)}"] if missing else []
+    registries = [p for p in data if p.name == REGISTRY and p.is_file()]
+    named = tuple(d for p in registries for d in dataset_files(p, datasets, stage))
+    if datasets and not registries:
+        problems.append(f"--dataset: names datasets of a {REGISTRY}; give it with --data")
+    files = [*(p.resolve() for p in data if p not in registries), *(d.path.resolve() for d in named)]
     # Without data it is about a training that ran elsewhere, on devices of its own.
     cuda = bool(launch.devices) or not data
     problems += recipe.problems_for(stage, parents=len(manifest.chain(parent.name)), cuda=cuda)
@@ -116,7 +127,7 @@ def plan_training(
         raise UsageError("; ".join(problems))
     return TrainPlan(
         stage=stage,  # type: ignore[arg-type] # one of Stage's, checked above
-        parent=parent, name=new, data=tuple(p.resolve() for p in data), recipe=recipe, launch=launch,
+        parent=parent, name=new, data=tuple(files), registered=named, recipe=recipe, launch=launch,
         model_path=locate_model(manifest.model_of(parent.name), settings.root), chain=manifest.chain(parent.name),
         output=settings.reports / "trainings" / f"{new}-{stage}", resume=resume,
     )  # fmt: skip
@@ -129,7 +140,7 @@ def prepared_request(plan: TrainPlan, settings: Settings, store: Store) -> tuple
     def parquet(path: Path) -> Path:
         return _from_parquet(path, trainer_python(settings.root), plan.output)
 
-    source = Source(paths=plan.data, stage=plan.stage, parquet=parquet)
+    source = Source(paths=plan.data, stage=plan.stage, parquet=parquet, registered=plan.registered)
     records = keep_readable(source, plan.output, plan.stage)
     request = TrainRequest(
         stage=plan.stage,

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from harness.cases.model import Message
 from harness.errors import EngineMissing, ManifestError
 from harness.models.folder import text_files
+from harness.safe.escape import well_formed
 from harness.safe.files import digest_file
 
 __all__ = ["PromptCache", "PromptRenderer"]
@@ -64,7 +65,7 @@ class PromptRenderer:
 
     def answer_ids(self, text: str) -> tuple[int, ...]:
         """Ids of an answer's text alone, without any special token."""
-        return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        return tuple(self.tokenizer(well_formed(text), add_special_tokens=False)["input_ids"])
 
     @property
     def end_of_turn(self) -> int:

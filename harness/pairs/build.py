@@ -19,6 +19,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 from rapidfuzz import fuzz
@@ -29,6 +30,7 @@ from harness.metrics.types import Loop
 from harness.pairs.model import Origin, Pair
 from harness.pairs.prompts import same_prompt, varied
 from harness.pairs.replay_prompts import EVERYDAY, ORDINARY
+from harness.safe.escape import well_formed
 from harness.suite.figures import figures
 
 __all__ = ["build_pairs", "early_end", "loop_copy", "pairs_of_case", "spread", "trim_loop"]
@@ -196,7 +198,11 @@ def build_pairs(
     built += _unended(passing, max(len(built) // _UNENDED, _MIN_UNENDED)) if built else []
     room = max(int(len(built) * replay / (1 - replay)), _MIN_REPLAY if built and replay else 0)
     guarded = [c for c in protected if c.role != "fix"]
-    return (*built, *_replay(passing, ordinary or {}, room, guarded, _early_share((*failures, *passing))))
+    replayed = _replay(passing, ordinary or {}, room, guarded, _early_share((*failures, *passing)))
+    return tuple(
+        replace(pair, chosen=well_formed(pair.chosen), rejected=well_formed(pair.rejected))
+        for pair in (*built, *replayed)
+    )
 
 
 def spread(items: Sequence[T], count: int) -> list[T]:

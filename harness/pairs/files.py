@@ -1,30 +1,32 @@
 """Pairs as files: for people to read and edit, and for plain LLaMA-Factory.
 
 ``generalized_dpo_preference_dataset.json`` is the file that many users have today (alpaca ranking: instruction, input,
-chosen, rejected). Conversations with a system prompt or several turns keep them in ``system`` and ``history``.
+chosen, rejected). Conversations with a system prompt or several turns keep them in ``system`` and ``history``. Reading
+is :mod:`trainers.formats`, so ``harness fix`` and ``harness train`` take and refuse the same files.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from harness.cases.model import Case, Message
+from harness.cases.model import Case
 from harness.errors import DataError
 from harness.metrics import repetition
 from harness.pairs.model import Origin, Pair
+from harness.safe.escape import for_json, for_utf8
 from harness.safe.files import write_text
-from harness.safe.read import read_json, reason
+from trainers.dataset_info import REGISTRY, dataset_files
+from trainers.formats import Source, TrainingRecord
 
 __all__ = ["DATASET", "export_pairs", "import_pairs", "read_hand_made"]
 
 _TAIL_COPIES = 3.0
 
 DATASET = "generalized_dpo_preference_dataset.json"
-_NAME = "generalized_dpo_preference"
-_FIELDS = {"instruction", "input", "chosen", "rejected", "system", "history", "case_id", "origin", "rejected_finished"}
+_NAME = "generalized_dpo_preference_dataset"
 
 
 def export_pairs(pairs: Sequence[Pair], place: Path) -> Path:
@@ -36,7 +38,7 @@ def export_pairs(pairs: Sequence[Pair], place: Path) -> Path:
     """
     records = [_record(p) for p in pairs]
     folder, name = (place.parent, place.name) if place.suffix == ".json" else (place, DATASET)
-    path = write_text(folder / name, json.dumps(records, ensure_ascii=False, indent=2) + "\n")
+    path = write_text(folder / name, for_json(json.dumps(records, ensure_ascii=False, indent=2)) + "\n")
     columns = {"prompt": "instruction", "query": "input", "chosen": "chosen", "rejected": "rejected"}
     columns |= {"system": "system", "history": "history"}
     info = {_NAME: {"file_name": name, "ranking": True, "columns": columns}}
@@ -44,32 +46,36 @@ def export_pairs(pairs: Sequence[Pair], place: Path) -> Path:
     return path
 
 
-def import_pairs(path: Path) -> tuple[Pair, ...]:
-    """Read pairs back, edited or hand-made.
+def import_pairs(path: Path, note: Callable[[str], None] = lambda _: None) -> tuple[Pair, ...]:
+    """Read pairs, edited or hand-made, in any form that ``harness train dpo`` reads.
+
+    Args:
+        path: a data file, read with the dataset_info.json beside it, or a dataset_info.json with one preference set.
+        note: called with what the user should know, such as the fields that are not used.
 
     Raises:
-        DataError: not UTF-8 JSON, or a record with a missing, unknown or wrongly typed field; all problems at once.
+        DataError: unreadable, or wrong records; all problems at once.
     """
-    try:
-        records = read_json(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as JSON pairs: {reason(error)}") from error
-    if not isinstance(records, list):
-        raise DataError(f"{path}: must be a list of records with instruction, input, chosen, rejected")
+    named = dataset_files(path, (), "dpo") if path.name == REGISTRY else ()
+    source = Source(paths=tuple(d.path for d in named) or (path,), stage="dpo", registered=named)
     problems: list[str] = []
-    pairs = [p for i, r in enumerate(records, 1) if (p := _pair(r, f"record {i}", problems)) is not None]
+    pairs = [_pair(record, problems) for record in source]
     if problems:
         raise DataError(f"{path}: " + "; ".join(problems[:20]))
+    for line in source.notes():
+        note(f"{path.name}: {line}")
     return tuple(pairs)
 
 
-def read_hand_made(badcases: Path, cases: Sequence[Case]) -> tuple[Pair, ...]:
-    """Hand-made pairs in the folders of ``cases``."""
+def read_hand_made(
+    badcases: Path, cases: Sequence[Case], note: Callable[[str], None] = lambda _: None
+) -> tuple[Pair, ...]:
+    """Hand-made pairs in the folders of ``cases``; arguments and errors as :func:`import_pairs`."""
     written: list[Pair] = []
     for folder in dict.fromkeys(c.folder for c in cases):
         path = badcases / folder / DATASET
         if path.is_file():
-            written += import_pairs(path)
+            written += import_pairs(path, note)
     return tuple(written)
 
 
@@ -85,48 +91,30 @@ def _record(pair: Pair) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _pair(record: Any, where: str, problems: list[str]) -> Pair | None:
-    if not isinstance(record, dict):
-        problems.append(f"{where} is not an object")
-        return None
-    before = len(problems)
-    for name in sorted(set(record) - _FIELDS):
-        problems.append(f"{where}: unknown field {name!r}; known: {', '.join(sorted(_FIELDS))}")
-    for name in ("instruction", "chosen", "rejected"):
-        if not isinstance(record.get(name), str) or not record[name].strip():
-            problems.append(f"{where}: {name} must be text and not empty")
-    history = record.get("history") or []
-    turn = isinstance(history, list) and all(
-        isinstance(h, list) and len(h) == 2 and all(isinstance(t, str) for t in h) for h in history
-    )
-    if not turn:
-        problems.append(f"{where}: history must be a list of [user, assistant] texts")
-    origin = record.get("origin", "hand-made")
+def _pair(record: TrainingRecord, problems: list[str]) -> Pair:
+    case_id, origin = record.fields.get("case_id", "hand-made"), record.fields.get("origin", "hand-made")
     if origin not in get_args(Origin):
-        problems.append(f"{where}: origin = {origin!r}; use one of {', '.join(get_args(Origin))}")
+        problems.append(f"{record.source}: origin = {origin!r}; use one of {', '.join(get_args(Origin))}")
+    if not isinstance(case_id, str):
+        problems.append(f"{record.source}: case_id = {case_id!r} must be text")
+    if any(_not_text(text) for text in (record.chosen, record.rejected, *(m.content for m in record.messages))):
+        problems.append(f"{record.source}: holds half of a surrogate pair, which no tokenizer takes; remove it")
     # A hand-made rejected answer was written to its end, unless its author says otherwise or it ends in a loop.
-    finished = record.get("rejected_finished", not _ends_in_loop(record.get("rejected")))
-    if not isinstance(finished, bool):
-        problems.append(f"{where}: rejected_finished must be true or false")
-    if len(problems) > before:
-        return None
-    system = record.get("system") or ""
-    query = record.get("input") or ""
-    messages = [Message("system", system)] if system else []
-    for user, assistant in history:
-        messages += [Message("user", user), Message("assistant", assistant)]
-    messages.append(Message("user", f"{record['instruction']}\n{query}" if query else record["instruction"]))
-    case_id = str(record.get("case_id") or "hand-made")
+    said = "rejected_finished" in record.fields
     return Pair(
         case_id=case_id,
-        messages=tuple(messages),
-        chosen=record["chosen"],
-        rejected=record["rejected"],
+        messages=record.messages,
+        chosen=record.chosen,
+        rejected=record.rejected,
         origin=origin,
-        rejected_finished=finished,
+        rejected_finished=record.rejected_finished if said else not _ends_in_loop(record.rejected),
     )
 
 
-def _ends_in_loop(text: Any) -> bool:
+def _not_text(text: str) -> bool:
+    return for_utf8(text) != text
+
+
+def _ends_in_loop(text: str) -> bool:
     """Whether a hand-written answer breaks off in the middle of a loop, so that no model ended it by itself."""
-    return isinstance(text, str) and bool(text.strip()) and repetition(text).values["tail_copies"] >= _TAIL_COPIES
+    return repetition(text).values["tail_copies"] >= _TAIL_COPIES

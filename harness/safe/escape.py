@@ -14,7 +14,18 @@ from __future__ import annotations
 import html
 import re
 
-__all__ = ["for_csv", "for_html", "for_markdown", "for_terminal", "for_utf8", "for_xlsx", "for_xml", "shorten"]
+__all__ = [
+    "for_csv",
+    "for_html",
+    "for_json",
+    "for_markdown",
+    "for_terminal",
+    "for_utf8",
+    "for_xlsx",
+    "for_xml",
+    "shorten",
+    "well_formed",
+]
 
 XLSX_LIMIT = 32_767
 """Maximum of UTF-16 units that a spreadsheet cell holds (Excel's limit; openpyxl cuts there silently)."""
@@ -56,6 +67,14 @@ def for_terminal(text: str, keep_newlines: bool = True) -> str:
     return safe if keep_newlines else _LINE_OR_TAB.sub(lambda m: "\\n" if m[0] == "\n" else "\\t", safe)
 
 
+def for_json(text: str) -> str:
+    r"""JSON text that a terminal can show: what it must not obey stands as ``\uNNNN``, which reads back exactly.
+
+    Such characters occur inside strings only, because everything else in JSON is plain ASCII.
+    """
+    return _NOT_FOR_PEOPLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
 def for_html(text: str) -> str:
     """Text for an HTML element or a double- or single-quoted attribute; never for a script, style or URL."""
     return html.escape(_NOT_FOR_PEOPLE.sub(_visible, text), quote=True)
@@ -94,6 +113,11 @@ def for_markdown(text: str) -> str:
 def for_utf8(text: str) -> str:
     """The same text, with lone surrogates made visible so that it can be encoded."""
     return _NOT_UTF8.sub(_visible, text)
+
+
+def well_formed(text: str) -> str:
+    """The same text with U+FFFD for each lone surrogate, as a decoder writes half of a character: for tokenizers."""
+    return _NOT_UTF8.sub("\ufffd", text)
 
 
 def for_csv(text: str) -> str:

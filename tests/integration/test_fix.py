@@ -78,7 +78,7 @@ def test_pairs_are_left_for_people_and_for_llamafactory(failing: Make) -> None:
     (folder,) = (root / "reports" / "trainings").iterdir()
     pairs = json.loads((folder / "generalized_dpo_preference_dataset.json").read_text())
     assert {"instruction", "input", "chosen", "rejected"} <= pairs[0].keys()
-    assert "generalized_dpo_preference" in json.loads((folder / "dataset_info.json").read_text())
+    assert "generalized_dpo_preference_dataset" in json.loads((folder / "dataset_info.json").read_text())
     assert {p["case_id"] for p in pairs if p["origin"] == "standard"} == {"badcase1/sea"}
 
 

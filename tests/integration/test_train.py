@@ -96,7 +96,7 @@ def test_readable_data_stay_beside_the_ids(root: Path) -> None:
     folder = root / "reports" / "trainings" / "v4.1-dpo"
     rows = [json.loads(line) for line in (folder / "generalized_dpo_preference_dataset.jsonl").read_text().splitlines()]
     assert rows[0]["chosen"] == {"role": "assistant", "content": "It is 0."}
-    info = json.loads((folder / "dataset_info.json").read_text())["generalized_dpo_preference"]
+    info = json.loads((folder / "dataset_info.json").read_text())["generalized_dpo_preference_dataset"]
     assert info["ranking"] is True
     assert "system_tag" in info["tags"]
 

@@ -42,13 +42,15 @@ def test_hand_made_records_need_only_four_fields(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "cannot be read as JSON"),
+        ("[{", "record 1 is cut off or not JSON"),
         ("{}", "must be a list"),
-        ('[{"instruction": "a", "chosen": "b"}]', "record 1: rejected must be text"),
-        ('[{"instruction": "a", "chosen": "b", "rejected": "c", "reject": 1}]', "unknown field 'reject'"),
+        ('[{"instruction": "a", "chosen": "b"}]', "record 1: has no rejected"),
         ('[{"instruction": "a", "chosen": "b", "rejected": "c", "history": ["x"]}]', "history must be a list"),
+        ('[{"instruction": "a", "chosen": "b", "rejected": "c", "case_id": 1}]', "case_id = 1 must be text"),
+        ('[{"instruction": "a", "chosen": "b", "rejected": "c", "origin": "x"}]', "origin = 'x'; use one of"),
+        ('[{"instruction": "a", "chosen": "b \\ud800", "rejected": "c"}]', "half of a surrogate pair"),
     ],
-    ids=["syntax", "shape", "missing", "unknown", "history"],
+    ids=["syntax", "shape", "missing", "history", "case id", "origin", "surrogate"],
 )
 def test_a_wrong_file_says_which_record(tmp_path: Path, content: str, message: str) -> None:
     """Every problem is named with its record."""
@@ -71,5 +73,6 @@ def test_pairs_go_into_a_file_of_any_name(tmp_path: Path) -> None:
     path = export_pairs((pair(),), tmp_path / "mine.json")
     assert path.name == "mine.json"
     assert (
-        json.loads((tmp_path / "dataset_info.json").read_text())["generalized_dpo_preference"]["file_name"] == path.name
+        json.loads((tmp_path / "dataset_info.json").read_text())["generalized_dpo_preference_dataset"]["file_name"]
+        == path.name
     )
