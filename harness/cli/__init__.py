@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
     except Exception:  # noqa: BLE001 - a bug is shown whole, and never ends with 1, which means "a case failed"
-        traceback.print_exc()
+        sys.stderr.write(for_terminal(traceback.format_exc()))
         return _BROKE
 
 

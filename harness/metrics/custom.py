@@ -1,9 +1,9 @@
 """Metrics of your own: the entry-point group ``harness.metrics`` and :func:`register_metric`.
 
 A metric is one function of answer and case that returns named numbers. Its names are prefixed with its own name
-("politeness" returning {"score": 0.9} is stored as ``politeness.score``), so that no metric can overwrite a built-in
-score. A metric that returns one number under its own name keeps that name. A metric that raises, or returns a number
-that is not finite, is an error of the harness run: never a failure of the model and never a pass.
+("politeness" returning {"score": 0.9} is stored as ``politeness.score``). A metric that returns one number under its
+own name keeps that name, so the names of built-in scores are refused. A metric that raises, or returns a number that is
+not finite, is an error of the harness run: never a failure of the model and never a pass.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from functools import cache
 
 from harness.cases.model import Case
 from harness.errors import MetricError
+from harness.metrics.repetition import repetition
+from harness.metrics.similarity import similarity
 from harness.metrics.types import Metric
 
-__all__ = ["GROUP", "custom_scores", "forget_metrics", "register_metric", "registered_metrics"]
+__all__ = ["GROUP", "built_in_names", "custom_scores", "forget_metrics", "register_metric", "registered_metrics"]
 
 GROUP = "harness.metrics"
 
@@ -28,9 +30,13 @@ def register_metric(name: str, metric: Metric | None = None) -> Callable[[Metric
     """Register a metric: ``register_metric("politeness", f)``, or ``@register_metric("politeness")`` over the function.
 
     Registering a name again replaces it: a conftest may be imported twice.
+
+    Raises:
+        MetricError: the name is no identifier, or that of a built-in score.
     """
     if not name.isidentifier():
         raise MetricError(f"metric {name!r}: the name must be an identifier")
+    _check_name(name)
 
     def register(function: Metric) -> Metric:
         _registered[name] = function
@@ -47,9 +53,22 @@ def forget_metrics() -> None:
 
 
 @cache
+def built_in_names() -> frozenset[str]:
+    """Names of the scores that the harness itself measures."""
+    measured = {**repetition("a", "a").values, **similarity("a", "a")}
+    return frozenset({*measured, "seq_rep4", "compression_ratio", "missing_patterns", "forbidden_patterns"})
+
+
+def _check_name(name: str) -> None:
+    if name in built_in_names():
+        raise MetricError(f"metric {name!r}: is the name of a built-in score; give the metric another name")
+
+
+@cache
 def _installed() -> Mapping[str, Metric]:
     metrics: dict[str, Metric] = {}
     for entry in importlib.metadata.entry_points(group=GROUP):
+        _check_name(entry.name)
         try:
             metrics[entry.name] = entry.load()
         except Exception as error:

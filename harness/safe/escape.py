@@ -4,6 +4,7 @@ Model answers, prompts, case ids and error messages are hostile input. They may 
 spreadsheet formulas, characters that a file format forbids, or lone surrogates that no encoder accepts. There is one
 function for each kind of output, and every dynamic string passes through it on its way out. Safety is so decided in one
 place and tested once for each output. Nothing is dropped: what cannot be shown is shown as ``\xNN`` or ``\uNNNN``.
+Secrets are replaced on the way (:mod:`harness.safe.secrets`).
 
 Not supported: reversibility. A text that holds the four characters ``\x1b`` reads the same as one that held ESC. The
 exact text is in the JSON export and in the store.
@@ -13,6 +14,8 @@ from __future__ import annotations
 
 import html
 import re
+
+from harness.safe.secrets import scrub
 
 __all__ = [
     "for_csv",
@@ -63,7 +66,7 @@ def for_terminal(text: str, keep_newlines: bool = True) -> str:
     surroundings; always encodable. With ``keep_newlines=False`` newline and tab are shown as ``\n`` and ``\t``: one
     line in, one line out. Rich markup is not escaped: give the result to ``rich.text.Text``.
     """
-    safe = _NOT_FOR_PEOPLE.sub(_visible, text)
+    safe = _NOT_FOR_PEOPLE.sub(_visible, scrub(text))
     return safe if keep_newlines else _LINE_OR_TAB.sub(lambda m: "\\n" if m[0] == "\n" else "\\t", safe)
 
 
@@ -72,12 +75,12 @@ def for_json(text: str) -> str:
 
     Such characters occur inside strings only, because everything else in JSON is plain ASCII.
     """
-    return _NOT_FOR_PEOPLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return _NOT_FOR_PEOPLE.sub(lambda match: f"\\u{ord(match[0]):04x}", scrub(text))
 
 
 def for_html(text: str) -> str:
     """Text for an HTML element or a double- or single-quoted attribute; never for a script, style or URL."""
-    return html.escape(_NOT_FOR_PEOPLE.sub(_visible, text), quote=True)
+    return html.escape(_NOT_FOR_PEOPLE.sub(_visible, scrub(text)), quote=True)
 
 
 def for_xml(text: str) -> str:
@@ -85,7 +88,7 @@ def for_xml(text: str) -> str:
 
     For names of attributes' values too: pytest's JUnit writer leaves property names as they are.
     """
-    return _NOT_XML.sub(_visible, text)
+    return _NOT_XML.sub(_visible, scrub(text))
 
 
 def for_xlsx(text: str) -> str:
@@ -93,7 +96,7 @@ def for_xlsx(text: str) -> str:
 
     The cell must still be marked as text (``cell.data_type = "s"``): a leading ``=`` stays as it is.
     """
-    safe = _XSTRING_ESCAPE.sub("_x005F_", _NOT_XML.sub(_visible, text))
+    safe = _XSTRING_ESCAPE.sub("_x005F_", _NOT_XML.sub(_visible, scrub(text)))
     if len(safe) <= XLSX_LIMIT // 2 or _utf16_units(safe) <= XLSX_LIMIT:
         return safe
     marker = f" [cut: {len(text):,} characters in all, see report.json]"
@@ -112,7 +115,7 @@ def for_markdown(text: str) -> str:
 
 def for_utf8(text: str) -> str:
     """The same text, with lone surrogates made visible so that it can be encoded."""
-    return _NOT_UTF8.sub(_visible, text)
+    return _NOT_UTF8.sub(_visible, scrub(text))
 
 
 def well_formed(text: str) -> str:
@@ -126,7 +129,7 @@ def for_csv(text: str) -> str:
     A text that a spreadsheet would take for a formula gets a leading apostrophe (OWASP, "CSV Injection"), negative
     numbers that come as text too.
     """
-    safe = _NOT_CSV.sub(_visible, text)
+    safe = _NOT_CSV.sub(_visible, scrub(text))
     return f"'{safe}" if _FORMULA.match(safe) else safe
 
 

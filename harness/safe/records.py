@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from harness.errors import StoreError
+from harness.safe.secrets import scrub
 
 __all__ = ["dump", "from_data", "load", "to_data"]
 
@@ -26,7 +27,7 @@ T = TypeVar("T")
 
 
 def to_data(value: object) -> Any:
-    """``value`` as dicts, lists, strings, finite numbers, booleans and None."""
+    """``value`` as dicts, lists, strings without secrets, finite numbers, booleans and None."""
     return _finite(_plain(value))
 
 
@@ -48,7 +49,7 @@ def dump(value: object) -> str:
     Raises:
         ValueError: a number is not finite.
     """
-    return json.dumps(_plain(value), ensure_ascii=True, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return scrub(json.dumps(_plain(value), ensure_ascii=True, sort_keys=True, separators=(",", ":"), allow_nan=False))
 
 
 def load(kind: type[T], text: str) -> T:
@@ -70,6 +71,8 @@ def _plain(value: object) -> Any:
 def _finite(data: Any) -> Any:
     if isinstance(data, float):
         return data if math.isfinite(data) else None
+    if isinstance(data, str):
+        return scrub(data)
     if isinstance(data, dict):
         return {key: _finite(item) for key, item in data.items()}
     return [_finite(item) for item in data] if isinstance(data, list | tuple) else data

@@ -1,4 +1,4 @@
-"""Folders that people have kept for LLaMA-Factory are read as they are, by ``harness fix`` and ``harness train`` alike."""
+"""Folders that people keep for LLaMA-Factory are read as they are, by ``harness fix`` and ``harness train`` alike."""
 
 from __future__ import annotations
 
@@ -125,8 +125,8 @@ def test_the_guanaco_form_is_a_conversation(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "hint"),
     [
-        ("instruction;output\nHi;Hello.\n".encode(), "separated by semicolons; separate them by commas"),
-        ("instruction\toutput\nHi\tHello.\n".encode(), "separated by tabs"),
+        (b"instruction;output\nHi;Hello.\n", "separated by semicolons; separate them by commas"),
+        (b"instruction\toutput\nHi\tHello.\n", "separated by tabs"),
         ("instruction,output\n你好,你好。\n".encode("gb18030"), "iconv -f GB18030 -t UTF-8"),
     ],
     ids=["semicolons", "tabs", "GB18030"],
