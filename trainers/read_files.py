@@ -38,6 +38,9 @@ def read_rows(path: Path, parquet: Callable[[Path], Path] | None = None) -> Iter
     if kind not in readers:
         raise DataError(f"{path}: unknown kind of file {path.suffix!r}; use .json, .jsonl, .csv or .parquet")
     try:
+        # A FIFO would be waited for for ever.
+        if path.exists() and not path.is_file():
+            raise DataError(f"{path}: is not a regular file")
         with path.open(encoding="utf-8-sig", newline="") as file:
             yield from readers[kind](file, path)
     except UnicodeDecodeError as error:

@@ -20,12 +20,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import harness
-from harness.cases.suite import describe_suite
+from harness.cases.model import Case
+from harness.cases.suite import SuiteFacts, case_digest, describe_suite
 from harness.engines import open_engine
 from harness.engines.base import Engine
 from harness.errors import AdapterError
 from harness.fix.checkpoints import Selection, choose, judge_checkpoints, looked_at
 from harness.fix.journal import Journal
+from harness.fix.names import claimed
 from harness.fix.plan import FixPlan, fitted, plan_fix
 from harness.fix.promotion import Effect, Promotion, decide, effects
 from harness.judging.results import CaseResult, Status
@@ -127,7 +129,7 @@ class Fix:
         self._open_engine = engine
         self._trainer = trainer or open_trainer(settings.trainer, settings.root)
         # Read before time is spent: the run that is fixed may be a part of the suite.
-        self._suite = describe_suite(project_cases(settings))
+        self._cases = project_cases(settings)
         self._target = resolve_target(plan.parent.name, self._manifest(), settings, store)
 
     def check(self) -> None:
@@ -139,11 +141,16 @@ class Fix:
         self._trainer.check()
 
     def run(self, edited: Path | None = None) -> FixResult:
-        """Run every step, from pairs to the verdict on the new version."""
-        pairs = self.pairs(edited)
-        training = self.train(pairs)
-        version = TrainedVersion(pairs=pairs, training=training, selection=self.select(training, pairs))
-        return self.rerun(self.journal.registered or self.publish(version), version)
+        """Run every step, from pairs to the verdict on the new version; the name is claimed for all of them.
+
+        Raises:
+            UsageError: another fix or training of that name is under way.
+        """
+        with claimed(self._settings, self.plan.name):
+            pairs = self.pairs(edited)
+            training = self.train(pairs)
+            version = TrainedVersion(pairs=pairs, training=training, selection=self.select(training, pairs))
+            return self.rerun(self.journal.registered or self.publish(version), version)
 
     def pairs(self, edited: Path | None = None) -> tuple[Pair, ...]:
         """The pairs to train on: ``edited``, or those in the training's folder, or new ones.
@@ -151,7 +158,7 @@ class Fix:
         Raises:
             DataError: a pair teaches nothing, wrongly, or a protected case.
         """
-        protected = [r.case for r in self.plan.results]
+        protected = [*self._cases, *(r.case for r in self.plan.results)]
         # All that people wrote is read and checked before time is spent on sampling.
         given = import_pairs(edited, self._display.step) if edited is not None else None
         cases = [r.case for r in self.plan.training]
@@ -170,7 +177,7 @@ class Fix:
     def _inputs_of_pairs(self, by_hand: Sequence[Pair]) -> str:
         """Digest of everything that decides the pairs: results, sampling, the model sampled from, hand-made pairs."""
         plan = self.plan
-        results = (plan.training, plan.passing, [r.case for r in plan.results])
+        results = (plan.training, plan.passing, [r.case for r in plan.results], self._cases)
         return _digest([harness.__version__, results, plan.sampling, self._target.digest, by_hand])
 
     def _new_pairs(self) -> tuple[Pair, ...]:
@@ -178,7 +185,7 @@ class Fix:
         drawn = self._candidates()
         return build_pairs(
             self.plan.training, self.plan.passing, drawn.clean, drawn.branches, drawn.looping,
-            ordinary=drawn.ordinary, protected=[r.case for r in self.plan.results],
+            ordinary=drawn.ordinary, protected=[*self._cases, *(r.case for r in self.plan.results)],
         )  # fmt: skip
 
     def train(self, pairs: Sequence[Pair]) -> TrainResult:
@@ -273,28 +280,36 @@ class Fix:
             },
         )
         manifest = self._settings.manifest_path
-        adapter = register_version(version.checkpoint.path, entry, manifest, discard_leftover=True)
+        adapter = register_version(version.checkpoint.path, entry, manifest, interrupted=self.journal.resume)
         self.journal.record("registered", self._training_facts(version))
         return adapter
 
     def rerun(self, adapter: Adapter, version: TrainedVersion) -> FixResult:
-        """Run the whole suite on the new version, compare, and bless it or give the reasons against."""
-        self._display.step(f"running the suite again on {adapter.name}")
-        settings = replace(self._settings, baseline=self.plan.parent.name)
+        """Run the whole suite on the new version, compare, and bless it or give the reasons against.
+
+        Where the run that is fixed was of a part of the suite, or some of its cases have changed since, the suite runs
+        on the parent too. Answers that are stored are not generated again.
+        """
+        parent = self.plan.parent.name
+        settings = replace(self._settings, baseline=parent)
+        cases, versions = self._rerun_of()
+        self._display.step(f"running the suite again on {' and '.join((*versions, adapter.name))}")
         with Evaluation(
             settings, store=self._store, engine=self._open_engine, on_progress=self._display.running
         ) as evaluation:
-            after = evaluation.run(
-                [(r.case, adapter.name) for r in self.plan.results],
+            results = evaluation.run(
+                [(case, name) for name in (*versions, adapter.name) for case in cases],
                 {"command": ["harness", "fix"], "fixes": self.plan.run.id, "suite": to_data(self._suite)},
             )
             run = evaluation.end(training=self._training_facts(version))
             conclusion = conclude_run(run, self._store, evaluation.manifest, settings)
         comparison = conclusion.comparison
         assert comparison is not None
+        after = tuple(r for r in results if r.adapter == adapter.name)
+        before = tuple(r for r in results if r.adapter == parent) if versions else self.plan.results
         whole = 0 if settings.allow_partial else self._suite.cases
-        promotion = decide(comparison, self.plan.results, after, suite_cases=whole)
-        scores = {"before": _figures(self.plan.results), "after": _figures(after)}
+        promotion = decide(comparison, before, after, suite_cases=whole)
+        scores = {"before": _figures(before), "after": _figures(after)}
         status = "blessed" if promotion.blessed else "candidate"
         set_status(self._settings.manifest_path, adapter.name, status, scores)
         return FixResult(
@@ -303,8 +318,20 @@ class Fix:
             conclusion=conclusion,
             comparison=comparison,
             promotion=promotion,
-            effects=effects(self.plan.results, after),
+            effects=effects(before, after),
         )
+
+    @property
+    def _suite(self) -> SuiteFacts:
+        return describe_suite(self._cases)
+
+    def _rerun_of(self) -> tuple[tuple[Case, ...], tuple[str, ...]]:
+        """The cases that the new version is judged on, and the versions that need a run beside it."""
+        judged = {r.case.id: case_digest(r.case) for r in self.plan.results}
+        known = all(judged.get(case.id) == case_digest(case) for case in self._cases)
+        if known or self._settings.allow_partial:
+            return tuple(r.case for r in self.plan.results), ()
+        return self._cases, (self.plan.parent.name,)
 
     def _candidates(self) -> Candidates:
         def engine(longest: int) -> Engine:

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from typing import get_args
 
 from harness.errors import StoreError, UsageError
+from harness.fix.names import new_name
 from harness.judging.results import CaseResult, Status
 from harness.pairs.build import spread
-from harness.project.manifest import Adapter, Manifest, check_name, next_version, read_manifest
+from harness.project.manifest import Adapter, Manifest, read_manifest
 from harness.project.sampling import Sampling
 from harness.project.settings import Settings
 from harness.store import Run, Store
@@ -117,9 +118,7 @@ def plan_fix(
     if not failures:
         return None
     unfinished = _unfinished(store, manifest, run, name) if resume else None
-    new = check_name("adapter", name) if name is not None else unfinished or next_version(manifest, parent.name)
-    if new in manifest.adapters and new != unfinished:
-        raise UsageError(f"--as {new!r}: that version exists already; take another name")
+    new = unfinished or new_name(manifest, settings, parent.name, name)
     return FixPlan(
         run=run,
         parent=parent,

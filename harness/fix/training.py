@@ -9,21 +9,19 @@ checks and lineage. A name is claimed before anything starts: two trainings neve
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
-from filelock import FileLock, Timeout
-
 from harness.errors import DataError, SettingsError, TrainerError, UsageError
+from harness.fix.names import claimed, new_name
 from harness.models.adapters.lineage import check_lineage
 from harness.models.adapters.registration import register_version
 from harness.models.folder import locate_model
 from harness.models.prompts import PromptRenderer
-from harness.project.manifest import Adapter, Manifest, check_name, next_version, read_manifest
+from harness.project.manifest import Adapter, read_manifest
 from harness.project.settings import Settings
 from harness.safe.read import read_object
 from harness.store import Store, Training
@@ -118,9 +116,9 @@ def plan_training(
     # Without data it is about a training that ran elsewhere, on devices of its own.
     cuda = bool(launch.devices) or not data
     problems += recipe.problems_for(stage, parents=len(manifest.chain(parent.name)), cuda=cuda)
-    new = name if name is not None else next_version(manifest, parent.name)
+    new = ""
     try:
-        _free_name(manifest, new)
+        new = new_name(manifest, settings, parent.name, name, resume=resume or not data)
     except UsageError as error:
         problems.append(str(error))
     if problems:
@@ -168,7 +166,7 @@ def train(
     request, source = prepared_request(plan, settings, store)
     trainer = open_trainer(settings.trainer, settings.root)
     trainer.check()
-    with _claimed(plan.output, plan.name):
+    with claimed(settings, plan.name):
         _record(store, plan, "started")
         try:
             result = trainer.train(request, on_progress)
@@ -191,7 +189,7 @@ def collect_training(plan: TrainPlan, settings: Settings, store: Store, folder: 
         TrainerError: it is not finished, or left no usable weights.
         AdapterError: it was trained on another parent than the plan's.
     """
-    with _claimed(plan.output, plan.name):
+    with claimed(settings, plan.name):
         weights, _, checkpoints = collect(folder)
         if plan.recipe.tuning == "lora":
             below = plan.chain if plan.recipe.parent == "new" else plan.chain[:-1]
@@ -220,33 +218,7 @@ def _published(plan: TrainPlan, settings: Settings, weights: Path) -> Adapter | 
         status="candidate",
         facts=more,
     )
-    return register_version(weights, version, settings.manifest_path, discard_leftover=True)
-
-
-@contextmanager
-def _claimed(output: Path, name: str) -> Iterator[None]:
-    """Hold a lock on the name for the duration of the training."""
-    output.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(output.parent / f".{name}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise UsageError(
-            f"--as {name}: another training of that name is under way; wait, or take another name"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _free_name(manifest: Manifest, name: str) -> str:
-    check_name("adapter", name)
-    if name in manifest.adapters:
-        raise UsageError(
-            f"--as {name!r}: that version exists already; a version is never overwritten, take another name"
-        )
-    return name
+    return register_version(weights, version, settings.manifest_path, interrupted=plan.resume or not plan.data)
 
 
 def _from_parquet(path: Path, python: Path, folder: Path) -> Path:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -192,11 +192,14 @@ def set_status(path: Path, name: str, status: str, facts: Mapping[str, Any] | No
         write_text(path, text)
 
 
-def next_version(manifest: Manifest, name: str) -> str:
-    """The next free version after ``name``: v4.0 -> v4.1; a name without a number gets ``.1``."""
+def next_version(manifest: Manifest, name: str, taken: Callable[[str], bool] = lambda _: False) -> str:
+    """The next version after ``name`` that is not in the manifest and not ``taken``.
+
+    v4.0 -> v4.1; a name without a number gets ``.1``.
+    """
     match = re.fullmatch(r"(.*?)(\d+)", name)
     stem, number = (match[1], int(match[2])) if match and "." in name else (f"{name}.", 0)
-    while (candidate := f"{stem}{number + 1}") in manifest.adapters:
+    while (candidate := f"{stem}{number + 1}") in manifest.adapters or taken(candidate):
         number += 1
     return candidate
 

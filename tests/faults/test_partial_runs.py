@@ -9,8 +9,9 @@ import pytest
 
 from harness.cli import main
 from harness.project.manifest import read_manifest
+from harness.store import Store
 from tests.faults.conftest import Make
-from tests.support.projects import CLEAN, record
+from tests.support.projects import CLEAN, LOOP, record
 
 SOUND = {"sea": CLEAN, "hill": CLEAN, "calm": CLEAN}
 NODE = "badcases/test_badcases.py::test_badcase[badcase1/sea@v4.0]"
@@ -62,12 +63,37 @@ def test_the_whole_suite_is_no_part(project: Make, pytester: pytest.Pytester) ->
     assert main(["gate"]) == 0
 
 
-def test_a_version_is_not_blessed_on_a_part(failing: Make, pytester: pytest.Pytester) -> None:
-    """The fix of a one-case run fixed its case, and the version was blessed for the suite."""
-    root = failing()
-    pytester.runpytest("badcases", "-k", "sea")
+@pytest.mark.parametrize("words", [("-k", "sea"), ("--lf",)], ids=["-k", "--lf"])
+def test_a_fix_of_a_part_is_judged_on_the_whole_suite(
+    failing: Make, pytester: pytest.Pytester, words: tuple[str, ...]
+) -> None:
+    """The run was of one case, and its fix was blessed although it broke a guard that had never been run."""
+    root = failing(script={"sea": {"": LOOP, "v4.1": CLEAN}, "hill": CLEAN, "calm": {"": CLEAN, "v4.1": LOOP}})
+    pytester.runpytest("badcases", *words)
     assert main(["fix", "--failed"]) == 1
     assert read_manifest(root / "adapters_manifest.toml").adapter("v4.1").status == "candidate"
+    with Store(root / "reports" / "harness.sqlite") as store:
+        judged = {(r.case.id, r.adapter): r.verdict.status.value for r in store.results("last")}
+    assert judged["badcase1/calm", "v4.0"] == "PASS"
+    assert judged["badcase1/calm", "v4.1"] == "FAIL"
+
+
+def test_a_fix_of_a_part_that_breaks_nothing_is_blessed(failing: Make, pytester: pytest.Pytester) -> None:
+    """People run what they work on; the fix runs the rest."""
+    root = failing()
+    pytester.runpytest("badcases", "-k", "sea")
+    assert main(["fix", "--failed"]) == 0
+    assert read_manifest(root / "adapters_manifest.toml").adapter("v4.1").status == "blessed"
+    assert main(["gate"]) == 0
+
+
+def test_a_fix_counts_what_has_changed_since_the_run(failing: Make) -> None:
+    """A guard that was added after the run is run on both versions."""
+    root = failing(script={"sea": {"": LOOP, "v4.1": CLEAN}, "hill": CLEAN, "calm": CLEAN, "moon": CLEAN})
+    add_case(root)
+    assert main(["fix", "--failed"]) == 0
+    with Store(root / "reports" / "harness.sqlite") as store:
+        assert {r.adapter for r in store.results("last") if r.case.id == "badcase1/moon"} == {"v4.0", "v4.1"}
 
 
 def edit_case(root: Path) -> None:

@@ -1,16 +1,19 @@
 """Publishes weights as a version: copied whole, or left where they are, then registered in the manifest.
 
 A fix, a training and an import all end here. The manifest names a version only after its files are complete and
-checked. When the registration fails, the copied files are removed, so a version exists in both places or in neither.
+checked. When the registration fails, the copied files are removed, so a version exists in both places or in neither. A
+folder that somebody else made is never removed.
 """
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from harness.errors import AdapterError
 from harness.models.adapters.folder import check, publish
 from harness.project.manifest import Adapter, read_manifest, register
 
@@ -23,7 +26,7 @@ def register_version(
     manifest_path: Path,
     *,
     verify: Callable[[Path], None] | None = None,
-    discard_leftover: bool = False,
+    interrupted: bool = False,
 ) -> Adapter:
     """Copy ``weights`` to the version's path and add the version to the manifest.
 
@@ -33,7 +36,8 @@ def register_version(
             ``weights`` itself for a version that stays where it is.
         manifest_path: adapters_manifest.toml.
         verify: called with the version's folder before the registration; raises to refuse it.
-        discard_leftover: remove a destination that no version names, which an interrupted training left behind.
+        interrupted: whether a training is continued, which may have left the destination without registering it. The
+            same weights are then taken as they are there; others are set aside as ``<name>.leftover-N``.
 
     Returns:
         The registered version.
@@ -45,10 +49,8 @@ def register_version(
     """
     destination = version.path
     assert destination is not None
-    if discard_leftover and destination.exists() and version.name not in read_manifest(manifest_path).adapters:
-        shutil.rmtree(destination)
-    in_place = destination == weights
-    facts = check(weights) if in_place else publish(weights, destination)
+    in_place = destination == weights or (interrupted and _left_there(weights, version, destination, manifest_path))
+    facts = check(destination) if in_place else publish(weights, destination)
     version = replace(version, sha256=facts.digest, rank=facts.rank)
     try:
         if verify is not None:
@@ -59,3 +61,17 @@ def register_version(
             shutil.rmtree(destination, ignore_errors=True)
         raise
     return version
+
+
+def _left_there(weights: Path, version: Adapter, destination: Path, manifest_path: Path) -> bool:
+    """Whether the destination holds the weights already; others, which no version names, are set aside."""
+    if not destination.exists() or version.name in read_manifest(manifest_path).adapters:
+        return False
+    try:
+        if check(destination).digest == check(weights).digest:
+            return True
+    except AdapterError:
+        pass
+    names = (destination.with_name(f"{destination.name}.leftover-{n}") for n in itertools.count(1))
+    destination.rename(next(path for path in names if not path.exists()))
+    return False

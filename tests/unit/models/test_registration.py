@@ -54,11 +54,22 @@ def test_a_taken_name_leaves_no_folder(tmp_path: Path, manifest: Path) -> None:
     assert not (tmp_path / "adapters" / "v1").exists()
 
 
-def test_an_existing_folder_is_kept_unless_the_caller_discards_it(tmp_path: Path, manifest: Path) -> None:
-    """A folder that no version names may be a user's; only a training knows that it is its own leftover."""
+def test_an_existing_folder_is_never_removed(tmp_path: Path, manifest: Path) -> None:
+    """A folder that no version names may be a user's, or another training's."""
     leftover = lora(tmp_path / "adapters" / "v2", fill=3.0)
+    digest = check(leftover).digest
     with pytest.raises(AdapterError, match="exists already"):
         register_version(lora(tmp_path / "output"), version(tmp_path), manifest)
-    assert leftover.is_dir()
-    registered = register_version(lora(tmp_path / "output"), version(tmp_path), manifest, discard_leftover=True)
+    assert check(leftover).digest == digest
+    registered = register_version(lora(tmp_path / "output"), version(tmp_path), manifest, interrupted=True)
     assert registered.sha256 == check(lora(tmp_path / "same")).digest
+    assert check(tmp_path / "adapters" / "v2.leftover-1").digest == digest
+
+
+def test_a_continued_training_takes_the_weights_that_it_left(tmp_path: Path, manifest: Path) -> None:
+    """It was killed after it had copied them and before the manifest named them."""
+    output = lora(tmp_path / "output")
+    lora(tmp_path / "adapters" / "v2")
+    registered = register_version(output, version(tmp_path), manifest, interrupted=True)
+    assert registered.sha256 == check(output).digest
+    assert sorted(path.name for path in (tmp_path / "adapters").iterdir()) == ["v2"]
