@@ -79,7 +79,7 @@ class TrainRequest:
             parents=parents,
             resume=resume,
             launch=Launch.on_gpus(recipe.gpus, deepspeed=recipe.deepspeed),
-            probes=probes(renderer, [p.messages for p in pairs[:4]]),
+            probes=probes(renderer, pairs[:4]),
         )
 
 

@@ -151,7 +151,10 @@ def prove(job: dict[str, Any], folder: Path, whose: str) -> None:
 
     tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
     for probe in job["probes"]:
-        ids = tokenizer.apply_chat_template(probe["messages"], add_generation_prompt=True, return_dict=True)
+        kwargs = probe.get("chat_template_kwargs") or {}
+        if probe.get("chat_template") is not None:
+            kwargs = {**kwargs, "chat_template": probe["chat_template"]}
+        ids = tokenizer.apply_chat_template(probe["messages"], add_generation_prompt=True, return_dict=True, **kwargs)
         _same(probe["prompt"], list(ids["input_ids"]), tokenizer, f"the prompt by {whose}")
         answer = [*tokenizer(probe["answer"], add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
         _same(probe["answer_ids"], answer, tokenizer, f"the answer by {whose}")

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from harness.cases.model import Message
 from harness.errors import DataError
@@ -45,8 +45,23 @@ _MAX_VALIDATION = 2000
 class Renderer(Protocol):
     """Text to ids for one model; :class:`harness.models.prompts.PromptRenderer` is one."""
 
-    def prompt_ids(self, messages: Sequence[Message]) -> tuple[int, ...]:
-        """Ids of the conversation up to and with the header of the answer."""
+    @property
+    def chat_template(self) -> str | None:
+        """A template that takes the place of the tokenizer's own."""
+        ...
+
+    @property
+    def chat_template_kwargs(self) -> Mapping[str, Any]:
+        """Arguments of the chat template in every conversation."""
+        ...
+
+    def prompt_ids(
+        self, messages: Sequence[Message], chat_template_kwargs: Mapping[str, Any] | None = None
+    ) -> tuple[int, ...]:
+        """Ids of the conversation up to and with the header of the answer.
+
+        ``chat_template_kwargs`` are arguments of the template, over those of the model.
+        """
         ...
 
     def answer_ids(self, text: str) -> tuple[int, ...]:
@@ -66,6 +81,8 @@ class PairLike(Protocol):
     def case_id(self) -> str: ...
     @property
     def messages(self) -> tuple[Message, ...]: ...
+    @property
+    def chat_template_kwargs(self) -> Mapping[str, Any]: ...
     @property
     def chosen(self) -> str: ...
     @property
@@ -182,7 +199,7 @@ def pair_examples(pairs: Iterable[PairLike], renderer: Renderer) -> Iterator[Pai
         rejected = renderer.answer_ids(pair.rejected)
         yield PairExample(
             source=f"pair {number} ({pair.case_id})",
-            prompt=renderer.prompt_ids(pair.messages),
+            prompt=renderer.prompt_ids(pair.messages, pair.chat_template_kwargs),
             chosen=(*renderer.answer_ids(pair.chosen), end),
             rejected=(*rejected, end) if pair.rejected_finished else rejected,
         )

@@ -19,11 +19,12 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from harness.cases.model import Message
+from harness.cases.template import template_kwargs_problems
 from harness.errors import DataError
 from trainers.dataset_info import Dataset, registered
 from trainers.read_files import read_rows
@@ -58,6 +59,7 @@ _KNOWN_OF_A_TURN = {
 _KNOWN = {
     *_PROMPT, *_CHOSEN, *_REJECTED, *_ANSWER, *_LABEL, *_TURNS,
     "input", "query", "system", "history", "rejected_finished", "case_id", "origin", "text",
+    "chat_template_kwargs",
 }  # fmt: skip
 _GUANACO = re.compile(r"### ?(Human|Assistant): ?")
 
@@ -78,6 +80,8 @@ class TrainingRecord:
     """False where the record says that the rejected answer was cut off."""
     label: bool | None = None
     """kto: whether the answer was liked."""
+    chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments of the chat template, over those of the model."""
     fields: Mapping[str, Any] = field(default_factory=dict)
     """What else the record says of a pair: ``case_id``, ``origin``, ``rejected_finished``, each where it is given."""
 
@@ -205,6 +209,12 @@ def _record(row: Mapping[str, Any], where: str, stage: str) -> TrainingRecord:
             raise _Wrong("system stands in the field and in the conversation")
         messages = [Message("system", row["system"]), *messages]
     record = {"sft": _sft, "dpo": _dpo, "kto": _kto}[stage](row, messages, where)
+    if (kwargs := row.get("chat_template_kwargs")) is not None:
+        if not isinstance(kwargs, dict):
+            raise _Wrong("chat_template_kwargs must be an object")
+        for name, problem in template_kwargs_problems(kwargs):
+            raise _Wrong(f"chat_template_kwargs.{name} {problem}")
+        record = replace(record, chat_template_kwargs=kwargs)
     _check_order(record.messages, stage)
     return record
 

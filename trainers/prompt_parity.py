@@ -10,12 +10,13 @@ harness's side (some take no system turn) is left out, since no case of that sha
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from harness.cases.model import Message
 from harness.errors import HarnessError
-from trainers.examples import Renderer
+from trainers.examples import PairLike, Renderer
 
 __all__ = ["Probe", "probes"]
 
@@ -32,27 +33,41 @@ class Probe:
     answer: str
     answer_ids: tuple[int, ...]
     """With the end-of-turn id."""
+    chat_template: str | None = None
+    """A template that takes the place of the tokenizer's own."""
+    chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
 
     def record(self) -> dict[str, object]:
         """As plain data, for the job."""
         return {
             "messages": [{"role": m.role, "content": m.content} for m in self.messages],
             "prompt": list(self.prompt_ids), "answer": self.answer, "answer_ids": list(self.answer_ids),
+            "chat_template": self.chat_template, "chat_template_kwargs": dict(self.chat_template_kwargs),
         }  # fmt: skip
 
 
-def probes(renderer: Renderer, extra: Sequence[tuple[Message, ...]] = ()) -> tuple[Probe, ...]:
-    """Dialogues of four shapes (and ``extra`` ones), rendered; at least one shape must be possible.
+def probes(renderer: Renderer, extra: Sequence[PairLike] = ()) -> tuple[Probe, ...]:
+    """Dialogues of four shapes (and the prompts of ``extra`` pairs), rendered; at least one shape must be possible.
 
     Raises:
         HarnessError: the renderer refuses even a single user turn.
     """
     user, again = Message("user", _TEXT), Message("user", "And now?")
     system, reply = Message("system", "Be brief. 简短。"), Message("assistant", "1, 2, 3.")
-    shapes = [(user,), (system, user), (user, reply, again), (system, user, reply, again), *extra]
+    shapes: list[tuple[tuple[Message, ...], Mapping[str, Any]]] = [
+        (shape, {}) for shape in ((user,), (system, user), (user, reply, again), (system, user, reply, again))
+    ]
+    shapes += [(pair.messages, pair.chat_template_kwargs) for pair in extra]
     answer = (*renderer.answer_ids(_ANSWER), renderer.end_of_turn)
-    results = [Probe(shapes[0], tuple(renderer.prompt_ids(shapes[0])), _ANSWER, answer)]
+
+    def probe(messages: tuple[Message, ...], kwargs: Mapping[str, Any]) -> Probe:
+        return Probe(
+            messages, tuple(renderer.prompt_ids(messages, kwargs)), _ANSWER, answer,
+            renderer.chat_template, {**renderer.chat_template_kwargs, **kwargs},
+        )  # fmt: skip
+
+    results = [probe(*shapes[0])]
     for shape in shapes[1:]:
         with contextlib.suppress(HarnessError):
-            results.append(Probe(shape, tuple(renderer.prompt_ids(shape)), _ANSWER, answer))
+            results.append(probe(*shape))
     return tuple(results)

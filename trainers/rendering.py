@@ -10,7 +10,9 @@ learned in one sequence.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from harness.cases.model import Message
@@ -49,7 +51,7 @@ def render_records(records: Iterable[TrainingRecord], renderer: BulkRenderer, st
 
 
 def _pairs(block: Sequence[TrainingRecord], renderer: BulkRenderer) -> Iterator[PairExample]:
-    prompts = _prompts([r.messages for r in block], renderer, block[0].source)
+    prompts = _prompts([(r.messages, r.chat_template_kwargs) for r in block], renderer, block[0].source)
     chosen = _answers([r.chosen for r in block], renderer)
     rejected = _answers([r.rejected for r in block], renderer)
     end = renderer.end_of_turn
@@ -61,7 +63,7 @@ def _pairs(block: Sequence[TrainingRecord], renderer: BulkRenderer) -> Iterator[
 
 
 def _feedback(block: Sequence[TrainingRecord], renderer: BulkRenderer) -> Iterator[FeedbackExample]:
-    prompts = _prompts([r.messages for r in block], renderer, block[0].source)
+    prompts = _prompts([(r.messages, r.chat_template_kwargs) for r in block], renderer, block[0].source)
     answers = _answers([r.chosen for r in block], renderer)
     for record, prompt, answer in zip(block, prompts, answers, strict=True):
         yield FeedbackExample(record.source, prompt, [*answer, renderer.end_of_turn], bool(record.label))
@@ -69,7 +71,7 @@ def _feedback(block: Sequence[TrainingRecord], renderer: BulkRenderer) -> Iterat
 
 def _turns(block: Sequence[TrainingRecord], renderer: BulkRenderer) -> Iterator[TurnsExample]:
     wanted = [(r, i) for r in block for i, m in enumerate(r.messages) if m.role == "assistant"]
-    prompts = _prompts([r.messages[:i] for r, i in wanted], renderer, block[0].source)
+    prompts = _prompts([(r.messages[:i], r.chat_template_kwargs) for r, i in wanted], renderer, block[0].source)
     answers = _answers([r.messages[i].content for r, i in wanted], renderer)
     parts = zip(wanted, prompts, answers, strict=True)
     for source, group in itertools.groupby(parts, key=lambda part: part[0][0].source):
@@ -93,16 +95,36 @@ def _one_sequence(source: str, turns: list[tuple[list[int], list[int]]]) -> Iter
         yield TurnsExample(f"{source}, answer {number}", prompt, answer, (span,))
 
 
-def _prompts(conversations: Sequence[Sequence[Message]], renderer: BulkRenderer, source: str) -> list[list[int]]:
+def _prompts(
+    conversations: Sequence[tuple[Sequence[Message], Mapping[str, Any]]], renderer: BulkRenderer, source: str
+) -> list[list[int]]:
+    """Ids of conversations with their arguments of the chat template, all of equal arguments at once."""
+    groups: dict[str, list[int]] = defaultdict(list)
+    for at, (_, kwargs) in enumerate(conversations):
+        groups[json.dumps(dict(kwargs), sort_keys=True)].append(at)
+    ids: dict[int, list[int]] = {}
+    for places in groups.values():
+        kwargs = conversations[places[0]][1]
+        rendered = _rendered([conversations[at][0] for at in places], kwargs, renderer, source)
+        ids |= dict(zip(places, rendered, strict=True))
+    return [ids[at] for at in range(len(conversations))]
+
+
+def _rendered(
+    conversations: Sequence[Sequence[Message]], kwargs: Mapping[str, Any], renderer: BulkRenderer, source: str
+) -> list[list[int]]:
     import jinja2
 
     turns = [[{"role": m.role, "content": m.content} for m in c] for c in conversations]
+    # The first one alone, before the others: its message says what a template lacks.
+    first = renderer.prompt_ids(conversations[0], kwargs)
+    full = {**renderer.chat_template_kwargs, **kwargs}
     try:
-        rendered = renderer.tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=True)
-    except (jinja2.TemplateError, ValueError) as error:
+        rendered = renderer.tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=True, **full)
+    except (jinja2.TemplateError, ValueError, TypeError) as error:
         raise DataError(f"{source} or soon after: the chat template refuses a conversation: {error}") from error
     ids = [list(i) for i in rendered["input_ids"]]
-    if tuple(ids[0]) != tuple(renderer.prompt_ids(conversations[0])):
+    if tuple(ids[0]) != tuple(first):
         raise DataError(
             f"{source}: the chat template renders it otherwise among others than alone; it cannot be trained on"
         )

@@ -18,6 +18,7 @@ from harness.cases.identity import id_problem
 from harness.cases.model import Message, Role, Thresholds
 from harness.cases.problems import Problems, kind, nearest, quote
 from harness.cases.strictjson import Refused
+from harness.cases.template import template_kwargs_problems
 from harness.errors import SettingsError
 from harness.safe.escape import shorten
 
@@ -187,6 +188,20 @@ class Fields:
         if len(value) > _MAX_ENTRIES:
             self.refuse(name, f"has {len(value):,} entries; expected {_MAX_ENTRIES:,} at most")
         return len(value) > _MAX_ENTRIES
+
+    def chat_template_kwargs(self, base: Mapping[str, Any]) -> Mapping[str, Any]:
+        """``base`` with the field ``chat_template_kwargs`` over it."""
+        name = "chat_template_kwargs"
+        value = self.values.get(name, {})
+        if isinstance(value, Refused):
+            self.refuse(name, value.what)
+        elif not isinstance(value, dict):
+            self.refuse(name, f"is {kind(value)}; expected an object")
+        elif not self._too_long(name, value):
+            for key, problem in template_kwargs_problems(value):
+                self.refuse(f"{name}.{key}", problem)
+            return {**base, **value}
+        return base
 
     def _text(self, value: object, name: str) -> str | None:
         problem = _text_problem(value)

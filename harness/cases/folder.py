@@ -32,6 +32,7 @@ __all__ = ["SETTINGS_FILE", "read_file", "read_folder", "read_suite"]
 SETTINGS_FILE = "case.toml"
 _SETTINGS = (
     "decoding", "thresholds", "system", "tags", "role", "must_include", "must_not_include", "skip", "xfail", "weight",
+    "chat_template_kwargs",
 )  # fmt: skip
 _STEMS = ("test", "cases")
 _NOT_CASES = ("dataset_info.json", "generalized_dpo_preference_dataset.json")
@@ -153,6 +154,7 @@ class _Reading:
         return Defaults(
             decoding=fields.decoding(base.decoding),
             thresholds=fields.thresholds(base.thresholds),
+            chat_template_kwargs=fields.chat_template_kwargs(base.chat_template_kwargs),
             system=fields.text("system") or base.system,
             tags=fields.tags(base.tags),
             role=fields.role(base.role),

@@ -108,6 +108,8 @@ class Case:
     tags: tuple[str, ...] = ()
     decoding: Decoding = field(default_factory=Decoding)
     thresholds: Thresholds = field(default_factory=Thresholds)
+    chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """Arguments of the model's chat template (``enable_thinking`` ...), over those of the model in the manifest."""
     must_include: tuple[str, ...] = ()
     """Regular expressions that the answer must match."""
     must_not_include: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from harness.cases.decoding import Decoding
 from harness.cases.fields import Fields
@@ -25,7 +26,7 @@ TOO_MANY = f"holds more than {MAX_RECORDS:,} records; split it over several fold
 
 FIELDS = (
     "id", "text", "messages", "standard_answer", "system", "tags", "role", "decoding", "thresholds", "must_include",
-    "must_not_include", "skip", "xfail", "weight", "source",
+    "must_not_include", "skip", "xfail", "weight", "source", "chat_template_kwargs",
 )  # fmt: skip
 
 
@@ -48,6 +49,7 @@ class Defaults:
     system: str | None = None
     tags: tuple[str, ...] = ()
     role: Role = "fix"
+    chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
     must_include: tuple[str, ...] = ()
     must_not_include: tuple[str, ...] = ()
     skip: str = ""
@@ -72,6 +74,7 @@ def read_case(record: CaseRecord, folder: str, defaults: Defaults, problems: Pro
     tags = fields.tags(defaults.tags)
     decoding = fields.decoding(defaults.decoding)
     thresholds = fields.thresholds(defaults.thresholds)
+    template_kwargs = fields.chat_template_kwargs(defaults.chat_template_kwargs)
     # A record adds to its folder's patterns: a pattern that vanished would pass everything.
     must = _union(defaults.must_include, fields.patterns("must_include"))
     must_not = _union(defaults.must_not_include, fields.patterns("must_not_include"))
@@ -92,6 +95,7 @@ def read_case(record: CaseRecord, folder: str, defaults: Defaults, problems: Pro
         tags=tags,
         decoding=decoding,
         thresholds=thresholds,
+        chat_template_kwargs=template_kwargs,
         must_include=must,
         must_not_include=must_not,
         skip=skip,

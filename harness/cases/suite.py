@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from harness.cases.model import Case
 from harness.safe.records import dump, to_data
@@ -28,7 +29,9 @@ class SuiteFacts:
 def describe_suite(cases: Iterable[Case]) -> SuiteFacts:
     """The facts about all cases of a suite, which has each case once."""
     ordered = sorted(cases, key=lambda case: case.id)
-    return SuiteFacts(cases=len(ordered), digest=hashlib.sha256(dump(ordered).encode()).hexdigest())
+    return SuiteFacts(
+        cases=len(ordered), digest=hashlib.sha256(dump([_plain(c) for c in ordered]).encode()).hexdigest()
+    )
 
 
 _ABOUT = ("tags", "role", "weight", "source", "skip", "xfail")
@@ -40,5 +43,10 @@ def case_digest(case: Case) -> str:
 
     Results of two runs are compared only where it is the same on both sides.
     """
-    plain = {name: value for name, value in to_data(case).items() if name not in _ABOUT}
+    plain = {name: value for name, value in _plain(case).items() if name not in _ABOUT}
     return hashlib.sha256(dump(plain).encode()).hexdigest()
+
+
+def _plain(case: Case) -> dict[str, Any]:
+    """A case as data, without the fields that came later and are empty, so that older digests stay what they are."""
+    return {name: value for name, value in to_data(case).items() if value or name not in ("chat_template_kwargs",)}

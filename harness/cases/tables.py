@@ -29,7 +29,7 @@ from harness.cases.strictjson import MalformedJSON, Refused, parse
 
 __all__ = ["cell_value", "check_columns", "read_csv", "read_xlsx"]
 
-_JSON_FIELDS = ("messages", "decoding", "thresholds")
+_JSON_FIELDS = ("messages", "decoding", "thresholds", "chat_template_kwargs")
 _LINE_FIELDS = ("must_include", "must_not_include")
 _MAX_ROWS = 1_048_576
 """A spreadsheet's own limit; a file that names a row beyond it would otherwise be padded row by row up to there."""

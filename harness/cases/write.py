@@ -76,6 +76,8 @@ def _record(case: Case) -> dict[str, object]:
         record["decoding"] = decoding
     if thresholds := _difference(case.thresholds, Thresholds()):
         record["thresholds"] = thresholds
+    if case.chat_template_kwargs:
+        record["chat_template_kwargs"] = dict(case.chat_template_kwargs)
     return record
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,13 @@ from harness.models.adapters.export import export, push
 from harness.models.adapters.folder import check
 from harness.models.adapters.lineage import check_lineage, read_lineage
 from harness.models.adapters.registration import register_version
+from harness.models.adapters.tokenizer import keep_own_tokenizer, tokenizer_digest
 from harness.models.folder import locate_model
 from harness.project.manifest import Adapter, Manifest, check_name, read_manifest, set_status
 from harness.project.settings import Settings
 from harness.runs.whole import newest_whole_run
+from harness.safe.files import write_text
+from harness.safe.read import read_text
 from harness.store import Store
 from trainers.llamafactory_trainer import trainer_python
 from trainers.modelfile import write_modelfile
@@ -138,6 +142,9 @@ def _problem(adapter: Adapter, settings: Settings, manifest: Manifest) -> str | 
             actual = check(part.path).digest
             if actual != part.sha256:
                 return f"{part.path}: its files were changed; sha256 is {actual}, the manifest says {part.sha256}"
+        own = manifest.tokenizer_of(adapter.name)
+        if own is not None and tokenizer_digest(own.tokenizer or Path()) != own.tokenizer_sha256:
+            return f"{own.tokenizer}: its tokenizer is missing or was changed"
         if chain:
             check_lineage(
                 locate_model(manifest.model_of(adapter.name), settings.root), [a.path for a in chain if a.path]
@@ -162,7 +169,11 @@ def _export(args: argparse.Namespace, settings: Settings, manifest: Manifest) ->
     python = trainer_python(settings.root) if args.ollama else None
     folder = f"{adapter.name}-merged" if args.merge else adapter.name
     destination = args.destination or settings.root / "exports" / folder
-    export(locate_model(named, settings.root), chain, destination, merged=args.merge)
+    own = manifest.tokenizer_of(adapter.name)
+    tokenizer = own.tokenizer if own is not None else None
+    export(locate_model(named, settings.root), chain, destination, merged=args.merge, tokenizer=tokenizer)
+    if args.merge and named.chat_template is not None:
+        write_text(destination / "chat_template.jinja", read_text(named.chat_template))
     echo(f"{adapter.name}: {'merged model' if args.merge else 'adapter'} in {destination}")
     if python is not None:
         note = write_modelfile(destination, named.template, python)
@@ -184,7 +195,29 @@ def _add(args: argparse.Namespace, settings: Settings, manifest: Manifest) -> in
     below = [a.path for a in manifest.chain(args.parent) if a.path is not None] if args.on_top else []
     model_path = locate_model(manifest.models[model], settings.root)
     folder = args.folder.expanduser().resolve()
-    version = register_version(
+    tokenizer = settings.adapters / f"{args.name}.tokenizer"
+    own = keep_own_tokenizer(folder, model_path, tokenizer)
+    try:
+        version = _registered(args, settings, model, model_path, folder, below, tokenizer if own.kept else None)
+    except BaseException:
+        shutil.rmtree(tokenizer, ignore_errors=True)
+        raise
+    echo(f"{args.name} is registered (sha256 {version.sha256}); evaluate it: pytest badcases --adapter {args.name}")
+    if own.note:
+        echo(f"  {own.note}")
+    return 0
+
+
+def _registered(
+    args: argparse.Namespace,
+    settings: Settings,
+    model: str,
+    model_path: Path,
+    folder: Path,
+    below: Sequence[Path],
+    tokenizer: Path | None,
+) -> Adapter:
+    return register_version(
         folder,
         Adapter(
             name=args.name,
@@ -194,13 +227,13 @@ def _add(args: argparse.Namespace, settings: Settings, manifest: Manifest) -> in
             method=args.method,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             on_top_of=args.parent if below else None,
+            tokenizer=tokenizer,
+            tokenizer_sha256=tokenizer_digest(tokenizer) if tokenizer is not None else "",
             status="candidate",
         ),
         settings.manifest_path,
         verify=lambda path: check_lineage(model_path, [*below, path]),
     )
-    echo(f"{args.name} is registered (sha256 {version.sha256}); evaluate it: pytest badcases --adapter {args.name}")
-    return 0
 
 
 def _model(args: argparse.Namespace, manifest: Manifest) -> str:

@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         requests = [
             Request(
                 id=number,
-                prompt_ids=target.renderer.prompt_ids(case.messages),
+                prompt_ids=target.renderer.prompt_ids(case.messages, case.chat_template_kwargs),
                 decoding=case.decoding,
                 adapter=target.weights,
             )

@@ -24,10 +24,10 @@ from harness.cases.model import Case
 from harness.cases.suite import SuiteFacts, case_digest, describe_suite
 from harness.engines import open_engine
 from harness.engines.base import Engine
-from harness.errors import AdapterError
+from harness.errors import AdapterError, UsageError
 from harness.fix.checkpoints import Selection, choose, judge_checkpoints, looked_at
 from harness.fix.journal import Journal
-from harness.fix.names import claimed
+from harness.fix.names import TRAIN_ON_MERGED, claimed
 from harness.fix.plan import FixPlan, fitted, plan_fix
 from harness.fix.promotion import Effect, Promotion, decide, effects
 from harness.judging.results import CaseResult, Status
@@ -131,6 +131,9 @@ class Fix:
         # Read before time is spent: the run that is fixed may be a part of the suite.
         self._cases = project_cases(settings)
         self._target = resolve_target(plan.parent.name, self._manifest(), settings, store)
+        if self._target.own_tokenizer:
+            name = plan.parent.name
+            raise UsageError(f"{name} has a tokenizer of its own; {TRAIN_ON_MERGED.format(name=name)}")
 
     def check(self) -> None:
         """Check that the trainer is installed, before time is spent on data.

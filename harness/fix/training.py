@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import get_args
 
 from harness.errors import DataError, SettingsError, TrainerError, UsageError
-from harness.fix.names import claimed, new_name
+from harness.fix.names import TRAIN_ON_MERGED, claimed, new_name
 from harness.models.adapters.lineage import check_lineage
 from harness.models.adapters.registration import register_version
 from harness.models.folder import locate_model
-from harness.models.prompts import PromptRenderer
-from harness.project.manifest import Adapter, read_manifest
+from harness.models.target import open_renderer
+from harness.project.manifest import Adapter, Model, read_manifest
 from harness.project.settings import Settings
 from harness.safe.read import read_object
 from harness.store import Store, Training
@@ -60,6 +60,8 @@ class TrainPlan:
     """Entries of a dataset_info.json that was given as data."""
     recipe: Recipe
     launch: Launch
+    model: Model
+    """The manifest's entry of the base model."""
     model_path: Path
     chain: tuple[Adapter, ...]
     """Adapters that are applied to the model first, oldest first."""
@@ -121,11 +123,14 @@ def plan_training(
         new = new_name(manifest, settings, parent.name, name, resume=resume or not data)
     except UsageError as error:
         problems.append(str(error))
+    if (own := manifest.tokenizer_of(parent.name)) is not None:
+        problems.append(f"{own.name} has a tokenizer of its own; {TRAIN_ON_MERGED.format(name=own.name)}")
     if problems:
         raise UsageError("; ".join(problems))
     return TrainPlan(
         stage=stage,  # type: ignore[arg-type] # one of Stage's, checked above
         parent=parent, name=new, data=tuple(files), registered=named, recipe=recipe, launch=launch,
+        model=manifest.model_of(parent.name),
         model_path=locate_model(manifest.model_of(parent.name), settings.root), chain=manifest.chain(parent.name),
         output=settings.reports / "trainings" / f"{new}-{stage}", resume=resume,
     )  # fmt: skip
@@ -133,7 +138,7 @@ def plan_training(
 
 def prepared_request(plan: TrainPlan, settings: Settings, store: Store) -> tuple[TrainRequest, Source]:
     """The request for the trainer, and the source, which later holds notes about the data."""
-    renderer = PromptRenderer(plan.model_path, store)
+    renderer = open_renderer(plan.model, plan.model_path, store)
 
     def parquet(path: Path) -> Path:
         return _from_parquet(path, trainer_python(settings.root), plan.output)

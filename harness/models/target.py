@@ -13,19 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from harness.errors import AdapterError
+from harness.errors import AdapterError, ManifestError
 from harness.models.embedded import cache_folder
 from harness.models.folder import FileDigests, locate_model, model_digest
 from harness.models.prompts import PromptCache, PromptRenderer
 from harness.models.weights import AdapterWeights
-from harness.project.manifest import Adapter, Manifest
+from harness.project.manifest import Adapter, Manifest, Model
 from harness.project.settings import Settings
 from harness.safe.files import locked
+from harness.safe.read import read_text, reason
 
 if TYPE_CHECKING:
     from harness.models.adapters.lora import Lora
 
-__all__ = ["ModelCache", "Target", "engine_options", "resolve_target"]
+__all__ = ["ModelCache", "Target", "engine_options", "open_renderer", "resolve_target"]
 
 
 class ModelCache(FileDigests, PromptCache, Protocol):
@@ -41,6 +42,10 @@ class Target:
     model_digest: str
     renderer: PromptRenderer
     weights: AdapterWeights | None
+    model: Model | None = None
+    """The manifest's entry of the base model."""
+    own_tokenizer: bool = False
+    """Whether prompts are rendered with a tokenizer that is not the model's."""
     rank: int = 0
     base_path: Path | None = None
     """Folder of the model that the weights were trained on, where ``model_path`` is a merged one."""
@@ -69,21 +74,65 @@ def resolve_target(name: str, manifest: Manifest, settings: Settings, cache: Mod
     adapter = manifest.adapter(name)
     model_path = base = locate_model(manifest.models[adapter.model], settings.root)
     loras = _opened(manifest.chain(name), base)
+    model = manifest.models[adapter.model]
+    tokenizer = _own_tokenizer(manifest.tokenizer_of(name))
     weights = None if settings.merge else _weights(name, loras)
     if weights is None and loras:
-        model_path = _merged(loras, base)
+        model_path = _merged(loras, base, tokenizer)
         if model_digest(model_path, cache) == model_digest(base, cache):
             raise AdapterError(f"adapter {name!r} changes no weight of {base} by as much as a rounding error")
     return Target(
         adapter=adapter,
         model_path=model_path,
         model_digest=model_digest(model_path, cache),
-        renderer=PromptRenderer(model_path, cache),
+        renderer=open_renderer(model, tokenizer or model_path, cache),
         weights=weights,
+        model=model,
+        own_tokenizer=tokenizer is not None,
         rank=sum(lora.facts.rank for lora in loras) if weights else 0,
         base_path=base,
         parents=tuple(lora.folder for lora in loras),
     )
+
+
+def open_renderer(model: Model, folder: Path, cache: PromptCache | None = None) -> PromptRenderer:
+    """The renderer of a model's prompts, as its entry in the manifest wants it.
+
+    Args:
+        model: the manifest's entry.
+        folder: of the tokenizer: the model's, or a version's own.
+        cache: what was rendered before.
+
+    Raises:
+        ManifestError: the chat template's file cannot be read.
+    """
+    try:
+        template = None if model.chat_template is None else read_text(model.chat_template)
+    except (OSError, ValueError) as error:
+        raise ManifestError(
+            f'[models."{model.name}"] chat_template: {model.chat_template} cannot be read: {reason(error)}'
+        ) from error
+    return PromptRenderer(
+        folder,
+        cache,
+        chat_template=template,
+        chat_template_kwargs=model.chat_template_kwargs,
+        trust_remote_code=model.trust_remote_code,
+    )
+
+
+def _own_tokenizer(version: Adapter | None) -> Path | None:
+    """The folder of a version's own tokenizer, as the manifest says it is."""
+    if version is None or version.tokenizer is None:
+        return None
+    from harness.models.adapters.tokenizer import tokenizer_digest
+
+    if tokenizer_digest(version.tokenizer) != version.tokenizer_sha256:
+        raise AdapterError(
+            f"adapter {version.name!r}: its tokenizer in {version.tokenizer} is missing or was changed; restore it, or "
+            "register the adapter as a new version"
+        )
+    return version.tokenizer
 
 
 def _opened(chain: Sequence[Adapter], base: Path) -> list[Lora]:
@@ -123,16 +172,19 @@ def _weights(name: str, loras: Sequence[Lora]) -> AdapterWeights | None:
     return AdapterWeights(name, path, digest)
 
 
-def _merged(loras: Sequence[Lora], base: Path) -> Path:
+def _merged(loras: Sequence[Lora], base: Path, tokenizer: Path | None) -> Path:
     """The model with the chain merged into it; made once."""
     from harness.models.adapters.lineage import fingerprint
     from harness.models.adapters.merge import merge
+    from harness.models.adapters.tokenizer import tokenizer_digest
 
-    key = hashlib.sha256("\n".join([fingerprint(base), *(x.facts.digest for x in loras)]).encode()).hexdigest()
+    own = [tokenizer_digest(tokenizer)] if tokenizer is not None else []
+    parts = [fingerprint(base), *(x.facts.digest for x in loras), *own]
+    key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     path = cache_folder() / "merged" / key[:24]
     with locked(path, seconds=3600):
         if not path.is_dir():
-            merge(base, loras, path)
+            merge(base, loras, path, tokenizer)
     return path
 
 
@@ -146,11 +198,13 @@ def engine_options(
         options: ``[tool.harness.engine_options]``; these win.
         longest: tokens of the longest prompt and its answer together; None: the engine's own limit.
     """
-    weighted = [target for target in targets if target.weights is not None]
+    chosen = list(targets)
+    weighted = [target for target in chosen if target.weights is not None]
     return {
         **({} if longest is None else {"max_model_len": longest}),
         # 0 is not the same as 1: without adapters an engine leaves its LoRA layers out.
         "max_loras": len(weighted),
         "max_lora_rank": max((target.rank for target in weighted), default=0),
+        **({"trust_remote_code": True} if any(t.model and t.model.trust_remote_code for t in chosen) else {}),
         **options,
     }

@@ -114,6 +114,7 @@ def pairs_of_case(
             Pair(
                 case_id=case.id,
                 messages=_prompt(case, number),
+                chat_template_kwargs=case.chat_template_kwargs,
                 chosen=answer.text,
                 rejected=bad,
                 origin=answer.origin,
@@ -126,6 +127,7 @@ def pairs_of_case(
         Pair(
             case_id=case.id,
             messages=case.messages,
+            chat_template_kwargs=case.chat_template_kwargs,
             chosen=text,
             rejected=left[0],
             origin="branch",
@@ -218,6 +220,7 @@ def _unended(passing: Sequence[CaseResult], most: int) -> list[Pair]:
         Pair(
             case_id=r.case.id,
             messages=r.case.messages,
+            chat_template_kwargs=r.case.chat_template_kwargs,
             chosen=r.case.standard_answer,
             rejected=a.answer[: 2 * _MAX_CHARACTERS],
             origin="standard",
@@ -257,6 +260,7 @@ def _replay(
     ]
     own.sort(key=lambda item: -item[2])
     suite = [(c.id, c.messages, answer) for c, answer, _ in own]
+    kwargs = {c.id: c.chat_template_kwargs for c, _, _ in own}
     by_right, everyday = (
         [
             (o.id, o.messages, answer)
@@ -280,6 +284,7 @@ def _replay(
             Pair(
                 case_id=case_id,
                 messages=messages,
+                chat_template_kwargs=kwargs.get(case_id, {}),
                 chosen=answer,
                 rejected=rejected,
                 origin="replay",

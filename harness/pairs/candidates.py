@@ -131,7 +131,9 @@ def _plan(failures: Sequence[CaseResult], target: Target, sampling: Sampling) ->
         wanted += [(c, "", c.decoding) for c in _bundled(failures[0].case.decoding.stop)]
     draws: list[_Draw] = []
     for case, prefix, decoding in wanted:
-        ids = target.renderer.prompt_ids(case.messages) + (target.renderer.answer_ids(prefix) if prefix else ())
+        ids = target.renderer.prompt_ids(case.messages, case.chat_template_kwargs) + (
+            target.renderer.answer_ids(prefix) if prefix else ()
+        )
         for sample in range(decoding.samples):
             identity = [target.digest, to_data(decoding), list(ids), sample]
             key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()

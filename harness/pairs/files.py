@@ -88,6 +88,7 @@ def _record(pair: Pair) -> dict[str, Any]:
         "instruction": last.content, "input": "", "chosen": pair.chosen, "rejected": pair.rejected,
         "system": system, "history": history, "case_id": pair.case_id, "origin": pair.origin,
         "rejected_finished": pair.rejected_finished,
+        **({"chat_template_kwargs": dict(pair.chat_template_kwargs)} if pair.chat_template_kwargs else {}),
     }  # fmt: skip
 
 
@@ -107,6 +108,7 @@ def _pair(record: TrainingRecord, problems: list[str]) -> Pair:
         chosen=record.chosen,
         rejected=record.rejected,
         origin=origin,
+        chat_template_kwargs=record.chat_template_kwargs,
         rejected_finished=record.rejected_finished if said else not _ends_in_loop(record.rejected),
     )
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from harness.cases.model import Message
 
@@ -25,6 +26,8 @@ class Pair:
     """``standard``: chosen is the standard answer; ``own``: a clean answer of the model's own; ``branch``: the rejected
     answer up to where its loop begins, then a clean continuation; ``replay``: a good answer of the model's
     own against its looped copy or its early end; ``hand-made``: written by a person."""
+    chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """Arguments of the chat template for the prompt, as the case has them."""
     rejected_finished: bool = False
     """Whether the model itself ended the rejected answer. A cut-off answer has no end-of-turn token, and training that
     token down after a loop would teach the model to go on looping."""

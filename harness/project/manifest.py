@@ -11,6 +11,7 @@ Not supported: editing or deleting entries by command; a version is history.
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,8 +19,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from harness.cases.template import template_kwargs_problems
 from harness.errors import ManifestError
-from harness.safe.files import digest_folder, locked, write_text
+from harness.safe.files import digest_file, digest_folder, locked, write_text
 from harness.safe.read import parse_toml, read_text, read_toml, reason
 
 __all__ = [
@@ -36,15 +38,15 @@ __all__ = [
 
 MANIFEST_NAME = "adapters_manifest.toml"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_MODEL_KEYS = {"path", "template", "note", "revision"}
+_MODEL_KEYS = {"path", "template", "note", "revision", "chat_template", "chat_template_kwargs", "trust_remote_code"}
 _ADAPTER_KEYS = {
     "model", "parent", "on_top_of", "path", "sha256", "method", "rank", "created", "run", "pairs", "recipe", "before",
-    "after", "status", "note", "training", "checkpoint", "reference", "evidence",
+    "after", "status", "note", "training", "checkpoint", "reference", "evidence", "tokenizer", "tokenizer_sha256",
 }  # fmt: skip
 _STATUSES = ("candidate", "blessed")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     """A base model."""
 
@@ -55,6 +57,12 @@ class Model:
     """LLaMA-Factory's name of the chat template; only for people who train by hand."""
     revision: str = ""
     """Hub revision, where path is a hub id."""
+    chat_template: Path | None = None
+    """File with the chat template of a model that has none, or whose own is not to be used."""
+    chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments of the chat template for every case; a folder's and a case's own come over them."""
+    trust_remote_code: bool = False
+    """Whether Python code in the model's folder may run. Only for models whose code was read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +85,10 @@ class Adapter:
     recipe: str = ""
     on_top_of: str | None = None
     """Version whose weights must be applied too: a new LoRA on a merged parent. None: these weights are complete."""
+    tokenizer: Path | None = None
+    """Folder of its own tokenizer and chat template; None: those of the model, or of what it is on top of."""
+    tokenizer_sha256: str = ""
+    """Digest over the files in ``tokenizer``."""
     status: str = ""
     """``blessed`` once a comparison proved it no worse; ``candidate`` until then."""
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -119,9 +131,16 @@ class Manifest:
         return tuple(a for a in reversed(parts) if a.path is not None)
 
     def contents(self, name: str) -> list[str]:
-        """What the version consists of: its model's path and revision, and the digests of its weights."""
+        """What the version consists of: its model, the digests of its weights, and what decides its prompts."""
         model = self.model_of(name)
-        return [model.path, model.revision, *(a.sha256 for a in self.chain(name))]
+        own = [a.tokenizer_sha256 for a in self.chain(name) if a.tokenizer is not None]
+        template = [digest_file(model.chat_template)] if model.chat_template and model.chat_template.is_file() else []
+        kwargs = [json.dumps(dict(model.chat_template_kwargs), sort_keys=True)] if model.chat_template_kwargs else []
+        return [model.path, model.revision, *(a.sha256 for a in self.chain(name)), *own, *template, *kwargs]
+
+    def tokenizer_of(self, name: str) -> Adapter | None:
+        """The newest version in the chain that has a tokenizer of its own."""
+        return next((a for a in reversed(self.chain(name)) if a.tokenizer is not None), None)
 
     def ancestors(self, name: str) -> tuple[str, ...]:
         """Names of the version and of all its ancestors, oldest first."""
@@ -224,7 +243,7 @@ def _check(path: Path, data: dict[str, Any]) -> Manifest:
     problems: list[str] = []
     for key in data.keys() - {"models", "adapters"}:
         problems.append(f"unknown table [{key}]; known: models, adapters")
-    models = {n: m for n, e in _tables(data, "models", problems) if (m := _model(n, e, problems))}
+    models = {n: m for n, e in _tables(data, "models", problems) if (m := _model(path, n, e, problems))}
     adapters = {n: a for n, e in _tables(data, "adapters", problems) if (a := _adapter(path, n, e, problems))}
     for adapter in adapters.values():
         where = f'[adapters."{adapter.name}"]'
@@ -293,12 +312,30 @@ def _unknown(entry: dict[str, Any], known: set[str], where: str, problems: list[
         problems.append(f"{where} unknown key {key!r}{_nearest(key, dict.fromkeys(known))}{quotes}")
 
 
-def _model(name: str, entry: dict[str, Any], problems: list[str]) -> Model | None:
+def _model(manifest: Path, name: str, entry: dict[str, Any], problems: list[str]) -> Model | None:
     where = f'[models."{name}"]'
     _unknown(entry, _MODEL_KEYS, where, problems)
     path = _text(entry, "path", where, problems, need=True)
     template = _text(entry, "template", where, problems)
-    return Model(name, path, template, _text(entry, "revision", where, problems))
+    chat_template = _text(entry, "chat_template", where, problems)
+    kwargs = entry.get("chat_template_kwargs", {})
+    if not isinstance(kwargs, dict):
+        problems.append(f"{where} chat_template_kwargs must be a table")
+        kwargs = {}
+    for key, problem in template_kwargs_problems(kwargs):
+        problems.append(f"{where} chat_template_kwargs.{key}: {problem}")
+    trusted = entry.get("trust_remote_code", False)
+    if not isinstance(trusted, bool):
+        problems.append(f"{where} trust_remote_code must be true or false")
+    return Model(
+        name=name,
+        path=path,
+        template=template,
+        revision=_text(entry, "revision", where, problems),
+        chat_template=_place(manifest, chat_template) if chat_template else None,
+        chat_template_kwargs=kwargs,
+        trust_remote_code=trusted is True,
+    )
 
 
 def _adapter(manifest: Path, name: str, entry: dict[str, Any], problems: list[str]) -> Adapter | None:
@@ -317,12 +354,17 @@ def _adapter(manifest: Path, name: str, entry: dict[str, Any], problems: list[st
     status = _text(entry, "status", where, problems)
     if status and status not in _STATUSES:
         problems.append(f"{where} status = {status!r}; use {' or '.join(_STATUSES)}")
-    path = None
-    if path_text:
-        # A person may keep adapters anywhere on their disk; what lies inside is checked when it is loaded.
-        path = (manifest.parent / Path(path_text).expanduser()).resolve()
+    # A person may keep adapters anywhere on their disk; what lies inside is checked when it is loaded.
+    path = _place(manifest, path_text) if path_text else None
+    tokenizer = _text(entry, "tokenizer", where, problems)
+    tokenizer_sha256 = _text(entry, "tokenizer_sha256", where, problems)
+    if tokenizer and not re.fullmatch(r"[0-9a-f]{64}", tokenizer_sha256):
+        problems.append(f"{where} has a tokenizer, so it needs tokenizer_sha256 (64 hex digits)")
     on_top_of = _text(entry, "on_top_of", where, problems) or None
-    plain = {"model", "parent", "on_top_of", "path", "sha256", "method", "rank", "created", "run", "recipe", "status"}
+    plain = {
+        "model", "parent", "on_top_of", "path", "sha256", "method", "rank", "created", "run", "recipe", "status",
+        "tokenizer", "tokenizer_sha256",
+    }  # fmt: skip
     return Adapter(
         name=name,
         model=model,
@@ -335,20 +377,29 @@ def _adapter(manifest: Path, name: str, entry: dict[str, Any], problems: list[st
         run=_text(entry, "run", where, problems),
         recipe=_text(entry, "recipe", where, problems),
         on_top_of=on_top_of,
+        tokenizer=_place(manifest, tokenizer) if tokenizer else None,
+        tokenizer_sha256=tokenizer_sha256,
         status=status,
         facts={k: v for k, v in entry.items() if k not in plain},
     )
 
 
+def _place(manifest: Path, text: str) -> Path:
+    return (manifest.parent / Path(text).expanduser()).resolve()
+
+
+def _shown(path: Path | None, root: Path) -> str:
+    if path is None:
+        return ""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
 def _entry(adapter: Adapter, root: Path) -> dict[str, Any]:
-    path = ""
-    if adapter.path is not None:
-        inside = adapter.path.is_relative_to(root)
-        path = adapter.path.relative_to(root).as_posix() if inside else str(adapter.path)
     created = adapter.created or datetime.now(UTC).isoformat(timespec="seconds")
     entry: dict[str, Any] = {
         "model": adapter.model, "parent": adapter.parent or "", "on_top_of": adapter.on_top_of or "",
-        "path": path, "sha256": adapter.sha256,
+        "path": _shown(adapter.path, root), "sha256": adapter.sha256, "tokenizer": _shown(adapter.tokenizer, root),
+        "tokenizer_sha256": adapter.tokenizer_sha256,
         "method": adapter.method, "rank": adapter.rank, "created": created, "run": adapter.run,
         "recipe": adapter.recipe, "status": adapter.status, **adapter.facts,
     }  # fmt: skip

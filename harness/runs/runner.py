@@ -12,7 +12,7 @@ import hashlib
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -43,6 +43,11 @@ class Job:
     """Order in the suite; results are recorded under it."""
     case: Case
     target: Target
+
+    @property
+    def prompt_ids(self) -> tuple[int, ...]:
+        """The case's conversation as the target's model is asked it."""
+        return self.target.renderer.prompt_ids(self.case.messages, self.case.chat_template_kwargs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +140,7 @@ class Runner:
                 if job.case.skip:
                     yield self._record(run, job, (), skipped(job.case))
                     continue
-                self._prompts[job.target.model_path][job.target.renderer.prompt_ids(job.case.messages)] = None
+                self._prompts[job.target.model_path][job.prompt_ids] = None
                 wanted = [self._want(job, sample, info) for sample in range(job.case.decoding.samples)]
                 missing += [w for w in wanted if not self._from_store(w)]
                 yield from self._complete(run, job)
@@ -158,7 +163,7 @@ class Runner:
 
     def _want(self, job: Job, sample: int, info: EngineInfo) -> _Wanted:
         decoding = job.case.decoding
-        prompt = job.target.renderer.prompt_ids(job.case.messages)
+        prompt = job.prompt_ids
         identity = {
             "model": job.target.model_digest,
             "adapter": job.target.weights.digest if job.target.weights else "",
@@ -187,7 +192,7 @@ class Runner:
         requests = [
             Request(
                 id=index,
-                prompt_ids=w.job.target.renderer.prompt_ids(w.job.case.messages),
+                prompt_ids=w.job.prompt_ids,
                 decoding=w.job.case.decoding,
                 adapter=w.job.target.weights,
                 sample=w.sample,
@@ -300,6 +305,7 @@ class Runner:
             "weights": {n: t.weights.digest for n, t in targets.items() if t.weights},
             "engine": [info.name, info.version],
             "cases": len({j.case.id for j in jobs}),
+            **_told_of_models(targets.values()),
             "versions": _versions(),
         }
 
@@ -322,6 +328,14 @@ class Runner:
             tokens=max(tokens, self._tokens),
             seconds=seconds,
         )
+
+
+def _told_of_models(targets: Iterable[Target]) -> dict[str, Any]:
+    """What a run's record says of its models: arguments of their chat templates, and whose code may run."""
+    models = {t.model.name: t.model for t in targets if t.model is not None}
+    kwargs = {name: dict(m.chat_template_kwargs) for name, m in models.items() if m.chat_template_kwargs}
+    trusted = [name for name, m in models.items() if m.trust_remote_code]
+    return ({"chat_template_kwargs": kwargs} if kwargs else {}) | ({"trust_remote_code": trusted} if trusted else {})
 
 
 def _versions() -> dict[str, str]:

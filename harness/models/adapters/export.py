@@ -9,24 +9,31 @@ from harness.errors import AdapterError, SettingsError
 from harness.models.adapters.folder import publish
 from harness.models.adapters.merge import merge
 from harness.models.adapters.stack import stack
+from harness.models.adapters.tokenizer import copy_tokenizer
 
 __all__ = ["export", "push"]
 
 
-def export(model: Path, chain: Sequence[Path], destination: Path, *, merged: bool) -> Path:
+def export(
+    model: Path, chain: Sequence[Path], destination: Path, *, merged: bool, tokenizer: Path | None = None
+) -> Path:
     """Write ``destination``, which must not exist: a complete model, or one LoRA (a chain is stacked into one).
+
+    A version's own ``tokenizer`` goes with it.
 
     Raises:
         AdapterError: it exists, there is no space, or the chain does not belong on the model.
     """
     if merged:
-        return merge(model, chain, destination)
+        return merge(model, chain, destination, tokenizer)
     if destination.exists():
         raise AdapterError(f"{destination} exists already; name a new folder")
     if len(chain) == 1:
         publish(chain[0], destination)
     else:
         stack(chain, destination)
+    if tokenizer is not None:
+        copy_tokenizer(tokenizer, destination)
     return destination
 
 

@@ -19,7 +19,7 @@ from harness.models.adapters.folder import WEIGHTS, check
 from harness.models.adapters.lora import Lora, open_all
 from harness.models.adapters.tensors import TensorInfo, read_header, read_notes
 
-__all__ = ["Lineage", "check_lineage", "fingerprint", "parts_of", "read_lineage", "stack_notes"]
+__all__ = ["FLOATS", "Lineage", "check_lineage", "fingerprint", "parts_of", "read_lineage", "stack_notes"]
 
 _MODEL, _PARENTS, _STACK = "harness.model", "harness.parents", "harness.stack"
 _SAMPLES, _BYTES = 64, 1024
@@ -119,10 +119,14 @@ def check_lineage(model: Path, adapters: Sequence[Path | Lora]) -> None:
 
 
 _MAY_BE_TIED = ("lm_head", "embed_tokens")
+FLOATS = ("F32", "F16", "BF16", "F64")
+"""Types of weights that are not quantised."""
 
 
 def _check_shapes(lora: Lora, tensors: dict[str, tuple[Path, TensorInfo]], model: Path) -> None:
-    present = {module for module in lora.modules if f"{module}.weight" in tensors}
+    # A quantised layer has packed weights under several names (weight, qweight, weight_packed ...).
+    layers = {name.rpartition(".")[0] for name in tensors}
+    present = {module for module in lora.modules if module in layers}
     absent = [m for m in lora.modules if m not in present and m.rpartition(".")[2] not in _MAY_BE_TIED]
     # Some architectures name all their layers in files otherwise than in memory; then there is nothing to compare.
     if present and absent:
@@ -132,7 +136,7 @@ def _check_shapes(lora: Lora, tensors: dict[str, tuple[Path, TensorInfo]], model
         )
     for module in lora.modules:
         tensor = tensors.get(f"{module}.weight")
-        if tensor is not None and tensor[1].shape != lora.shape(module):
+        if tensor is not None and tensor[1].dtype in FLOATS and tensor[1].shape != lora.shape(module):
             raise AdapterError(
                 f"{lora.folder}: {module} was made for a layer of {lora.shape(module)}, {model} has {tensor[1].shape}: "
                 "it belongs to another model"

@@ -22,25 +22,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import AdapterError
-from harness.models.adapters.lineage import check_lineage
+from harness.models.adapters.lineage import FLOATS, check_lineage
 from harness.models.adapters.lora import Lora, open_all
 from harness.models.adapters.tensors import Replacement, TensorInfo, copy_tensors, read_header
+from harness.models.adapters.tokenizer import copy_tokenizer
 from harness.safe.files import new_folder, write_text
 
 __all__ = ["merge"]
 
 _EMBEDDING, _HEAD = "model.embed_tokens.weight", "lm_head.weight"
-_FLOATS = ("F32", "F16", "BF16", "F64")
 _COPIED = {".json", ".jinja", ".model", ".txt"}
 
 
-def merge(model: Path, adapters: Sequence[Path | Lora], destination: Path) -> Path:
+def merge(model: Path, adapters: Sequence[Path | Lora], destination: Path, tokenizer: Path | None = None) -> Path:
     """Write the merged model into ``destination``, which must not exist and appears whole or not at all.
 
     Args:
         model: folder of the base model.
         adapters: what to merge, oldest first: folders, or adapters that are open already.
         destination: folder of the merged model.
+        tokenizer: folder of a tokenizer that takes the place of the model's.
 
     Raises:
         AdapterError: it exists, the chain does not belong on this model, a layer is not in the model's files, or no
@@ -70,6 +71,8 @@ def merge(model: Path, adapters: Sequence[Path | Lora], destination: Path) -> Pa
             for path in shards:
                 here = {n: r for n, r in whole.items() if _place(n, headers, tensors) == path}
                 copy_tensors(path, temporary / path.name, change=_adder(loras), replaced=here)
+            if tokenizer is not None:
+                copy_tokenizer(tokenizer, temporary)
             if whole:
                 _tell(temporary, whole, headers, tensors)
     except OSError as error:
@@ -81,11 +84,13 @@ def _check_layers(model: Path, loras: Sequence[Lora], tensors: dict[str, TensorI
     for lora in loras:
         for module in lora.modules:
             info = tensors.get(f"{module}.weight")
+            if info is None and any(name.startswith(f"{module}.") for name in tensors):
+                raise AdapterError(f"{model}: {module} is quantised; merge into the unquantised model")
             if info is None:
                 raise AdapterError(
                     f"{lora.folder}: adapts {module}, which the files of {model} do not have by that name"
                 )
-            if info.dtype not in _FLOATS:
+            if info.dtype not in FLOATS:
                 raise AdapterError(f"{model}: {module} is quantised ({info.dtype}); merge into the unquantised model")
 
 
@@ -96,7 +101,7 @@ def _whole(model: Path, loras: Sequence[Lora], tensors: Mapping[str, TensorInfo]
         for name in lora.whole:
             shape = lora.whole_shape(name)
             like = tensors.get(name) or (tensors.get(_EMBEDDING) if name == _HEAD else None)
-            if like is None or like.dtype not in _FLOATS or shape[1:] != like.shape[1:] or shape[0] < like.shape[0]:
+            if like is None or like.dtype not in FLOATS or shape[1:] != like.shape[1:] or shape[0] < like.shape[0]:
                 what = f"{like.dtype} of {like.shape}" if like else "no such tensor"
                 raise AdapterError(f"{lora.folder}: holds {name} of {shape}, {model} has {what}")
             replacements[name] = Replacement(like.dtype, shape, partial(_bytes_of, lora, name, like.dtype))

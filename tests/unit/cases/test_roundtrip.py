@@ -67,7 +67,9 @@ def cases(draw: st.DrawFn) -> Case:
         thresholds=draw(thresholds),
         must_include=draw(st.sampled_from([(), ("sea",), ("a|b", r"\d+")])),
         must_not_include=draw(st.sampled_from([(), ("[0-9]",)])),
-        **draw(st.sampled_from([{}, {"skip": "no such tool here"}, {"xfail": "TICKET-7"}])),
+        chat_template_kwargs=draw(st.sampled_from([{}, {"enable_thinking": False}, {"effort": "low", "n": 2}])),
+        skip=draw(st.just("")),
+        xfail=draw(st.sampled_from(["", "TICKET-7"])),
         weight=draw(st.floats(0.01, 100)),
         source=draw(st.just("") | texts),
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -391,8 +392,13 @@ class Letters:
     """A renderer whose ids are code points; 0 ends a turn."""
 
     end_of_turn = 0
+    chat_template = None
+    chat_template_kwargs: Mapping[str, Any] = {}
 
-    def prompt_ids(self, messages: Sequence[Message]) -> tuple[int, ...]:
+    def prompt_ids(
+        self, messages: Sequence[Message], chat_template_kwargs: Mapping[str, Any] | None = None
+    ) -> tuple[int, ...]:
+        assert not chat_template_kwargs
         return self.answer_ids(messages[-1].content)
 
     def answer_ids(self, text: str) -> tuple[int, ...]:
