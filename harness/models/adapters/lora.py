@@ -24,6 +24,7 @@ from harness.models.adapters.tensors import TensorFile
 __all__ = ["Lora", "open_all"]
 
 _PREFIX = "base_model.model."
+_BASE_LAYER = ".base_layer.weight"
 
 
 class Lora:
@@ -54,7 +55,12 @@ class Lora:
     @property
     def whole(self) -> tuple[str, ...]:
         """Names of the tensors that take the place of the model's (``modules_to_save``), sorted; no LoRA, no sum."""
-        return self.facts.extras
+        return tuple(name for name in self.facts.extras if not name.endswith(_BASE_LAYER))
+
+    def base_layer(self, module: str) -> NDArray[np.float32] | None:
+        """The model's own weights of a module, where peft saved them beside its LoRA (an output layer)."""
+        name = f"{_PREFIX}{module}{_BASE_LAYER}"
+        return self._file.array(name).astype(np.float32, copy=False) if name in self._file.tensors else None
 
     def whole_array(self, tensor: str) -> NDArray[np.float32]:
         """A tensor of :attr:`whole`."""

@@ -24,13 +24,14 @@ from numpy.typing import NDArray
 from harness.errors import AdapterError
 from harness.models.adapters.lineage import FLOATS, check_lineage
 from harness.models.adapters.lora import Lora, open_all
-from harness.models.adapters.tensors import Replacement, TensorInfo, copy_tensors, read_header
+from harness.models.adapters.tensors import Replacement, TensorFile, TensorInfo, copy_tensors, read_header
 from harness.models.adapters.tokenizer import copy_tokenizer
 from harness.safe.files import new_folder, write_text
 
 __all__ = ["merge"]
 
 _EMBEDDING, _HEAD = "model.embed_tokens.weight", "lm_head.weight"
+_HEAD_MODULE = "lm_head"
 _COPIED = {".json", ".jinja", ".model", ".txt"}
 
 
@@ -84,6 +85,8 @@ def _check_layers(model: Path, loras: Sequence[Lora], tensors: dict[str, TensorI
     for lora in loras:
         for module in lora.modules:
             info = tensors.get(f"{module}.weight")
+            if info is None and module == _HEAD_MODULE and _EMBEDDING in tensors:
+                continue
             if info is None and any(name.startswith(f"{module}.") for name in tensors):
                 raise AdapterError(f"{model}: {module} is quantised; merge into the unquantised model")
             if info is None:
@@ -105,6 +108,9 @@ def _whole(model: Path, loras: Sequence[Lora], tensors: Mapping[str, TensorInfo]
                 what = f"{like.dtype} of {like.shape}" if like else "no such tensor"
                 raise AdapterError(f"{lora.folder}: holds {name} of {shape}, {model} has {what}")
             replacements[name] = Replacement(like.dtype, shape, partial(_bytes_of, lora, name, like.dtype))
+    heads = [lora for lora in loras if _HEAD_MODULE in lora.modules]
+    if heads and _HEAD not in tensors and _HEAD not in replacements:
+        replacements[_HEAD] = _untied(model, heads, tensors[_EMBEDDING])
     if _EMBEDDING in replacements and _HEAD not in replacements and _HEAD not in tensors:
         raise AdapterError(
             f"{loras[-1].folder}: holds an embedding to which {model} ties its output layer, and not that layer; "
@@ -113,6 +119,26 @@ def _whole(model: Path, loras: Sequence[Lora], tensors: Mapping[str, TensorInfo]
     if len({r.shape[0] for n, r in replacements.items() if n in (_EMBEDDING, _HEAD)}) > 1:
         raise AdapterError(f"{loras[-1].folder}: embedding and output layer have different numbers of rows")
     return replacements
+
+
+def _untied(model: Path, loras: Sequence[Lora], embedding: TensorInfo) -> Replacement:
+    """The output layer of a model that ties it to its embedding, with the updates that adapters hold for it."""
+
+    def data() -> bytes:
+        path = next(p for p in sorted(model.glob("*.safetensors")) if _EMBEDDING in read_header(p))
+        weights = TensorFile(path).array(_EMBEDDING).astype(np.float32)
+        for lora in loras:
+            saved = lora.base_layer(_HEAD_MODULE)
+            if saved is not None and not np.allclose(saved, weights, rtol=0.01, atol=1e-6):
+                raise AdapterError(
+                    f"{lora.folder}: holds another output layer than {model}; it belongs to another model"
+                )
+        for lora in loras:
+            a, b = lora.matrices(_HEAD_MODULE)
+            weights += b @ a
+        return _narrow(weights, embedding.dtype)
+
+    return Replacement(embedding.dtype, embedding.shape, data)
 
 
 def _bytes_of(lora: Lora, name: str, dtype: str) -> bytes:
