@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
+from harness.project.deadlines import Deadlines
 from trainers.examples import Example, PairLike, Renderer, stage_examples
 from trainers.launch import Launch
 from trainers.prompt_parity import Probe, probes
@@ -55,6 +56,8 @@ class TrainRequest:
     """Processes, devices and nodes."""
     probes: tuple[Probe, ...] = ()
     """Dialogues that the training must render as the tests do; a difference stops it."""
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    """After which a training that makes no step is ended."""
 
     @classmethod
     def from_pairs(
@@ -68,6 +71,7 @@ class TrainRequest:
         output: Path,
         parents: tuple[Path, ...] = (),
         resume: bool = False,
+        deadlines: Deadlines | None = None,
     ) -> TrainRequest:
         """A request whose examples are ``pairs``, as the stage learns from them, in the model's own chat template."""
         return cls(
@@ -80,6 +84,7 @@ class TrainRequest:
             resume=resume,
             launch=Launch.on_gpus(recipe.gpus, deepspeed=recipe.deepspeed),
             probes=probes(renderer, pairs[:4]),
+            deadlines=deadlines or Deadlines(),
         )
 
 

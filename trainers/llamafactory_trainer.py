@@ -21,6 +21,7 @@ from pathlib import Path
 from harness.errors import AdapterError, TrainerError, TrainerMissing
 from harness.models.adapters.folder import publish
 from harness.models.adapters.lineage import fingerprint
+from harness.project.deadlines import Deadlines
 from harness.safe.read import read_object
 from trainers.arguments import steps_of
 from trainers.attempt import check_same, is_complete, last_checkpoint, trainer_state
@@ -85,9 +86,12 @@ class LlamaFactory:
         watch = Watch(folder / PROGRESS, on_progress, began)
         log = folder / "train.log"
         command = request.launch.command(python, ENTRY, job)
-        code = run_logged(
-            command, log, environment(request, python), every=_POLL, tick=watch.tick, patience=self._patience
-        )
+
+        def tick() -> None:
+            watch.tick()
+            _check_deadlines(watch, request.deadlines, log)
+
+        code = run_logged(command, log, environment(request, python), every=_POLL, tick=tick, patience=self._patience)
         watch.tick()
         ended, total = time.time(), time.monotonic() - began
         _judge(code, folder, watch, request)
@@ -99,6 +103,17 @@ class LlamaFactory:
         changed = [recipe.updates_text(data.rows, processes)] if per_step != recipe.per_update else []
         notes = (*data.notes, *changed, *([f"went on from {resume.name}"] if resume else []))
         return _result(request, data, folder, watch, time.monotonic() - began, notes)
+
+
+def _check_deadlines(watch: Watch, deadlines: Deadlines, log: Path) -> None:
+    """Raise for a training that has made no step for too long; whoever runs its processes ends them."""
+    stepped, seconds = watch.silence()
+    name = "training_stall" if stepped else "training_start"
+    limit: float = getattr(deadlines, name)
+    if 0 < limit < seconds:
+        what = "made no step for" if stepped else "did not make its first step within"
+        lines = "".join(f"\n    {line}" for line in last_lines(log)[-6:])
+        raise TrainerError(f"the training {what} {limit:g} seconds (deadlines.{name}) and was ended; log: {log}{lines}")
 
 
 def _judge(code: int, folder: Path, watch: Watch, request: TrainRequest) -> None:

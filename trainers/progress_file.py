@@ -29,6 +29,7 @@ class Watch:
         self._on_progress = on_progress
         self._began = began
         self._read = 0
+        self._moved = time.monotonic()
         self._last = TrainProgress(phase="loading")
         self.failure: dict[str, Any] | None = None
         """The first failure that a process reported."""
@@ -37,6 +38,10 @@ class Watch:
         """(step, seconds since the epoch) of every step that ended."""
         self.phases: dict[str, float] = {}
         """Seconds since the epoch at which a phase began."""
+
+    def silence(self) -> tuple[bool, float]:
+        """Whether the first step was made, and the seconds since the training last came forward."""
+        return bool(self.steps), time.monotonic() - self._moved
 
     def tick(self) -> None:
         """Read new lines and report the training's position."""
@@ -55,6 +60,8 @@ class Watch:
             self.failure = self.failure or row
             return
         step = int(row.get("step", 0))
+        if (row["phase"], step) != (self._last.phase, self._last.step):
+            self._moved = time.monotonic()
         self.phases.setdefault(row["phase"], row["time"])
         for name, values in self.series.items():
             if isinstance(row.get(name), float):

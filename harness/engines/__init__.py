@@ -16,6 +16,7 @@ from typing import Any
 
 from harness.engines.base import Engine, EngineInfo, OnProgress
 from harness.errors import EngineError, EngineMissing, SettingsError
+from harness.project.deadlines import Deadlines
 from harness.safe.read import read_text, reason
 
 __all__ = ["ENGINES", "available", "engine_info", "load_engine", "open_engine"]
@@ -89,6 +90,7 @@ def open_engine(
     *,
     on_progress: OnProgress | None = None,
     log_path: Path | None = None,
+    deadlines: Deadlines | None = None,
     **settings: Any,
 ) -> Engine:
     """Start the engine ``name`` on a model's folder.
@@ -98,6 +100,7 @@ def open_engine(
         model_path: folder of the model.
         on_progress: called with start-up and progress, in the thread that consumes :meth:`Engine.generate`.
         log_path: where an engine's process writes its chatter; None: a file in the temporary folder.
+        deadlines: after which an engine that is silent is given up; None: the defaults.
         settings: the engine's own (``max_model_len``, ``max_loras``, ``max_lora_rank``, ``dtype`` ...), plain data.
 
     Raises:
@@ -110,8 +113,18 @@ def open_engine(
             raise EngineMissing(f"no model at {model_path} (it has no config.json); check the manifest's path")
         from harness.engines.process import HostedEngine
 
-        return HostedEngine(name, model_path, info=info, settings=settings, on_progress=on_progress, log_path=log_path)
-    return load_engine(name, model_path, on_progress=on_progress, **settings)
+        return HostedEngine(
+            name, model_path, info=info, settings=settings, on_progress=on_progress, log_path=log_path,
+            deadlines=deadlines,
+        )  # fmt: skip
+    if _kind(name) == "scripted":
+        return load_engine(name, model_path, on_progress=on_progress, **settings)
+    from harness.engines.in_thread import ThreadedEngine
+
+    return ThreadedEngine(
+        lambda report: load_engine(name, model_path, on_progress=report, **settings),
+        info=info, deadlines=deadlines or Deadlines(), on_progress=on_progress,
+    )  # fmt: skip
 
 
 def load_engine(name: str, model_path: Path, *, on_progress: OnProgress | None = None, **settings: Any) -> Engine:

@@ -30,11 +30,15 @@ from typing import Any
 from harness import errors
 from harness.engines import messages
 from harness.engines.base import EngineInfo, OnProgress, Outcome, Progress, Request
+from harness.engines.watch import EngineWatch
 from harness.errors import EngineError, HarnessError
+from harness.project.deadlines import Deadlines
 
 __all__ = ["HostedEngine", "last_words"]
 
 Message = dict[str, Any]
+_POLL = 0.5
+"""Seconds between two looks at the deadlines."""
 _PATIENCE = 10.0
 """Seconds a child gets to end by itself."""
 
@@ -51,6 +55,7 @@ class HostedEngine:
         settings: Mapping[str, Any],
         on_progress: OnProgress | None = None,
         log_path: Path | None = None,
+        deadlines: Deadlines | None = None,
     ) -> None:
         """Start the child; it loads while the caller goes on, :meth:`generate` waits for it.
 
@@ -61,6 +66,7 @@ class HostedEngine:
             settings: keyword arguments of the engine, plain JSON data.
             on_progress: called with start-up and progress, in the thread that consumes :meth:`generate`.
             log_path: where the child's output goes; None: a file in the temporary folder.
+            deadlines: after which the child is killed; None: the defaults.
 
         Raises:
             EngineError: the process cannot be started.
@@ -70,6 +76,7 @@ class HostedEngine:
         self._on_progress = on_progress or (lambda _: None)
         self._inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._began = time.monotonic()
+        self._watch = EngineWatch(deadlines or Deadlines())
         self._ready = False
         self._busy = False
         self._closed = False
@@ -103,7 +110,8 @@ class HostedEngine:
         """Yield outcomes as they finish; closing the iterator stops the child's work, not the child.
 
         Raises:
-            EngineError: the child broke; says how it ended, its last words and its log file.
+            EngineError: the child broke, or was silent for too long; says how it ended, its last words and its log
+                file.
         """
         if self._closed:
             raise EngineError("the engine is closed; open a new one")
@@ -116,12 +124,17 @@ class HostedEngine:
             self._call += 1
             self._send({"call": self._call, "generate": [messages.write_value(r) for r in requests]})
             started = True
+            self._watch.call()
             while True:
-                message = self._next()
+                message = self._next_in_time()
                 if "outcome" in message:
+                    self._watch.answered()
                     yield messages.read_outcome(message["outcome"])
                 elif "progress" in message:
-                    self._on_progress(messages.read_progress(message["progress"]))
+                    progress = messages.read_progress(message["progress"])
+                    self._watch.progress(progress)
+                    self._on_progress(progress)
+                    self._check_deadlines()
                 elif "done" in message:
                     done = True
                     return
@@ -171,11 +184,31 @@ class HostedEngine:
             try:
                 message = self._next(0.5)
             except TimeoutError:
+                self._check_deadlines()
                 self._on_progress(Progress(state="starting", seconds=time.monotonic() - self._began))
                 continue
             if "ready" in message:
                 self._ready = True
                 self._on_progress(Progress(state="ready", seconds=time.monotonic() - self._began))
+
+    def _next_in_time(self) -> Message:
+        """The next message; a child that is silent for too long is killed."""
+        while True:
+            try:
+                return self._next(_POLL)
+            except TimeoutError:
+                self._check_deadlines()
+
+    def _check_deadlines(self) -> None:
+        problem = self._watch.problem()
+        if problem is None:
+            return
+        self._closed = True
+        # Also a stopped process ends by this signal.
+        self._kill()
+        words = last_words(self.log_path)
+        said = f"; its last words: {words}" if words else ""
+        raise EngineError(f"the engine {problem} and was killed{said}; its log: {self.log_path}")
 
     def _next(self, seconds: float | None = None) -> Message:
         try:

@@ -205,7 +205,7 @@ class Fix:
         request = TrainRequest.from_pairs(
             stage=self.plan.stage, model_path=self._target.base_path or self._target.model_path, parents=parent,
             recipe=recipe, output=self.folder, resume=self.journal.resume, pairs=pairs,
-            renderer=self._target.renderer,
+            renderer=self._target.renderer, deadlines=self._settings.deadlines,
         )  # fmt: skip
         try:
             trained = self._trainer.train(request, self._display.training)
@@ -339,7 +339,9 @@ class Fix:
     def _candidates(self) -> Candidates:
         def engine(longest: int) -> Engine:
             options = engine_options([self._target], self._settings.engine_options, longest=longest)
-            return self._open_engine(self._settings.engine, self._target.model_path, **options)
+            return self._open_engine(
+                self._settings.engine, self._target.model_path, deadlines=self._settings.deadlines, **options
+            )
 
         return draw_candidates(
             self.plan.training, self._target, self._store, self.plan.sampling, engine, self._display.sampling

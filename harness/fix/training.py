@@ -155,6 +155,7 @@ def prepared_request(plan: TrainPlan, settings: Settings, store: Store) -> tuple
         resume=plan.resume,
         launch=plan.launch,
         probes=probes(renderer),
+        deadlines=settings.deadlines,
     )
     return request, source
 

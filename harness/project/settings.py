@@ -21,6 +21,7 @@ from msgspec import Meta
 from harness.cases.decoding import Decoding
 from harness.cases.model import Thresholds
 from harness.errors import SettingsError
+from harness.project.deadlines import Deadlines
 from harness.project.manifest import MANIFEST_NAME
 from harness.project.sampling import Sampling
 from harness.safe.read import read_text, read_toml, reason
@@ -30,7 +31,9 @@ __all__ = ["LIMIT_NAMES", "Limits", "Settings", "find_root", "read_settings"]
 
 _ENVIRONMENT = "HARNESS_"
 _OTHER_VARIABLES = {"HARNESS_CACHE_DIR", "HARNESS_TRAINER_PYTHON", "HARNESS_KERNELS", "HARNESS_JUDGE_KEY"}
-_TABLES: Mapping[str, Any] = {"decoding": Decoding, "thresholds": Thresholds, "sampling": Sampling}
+_TABLES: Mapping[str, Any] = {
+    "decoding": Decoding, "thresholds": Thresholds, "sampling": Sampling, "deadlines": Deadlines,
+}  # fmt: skip
 """Settings that are tables with a type of their own."""
 
 Alpha = Annotated[float, Meta(gt=0, lt=1, description="a number between 0 and 1")]
@@ -104,6 +107,8 @@ class Settings:
     """Recipe of ``harness fix``: a shipped one by name, or the path of a TOML file."""
     sampling: Sampling = field(default_factory=Sampling)
     """[tool.harness.sampling]: how ``harness fix`` samples the model's own answers."""
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    """[tool.harness.deadlines]: seconds for which an engine or a training may be silent."""
     merge: bool = False
     """Whether each adapter answers as a merged model: more than twice as fast on a CPU; elsewhere it costs disk space
     and an engine start for each adapter."""

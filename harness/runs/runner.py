@@ -29,6 +29,7 @@ from harness.judging.results import Attempt, CaseResult, Reason, Status, Verdict
 from harness.judging.verdict import combine, judge, loop_units, skipped
 from harness.metrics import score
 from harness.models.target import Target, engine_options
+from harness.project.deadlines import Deadlines
 from harness.project.settings import Settings
 from harness.store import Run, RunStatus, Store
 
@@ -209,6 +210,7 @@ class Runner:
             group[0].job.target.model_path,
             on_progress=self._engine_progress,
             log_path=self._settings.reports / "runs" / run.id / "engine.log",
+            deadlines=self._deadlines(),
             **options,
         )
         try:
@@ -235,6 +237,13 @@ class Runner:
                 yield from self._complete(run, group[index].job)
         finally:
             engine.close()
+
+    def _deadlines(self) -> Deadlines:
+        """The settings' own, with what is left of the time for the run."""
+        deadlines = self._settings.deadlines
+        if not deadlines.run:
+            return deadlines
+        return replace(deadlines, run=max(0.001, deadlines.run - (time.monotonic() - self._began)))
 
     def _prove(self, engine: Engine, targets: Collection[Target], requests: Sequence[Request], longest: int) -> None:
         """Prove every adapter on the run's first prompts that fit, stored or not: a resumed run proves the same."""
