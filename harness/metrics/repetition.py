@@ -28,8 +28,10 @@ Invariant: every value is finite; shares are 0..1.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from harness.metrics import kernels, templates
+from harness.metrics.invisible import Visible, visible
 from harness.metrics.ngrams import SHARES
 from harness.metrics.tandem import KEEP
 from harness.metrics.types import Loop, LoopKind, Scores
@@ -125,9 +127,21 @@ def excesses(values: Mapping[str, float], reference: Mapping[str, float] | None)
 
 
 def _scores(texts: Sequence[str]) -> list[Scores]:
+    seen = [visible(text) for text in texts]
+    shown = [text if part is None else part.text for text, part in zip(texts, seen, strict=True)]
     # A list, not a generator: the arrays in ``counts`` are used again by the next batch.
-    counts = kernels.count(texts)
-    return [_one(counts, d, text) for d, text in enumerate(texts)]
+    counts = kernels.count(shown)
+    scores = [_one(counts, d, text) for d, text in enumerate(shown)]
+    return [score if part is None else _in_whole_text(score, part) for score, part in zip(scores, seen, strict=True)]
+
+
+def _in_whole_text(scores: Scores, seen: Visible) -> Scores:
+    """The scores of the visible text with the places of its loops in the whole one."""
+    loops = []
+    for loop in scores.loops:
+        start, end = seen.offset(loop.start), seen.offset(loop.end - 1) + 1
+        loops.append(replace(loop, start=start, end=end, period=seen.offset(loop.start + loop.period) - start))
+    return Scores(scores.values, tuple(loops))
 
 
 def _one(counts: kernels.Counts, d: int, text: str) -> Scores:
