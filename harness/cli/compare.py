@@ -1,64 +1,91 @@
-"""``harness compare BEFORE AFTER``: fixed, still failing, broken, with significance; from the store, no engine."""
+"""``harness compare VERSION VERSION ...``: fixed, still failing, broken, with significance; from the store alone."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from harness.cases.suite import case_digest
 from harness.cli.project import add_json, echo, echo_json, project_settings
-from harness.errors import StoreError
-from harness.project.manifest import read_manifest
-from harness.reports.console import comparison_table, summary
+from harness.errors import StoreError, UsageError
+from harness.judging.results import CaseResult
+from harness.project.manifest import Manifest, read_manifest
+from harness.reports.console import comparison_table, failures_by_tag, summary
 from harness.reports.model import AdapterResults
 from harness.reports.tables import changes_frame, write_table
 from harness.store import Store
 from harness.suite.compare import Comparison, changes, compare
+from harness.suite.figures import grouped_figures
 
 __all__ = ["add_parser", "run"]
 
 
 def add_parser(subparsers: Any) -> None:
-    """``harness compare BEFORE AFTER [--out FILE] [--json]``."""
+    """``harness compare VERSION VERSION ... [--out FILE] [--json]``."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
-        "compare", help="compare two versions on the cases that both ran"
+        "compare", help="compare versions on the cases that all of them ran, the first with the last"
     )
-    parser.add_argument("before", metavar="BEFORE", help="adapter version")
-    parser.add_argument("after", metavar="AFTER", help="adapter version")
+    parser.add_argument("versions", nargs="+", metavar="VERSION", help="adapter versions, the oldest first")
     parser.add_argument("--out", metavar="FILE", type=Path, help="also write the cases as .csv, .xlsx or .parquet")
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """0: no case broke; 1: at least one did."""
+    """0: no case broke from the first version to the last; 1: at least one did."""
+    names = list(dict.fromkeys(args.versions))
+    if len(args.versions) < 2:
+        raise UsageError("compare: name two versions or more")
     settings = project_settings()
     manifest = read_manifest(settings.manifest_path)
     with Store.existing(settings.database) as store:
-        sides = []
-        for name in (args.before, args.after):
-            manifest.adapter(name)
-            results = store.latest_results(name)
-            if not results:
-                raise StoreError(f"no finished run on {name!r}; run: pytest badcases --adapter {name}")
-            sides.append(results)
-    # Only the cases that both ran: a version that ran more cases is neither better nor worse for that.
-    common = {r.case.id for r in sides[0]} & {r.case.id for r in sides[1]}
-    before, after = (tuple(r for r in side if r.case.id in common) for side in sides)
-    comparison = compare(before, after)
+        sides = {name: _results(store, manifest, name) for name in names}
+    common = _common(list(sides.values()))
+    sides = {name: tuple(r for r in side if r.case.id in common) for name, side in sides.items()}
+    first, last = sides[names[0]], sides[names[-1]]
+    comparison = compare(first, last)
     if args.out is not None:
-        write_table(changes_frame(changes(before, after)), args.out)
+        write_table(changes_frame(changes(first, last)), args.out)
     if args.json:
-        echo_json(comparison)
+        steps = {f"{a} -> {b}": compare(sides[a], sides[b]) for a, b in pairwise(names)}
+        echo_json(
+            comparison if len(names) <= 2 else {"comparison": comparison, "steps": steps, "figures": _rates(sides)}
+        )
         return 1 if comparison.broken else 0
     color = sys.stdout.isatty()
-    echo(summary([AdapterResults(args.before, before), AdapterResults(args.after, after)], color=color))
-    echo(comparison_table(changes(before, after), color=color))
+    echo(summary([AdapterResults(name, side) for name, side in sides.items()], color=color))
+    if (tags := failures_by_tag(sides)) is not None:
+        echo(tags)
+    for before, after in pairwise(names) if len(names) > 2 else ():
+        step = compare(sides[before], sides[after])
+        echo(f"{before} -> {after}: {len(step.total.fixed)} fixed, {len(step.broken)} broken")
+    echo(comparison_table(changes(first, last), color=color))
     echo(_significance(comparison))
     for word, ids in (("broken", comparison.broken), ("still failing", comparison.still_failing)):
         for case_id in ids:
             echo(f"{word}: {case_id}")
     return 1 if comparison.broken else 0
+
+
+def _results(store: Store, manifest: Manifest, name: str) -> tuple[CaseResult, ...]:
+    manifest.adapter(name)
+    results = store.latest_results(name)
+    if not results:
+        raise StoreError(f"no finished run on {name!r}; run: pytest badcases --adapter {name}")
+    return results
+
+
+def _common(sides: Sequence[Sequence[CaseResult]]) -> set[str]:
+    """Cases that every version ran as the same test: more cases make a version neither better nor worse."""
+    tests = [{(r.case.id, case_digest(r.case)) for r in side} for side in sides]
+    return {case_id for case_id, _ in set.intersection(*tests)}
+
+
+def _rates(sides: Mapping[str, Sequence[CaseResult]]) -> dict[str, dict[str, Any]]:
+    return {name: {g.group: dict(g.summary()) for g in grouped_figures(side)} for name, side in sides.items()}
 
 
 def _significance(comparison: Comparison) -> str:

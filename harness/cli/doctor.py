@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from harness.cli.project import add_json, echo, echo_json
-from harness.engines import available
+from harness.engines import available, engine_info
 from harness.errors import HarnessError
+from harness.models.adapters.folder import FILES
 from harness.models.embedded import EMBEDDED, cache_folder
-from harness.project.manifest import read_manifest
+from harness.project.manifest import Adapter, Manifest, read_manifest
 from harness.project.settings import Settings, find_root, read_settings
 from harness.project.suite import project_cases
-from harness.setup.environments import ENVIRONMENTS, has_gpu, state
+from harness.setup.environments import ENVIRONMENTS, Environment, has_gpu, state
 
 __all__ = ["Finding", "add_parser", "examine", "run"]
 
@@ -65,45 +66,136 @@ def examine(root: Path) -> Iterator[Finding]:
     )
     free = shutil.disk_usage(root).free / 2**30
     yield Finding(what="disk", good=free > 5, text=f"{free:.0f} GiB free", remedy="" if free > 5 else "free some space")
-    yield from _engines()
+    settings, problem = _settings(root)
+    yield from _engines(settings.engine if settings else "vllm")
+    trains = settings is not None and any(settings.reports.glob("trainings/*"))
     for environment in ENVIRONMENTS:
         if not environment.editable:
-            status = state(environment, root)
-            remedy = "" if status == "ready" else "harness setup"
-            yield Finding(
-                what=environment.folder, good=status == "ready", text=f"{status}: {environment.purpose}", remedy=remedy
-            )
+            yield _environment(environment, root, needed=trains)
     for name in EMBEDDED:
         there = any((cache_folder() / "models").glob(f"{name}-*/conversion.json"))
         text = f"embedded model {name}: {'converted' if there else 'not yet converted'}"
         yield Finding(
             what="model", good=there, text=text, remedy="" if there else "harness setup --model", needed=False
         )
-    yield from _project(root)
+    if settings is None:
+        yield Finding(what="settings", good=False, text=problem, remedy="fix the file")
+    else:
+        yield from _project(settings)
 
 
-def _engines() -> Iterator[Finding]:
+def _settings(root: Path) -> tuple[Settings | None, str]:
+    try:
+        return read_settings(root), ""
+    except HarnessError as error:
+        return None, str(error)
+
+
+def _environment(environment: Environment, root: Path, *, needed: bool) -> Finding:
+    """The trainer's environment; a team that only evaluates needs none."""
+    own = os.environ.get("HARNESS_TRAINER_PYTHON")
+    if own:
+        there = Path(own).is_file()
+        return Finding(
+            what=environment.folder, good=there, text=f"HARNESS_TRAINER_PYTHON = {own}",
+            remedy="" if there else "name the Python of an environment with LLaMA-Factory",
+        )  # fmt: skip
+    status = state(environment, root)
+    text = f"{status}: {environment.purpose}" + ("" if needed else "; only to train")
+    remedy = "" if status == "ready" else "harness setup"
+    return Finding(what=environment.folder, good=status == "ready", text=text, remedy=remedy, needed=needed)
+
+
+def _engines(wanted: str) -> Iterator[Finding]:
+    """The shipped engines, of which the project's own must be there, and an engine of the project's own."""
     for name, package in available().items():
         if package is None:
             yield Finding(
-                what=f"engine {name}", good=False, text="not installed", remedy="harness setup", needed=name == "vllm"
+                what=f"engine {name}", good=False, text="not installed", remedy="harness setup", needed=name == wanted
             )
         else:
             yield Finding(what=f"engine {name}", good=True, text=f"{package} {metadata.version(package)}")
+    if wanted not in available():
+        try:
+            engine_info(wanted)
+        except HarnessError as error:
+            yield Finding(what="engine", good=False, text=str(error), remedy="correct engine in [tool.harness]")
+        else:
+            yield Finding(what="engine", good=True, text=wanted)
 
 
-def _project(root: Path) -> Iterator[Finding]:
+def _project(settings: Settings) -> Iterator[Finding]:
+    yield Finding(what="settings", good=True, text=f"adapter {settings.adapter or '(none)'}, engine {settings.engine}")
     try:
-        settings: Settings = read_settings(root)
-        yield Finding(
-            what="settings", good=True, text=f"adapter {settings.adapter or '(none)'}, engine {settings.engine}"
-        )
         manifest = read_manifest(settings.manifest_path)
+    except HarnessError as error:
+        remedy = "harness init" if "harness init" in str(error) else "fix the file"
+        yield Finding(what="manifest", good=False, text=str(error), remedy=remedy)
+    else:
         yield Finding(
             what="manifest", good=True, text=f"{len(manifest.adapters)} adapters on {len(manifest.models)} models"
         )
+        yield from _models(settings, manifest)
+        yield from _versions(settings, manifest)
+    try:
         cases = project_cases(settings)
-        yield Finding(what="bad cases", good=True, text=f"{len(cases)} in {len({c.folder for c in cases})} folders")
     except HarnessError as error:
-        remedy = "harness init" if "harness init" in str(error) else "fix the file"
-        yield Finding(what="project", good=False, text=str(error), remedy=remedy)
+        yield Finding(what="bad cases", good=False, text=str(error), remedy="fix the files")
+    else:
+        yield Finding(what="bad cases", good=True, text=f"{len(cases)} in {len({c.folder for c in cases})} folders")
+
+
+def _models(settings: Settings, manifest: Manifest) -> Iterator[Finding]:
+    """Every model's folder; nothing is fetched or converted for it."""
+    for model in manifest.models.values():
+        what = f"model {model.name}"
+        folder = (settings.root / Path(model.path).expanduser()).resolve()
+        if model.path.startswith("embedded:"):
+            continue
+        if model.path.count("/") == 1 and not model.path.startswith((".", "/", "~")) and not folder.exists():
+            yield Finding(what=what, good=True, text=f"{model.path}: a hub id, fetched on first use")
+            continue
+        there = (folder / "config.json").is_file()
+        text = str(folder) if there else f"{folder} {'has no config.json' if folder.is_dir() else 'is not there'}"
+        remedy = "" if there else f'correct path in [models."{model.name}"]'
+        yield Finding(what=what, good=there, text=text, remedy=remedy, needed=_is_used(settings, manifest, model.name))
+
+
+def _versions(settings: Settings, manifest: Manifest) -> Iterator[Finding]:
+    """The files of every version, without reading their weights (``harness adapters verify`` does)."""
+    missing = [a for a in manifest.adapters.values() if a.path is not None and not _has_files(a.path)]
+    for adapter in missing:
+        needed = adapter.name in {a.name for a in _chain(settings, manifest)}
+        text = (
+            f"{adapter.path} has no weights"
+            if adapter.path and adapter.path.is_dir()
+            else f"{adapter.path} is not there"
+        )
+        yield Finding(
+            what=f"adapter {adapter.name}",
+            good=False,
+            text=text,
+            remedy="restore it, or remove its entry",
+            needed=needed,
+        )
+    if settings.adapter and settings.adapter not in manifest.adapters:
+        yield Finding(
+            what=f"adapter {settings.adapter}", good=False, text="is the project's, and not in the manifest",
+            remedy="correct adapter in [tool.harness]",
+        )  # fmt: skip
+
+
+def _chain(settings: Settings, manifest: Manifest) -> tuple[Adapter, ...]:
+    """What the project's usual version consists of; without one, every version is as needed as any other."""
+    if settings.adapter in manifest.adapters:
+        return manifest.chain(settings.adapter)
+    return tuple(manifest.adapters.values())
+
+
+def _is_used(settings: Settings, manifest: Manifest, model: str) -> bool:
+    names = [settings.adapter] if settings.adapter in manifest.adapters else list(manifest.adapters)
+    return any(manifest.adapters[name].model == model for name in names)
+
+
+def _has_files(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in FILES)

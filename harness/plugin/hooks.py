@@ -216,6 +216,14 @@ def pytest_runtest_makereport(
     return report
 
 
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
+    """A passing case whose answer was cut off says so in its line."""
+    tokens = next((v for k, v in getattr(report, "user_properties", ()) if k == "cut_off_at"), None)
+    if tokens is None or report.when != "call" or not report.passed or hasattr(report, "wasxfail"):
+        return None
+    return "passed", ".", f"PASSED (cut off at {tokens} tokens)"
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     state = session.config.stash.get(_SESSION, None)

@@ -180,7 +180,9 @@ class Session:
         attempt = result.worst
         scores = attempt.scores.values if attempt is not None and attempt.scores is not None else {}
         shown = [(name, round(scores[name], 4)) for name in ("repetition", "similarity") if name in scores]
-        return [*shown, ("verdict", result.verdict.status.value)]
+        cut_off = attempt is not None and attempt.finish_reason == "length"
+        more = [("cut_off_at", attempt.tokens)] if attempt is not None and cut_off else []
+        return [*shown, ("verdict", result.verdict.status.value), *more]
 
     def explain(self, problem: BadCaseFailed | BadCaseError) -> Explanation:
         """The text of a failed test."""

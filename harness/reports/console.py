@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from harness.judging.results import Attempt, CaseResult, Reason, Status
 from harness.reports.answer import describe_loop, split_answer
-from harness.reports.model import AdapterResults, as_score, as_share, pattern_figures
+from harness.reports.model import AdapterResults, as_score, as_share, cut_off_note, pattern_figures
 from harness.safe.escape import for_terminal, shorten
 from harness.suite.compare import ROLES, Change, ChangeKind
-from harness.suite.figures import figures
+from harness.suite.figures import figures, grouped_figures
 from harness.suite.gate import GateVerdict
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-__all__ = ["comparison_table", "failure_text", "summary"]
+__all__ = ["comparison_table", "failure_text", "failures_by_tag", "summary"]
 
 OPEN, CLOSE = "\N{MATHEMATICAL LEFT WHITE SQUARE BRACKET}", "\N{MATHEMATICAL RIGHT WHITE SQUARE BRACKET}"
 """Around every repeated stretch."""
@@ -84,6 +84,11 @@ def summary(
             *(Text(str(number), style=_STATUS_STYLE[status] if number else "dim") for status, number in counts),
         )
     blocks: list[RenderableType] = [table]
+    blocks += [
+        Text(f"{_one_line(adapter.name, 40)}: {cut_off_note(total)}", style="yellow")
+        for adapter in adapters
+        if (total := figures(adapter.results)).passed_cut_off and not adapter.earlier
+    ]
     blocks += _pattern_rates(adapters[-1]) if adapters else []
     blocks += [
         Text(f"{_one_line(result.case.id)}: {_one_line(result.note, 300)}", style="yellow")
@@ -116,6 +121,29 @@ def _pattern_rates(adapter: AdapterResults) -> list[RenderableType]:
         )
         table.add_row(Text(_one_line(group.group.removeprefix("tag:"), 40)), *cells)
     return [Text(""), table]
+
+
+def failures_by_tag(sides: Mapping[str, Sequence[CaseResult]], width: int = 100) -> str | None:
+    """The share of failing cases by tag, a column for each version; None where no case has a tag.
+
+    Tags name kinds of faults (overreach, hallucination), so a version that cures one and brings another shows here.
+    """
+    from rich.text import Text
+
+    by_version = {name: {g.group: g for g in grouped_figures(results)} for name, results in sides.items()}
+    tags = dict.fromkeys(g for groups in by_version.values() for g in groups if g.startswith("tag:"))
+    if not tags:
+        return None
+    table = _table(("failing by tag", "cases", *(_one_line(name, 20) for name in sides)), left=1)
+    for group in (*tags, "all"):
+        of_group = [groups.get(group) for groups in by_version.values()]
+        cases = max(figure.cases for figure in of_group if figure is not None)
+        cells = (
+            Text("-" if figure is None or not figure.passes.n else as_share(1 - figure.passes.value))
+            for figure in of_group
+        )
+        table.add_row(Text(_one_line(group.removeprefix("tag:"), 40)), Text(str(cases)), *cells)
+    return _render([table], width, color=False)
 
 
 def comparison_table(changes: Sequence[Change], width: int = 100, color: bool = False) -> str:

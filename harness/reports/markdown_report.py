@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from harness.judging.results import CaseResult, Status
-from harness.reports.model import Report, as_score, as_share, headline, pattern_figures, shortfall
+from harness.reports.model import Report, as_score, as_share, cut_off_note, headline, pattern_figures, shortfall
 from harness.safe.escape import for_markdown, shorten
 from harness.suite.compare import CHANGE_ORDER, ROLES, Change, ChangeKind, changes
 from harness.suite.figures import figures
@@ -72,6 +72,11 @@ def _figures(report: Report) -> Iterator[str]:
         estimates = (total.repetition.estimate, total.repeaters.estimate, total.cutoffs.estimate)
         rates = f"{as_score(estimates[0])} | {as_share(estimates[1])} | {as_share(estimates[2])}"
         yield f"| {for_markdown(adapter.name)} | {rates} | {counts} |"
+    for adapter in report.adapters:
+        total = figures(adapter.results)
+        if total.passed_cut_off and not adapter.earlier:
+            yield ""
+            yield f"{for_markdown(adapter.name)}: {cut_off_note(total)}"
 
 
 def _patterns(report: Report) -> Iterator[str]:

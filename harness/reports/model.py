@@ -104,6 +104,14 @@ def as_score(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
+def cut_off_note(total: Figures) -> str:
+    """What a report says of passing answers that were cut off."""
+    return (
+        f"{total.passed_cut_off} of {total.passed} passing cases were cut off at max_tokens; give them more tokens, or "
+        "fail them with allow_cutoff = false in [thresholds]"
+    )
+
+
 def as_share(value: float | None) -> str:
     """A rate for people: per cent with one decimal, ``-`` where there is none."""
     return "-" if value is None else f"{value:.1%}"

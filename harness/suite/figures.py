@@ -42,6 +42,8 @@ class Figures:
     """Cases that fail on a repetition rule."""
     cutting_off: int
     """Cases with an answer that did not end by itself."""
+    passed_cut_off: int
+    """Passing cases with an answer that was cut off."""
     repetition: Interval
     repeaters: Interval
     passes: Interval
@@ -104,6 +106,7 @@ def figures(results: Sequence[CaseResult], group: str = "all") -> Figures:
         unexpected_passes=sum(r.unexpected_pass for r in results),
         repeating=repeating,
         cutting_off=sum(map(cut_off, counted)),
+        passed_cut_off=sum(cut_off(r) for r in results if r.verdict.status is Status.PASS),
         repetition=bootstrap([v for v, _ in scored], [w for _, w in scored]),
         repeaters=wilson(repeating, len(counted)),
         passes=wilson(status[Status.PASS], len(counted)),
