@@ -62,12 +62,17 @@ def arguments(request: TrainRequest, data: DataFacts, folder: Path, *, resume: P
         "disable_gradient_checkpointing": not recipe.gradient_checkpointing,
         "plot_loss": True,
         "dataloader_pin_memory": cuda,
-        "ddp_timeout": 1800,
+        "ddp_timeout": recipe.ddp_timeout,
+        "adam_beta2": recipe.adam_beta2,
     }
+    if recipe.attention != "auto":
+        values["flash_attn"] = recipe.attention
+    if request.trust_remote_code:
+        values["trust_remote_code"] = True
     if recipe.max_steps is not None:
         values["max_steps"] = recipe.max_steps
     if recipe.precision != "fp32":
-        values["bf16"] = True
+        values["fp16" if recipe.precision == "fp16" else "bf16"] = True
     if not cuda:
         values["use_cpu"] = True
     if recipe.resize_vocab:
@@ -76,7 +81,9 @@ def arguments(request: TrainRequest, data: DataFacts, folder: Path, *, resume: P
         # The name is not looked up, but without one LLaMA-Factory refuses to evaluate.
         values |= {"eval_dataset": "harness", "eval_strategy": "epoch", "per_device_eval_batch_size": recipe.batch_size}
     if recipe.deepspeed is not None:
-        values["deepspeed"] = str(DEEPSPEED / f"{recipe.deepspeed}.json")
+        shipped = DEEPSPEED / f"{recipe.deepspeed}.json"
+        own = Path(recipe.deepspeed).expanduser().resolve()
+        values["deepspeed"] = str(own if recipe.deepspeed.endswith(".json") else shipped)
     if resume is not None:
         values["resume_from_checkpoint"] = str(resume)
     return values | _lora(request) | _preference(request) | _parents(request)
@@ -149,5 +156,4 @@ def cannot_carry(recipe: Recipe) -> bool:
     With ZeRO-3 it ignores ``create_new_adapter`` silently and trains the parent itself; a quantised model takes
     no merge; full tuning takes no LoRA.
     """
-    zero3 = recipe.deepspeed is not None and recipe.deepspeed.startswith("zero3")
-    return zero3 or recipe.quantization is not None or recipe.tuning == "full"
+    return recipe.zero_stage == 3 or recipe.quantization is not None or recipe.tuning == "full"

@@ -72,20 +72,34 @@ def trainer_state(folder: Path) -> dict[str, Any] | None:
         return None
 
 
-def check_same(checkpoint: Path, data: DataFacts, recipe: Recipe) -> None:
+def check_same(checkpoint: Path, data: DataFacts, recipe: Recipe, *, ours: bool = True) -> None:
     """Refuse to go on from a checkpoint with other examples or another recipe: steps and learning rate would be wrong.
 
+    Args:
+        checkpoint: what is gone on from.
+        data: the examples of this attempt.
+        recipe: of this attempt.
+        ours: whether the checkpoint must lie in an attempt of the harness; another one says neither.
+
     Raises:
-        TrainerError: what differs.
+        TrainerError: what differs, or the checkpoint is not complete.
     """
+    if not is_complete(checkpoint):
+        raise TrainerError(
+            f"{checkpoint}: is no complete checkpoint (checkpoint-N with weights and trainer_state.json)"
+        )
     before = checkpoint.parent.parent
+    if not ours and not (before / "recipe.json").is_file():
+        return
     try:
         old = read_object(before / "recipe.json")
         same = digest_file(before / "examples.jsonl") == digest_file(data.train)
     except (OSError, ValueError) as error:
         raise TrainerError(f"{checkpoint}: {before} is damaged ({error}); train without --resume") from error
     new = json.loads(json.dumps(recipe.to_mapping()))
-    other = sorted(k for k in new if k not in _FREE_TO_CHANGE and old.get(k) != new[k])
+    # A recipe of an older harness lacks the fields that came later, which had their defaults.
+    usual = json.loads(json.dumps(Recipe().to_mapping()))
+    other = sorted(k for k in new if k not in _FREE_TO_CHANGE and old.get(k, usual[k]) != new[k])
     if other:
         raise TrainerError(f"{checkpoint}: the recipe differs in {', '.join(other)}; train without --resume")
     if not same:

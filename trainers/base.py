@@ -52,6 +52,10 @@ class TrainRequest:
     against."""
     resume: bool = False
     """Go on from the last complete checkpoint of the last attempt in ``output``, if there is one."""
+    resume_from: Path | None = None
+    """Go on from this checkpoint, which may be of a training that the harness did not start."""
+    trust_remote_code: bool = False
+    """Whether Python code in the model's folder may run."""
     launch: Launch = field(default_factory=Launch)
     """Processes, devices and nodes."""
     probes: tuple[Probe, ...] = ()
@@ -72,6 +76,7 @@ class TrainRequest:
         parents: tuple[Path, ...] = (),
         resume: bool = False,
         deadlines: Deadlines | None = None,
+        trust_remote_code: bool = False,
     ) -> TrainRequest:
         """A request whose examples are ``pairs``, as the stage learns from them, in the model's own chat template."""
         return cls(
@@ -85,6 +90,7 @@ class TrainRequest:
             launch=Launch.on_gpus(recipe.gpus, deepspeed=recipe.deepspeed),
             probes=probes(renderer, pairs[:4]),
             deadlines=deadlines or Deadlines(),
+            trust_remote_code=trust_remote_code,
         )
 
 

@@ -149,7 +149,8 @@ def prove(job: dict[str, Any], folder: Path, whose: str) -> None:
         return
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
+    trusted = bool(job["arguments"].get("trust_remote_code"))
+    tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=trusted)
     for probe in job["probes"]:
         kwargs = probe.get("chat_template_kwargs") or {}
         if probe.get("chat_template") is not None:

@@ -76,12 +76,12 @@ class LlamaFactory:
         check_request(request)
         check_packages(request.recipe, python)
         on_progress(TrainProgress(phase="preparing"))
-        resume = last_checkpoint(request.output) if request.resume else None
+        resume = request.resume_from or (last_checkpoint(request.output) if request.resume else None)
         folder, data = prepare(request)
         prepared = time.monotonic() - began
         on_progress(TrainProgress(phase="preparing", total_steps=steps_of(request, data.rows), elapsed=prepared))
         if resume is not None:
-            check_same(resume, data, request.recipe)
+            check_same(resume, data, request.recipe, ours=request.resume_from is None)
         job = write_job(request, data, folder, resume=resume)
         watch = Watch(folder / PROGRESS, on_progress, began)
         log = folder / "train.log"

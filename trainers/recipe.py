@@ -21,7 +21,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from harness.errors import SettingsError
-from harness.safe.read import read_toml, reason
+from harness.safe.read import read_object, read_toml, reason
 from harness.safe.validate import field_problems, listed, number, whole
 from trainers.launch import parse_devices
 
@@ -35,6 +35,7 @@ _OPTIONAL = (
     "quantization", "deepspeed", "max_steps", "max_samples", "save_steps", "threads", "least_steps", "most_steps",
 )  # fmt: skip
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
+_DEEPSPEED = ("zero2", "zero3", "zero2-offload", "zero3-offload")
 _FORBIDDEN_LOSSES = ("hinge", "ipo", "kto_pair")
 
 
@@ -88,13 +89,19 @@ class Recipe:
     pref_ftx: Annotated[float, number(0, 100)] = 0.0
     """Weight of the chosen answers' mean negative log-likelihood beside the preference loss."""
     simpo_gamma: Annotated[float, number(0, 100)] = 0.5
-    precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """Of activations; trained weights are always kept in fp32."""
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
+    """Of activations; trained weights are always kept in fp32. ``fp16`` needs a GPU."""
+    attention: Literal["auto", "disabled", "sdpa", "fa2", "fa3"] = "auto"
+    """LLaMA-Factory's ``flash_attn``: which implementation of attention; ``fa2`` needs the package flash-attn."""
+    adam_beta2: Annotated[float, number(0, 0.999999)] = 0.999
     gradient_checkpointing: bool = True
     """Compute activations twice to hold fewer of them; slower, and needless for a small model."""
     cache_reference: bool = True
     """Remember the reference's log-probabilities from the first epoch on (one process only)."""
-    deepspeed: Literal["zero2", "zero3", "zero2-offload", "zero3-offload"] | None = None
+    deepspeed: str | None = None
+    """``zero2``, ``zero3``, ``zero2-offload``, ``zero3-offload``, or the path of a DeepSpeed configuration (.json)."""
+    ddp_timeout: Annotated[int, whole(1, 10**9)] = 1800
+    """Seconds for which a process waits for the others."""
     gpus: str = ""
     """A number or a list such as ``0-7`` or ``0,2,5``; empty: one GPU, or the CPU where there is none."""
     threads: Annotated[int, whole(1, 1024)] | None = None
@@ -115,6 +122,26 @@ class Recipe:
         problems = list(self._problems())
         if problems:
             raise SettingsError(f"recipe {self.name!r}: " + "; ".join(problems))
+
+    @property
+    def zero_stage(self) -> int:
+        """DeepSpeed's ZeRO stage; 0 without DeepSpeed.
+
+        Raises:
+            SettingsError: the configuration cannot be read, or names no stage.
+        """
+        if self.deepspeed is None:
+            return 0
+        if self.deepspeed in _DEEPSPEED:
+            return int(self.deepspeed[4])
+        try:
+            stage = read_object(Path(self.deepspeed).expanduser()).get("zero_optimization", {}).get("stage", 0)
+        except (OSError, ValueError, AttributeError) as error:
+            why = reason(error) if isinstance(error, OSError | ValueError) else "zero_optimization is no object"
+            raise SettingsError(f"deepspeed = {self.deepspeed!r}: cannot be read: {why}") from error
+        if type(stage) is not int or not 0 <= stage <= 3:
+            raise SettingsError(f"deepspeed = {self.deepspeed!r}: zero_optimization.stage = {stage!r} (expected 0..3)")
+        return stage
 
     @property
     def per_update(self) -> int:
@@ -156,6 +183,10 @@ class Recipe:
                 f"quantization = {self.quantization} needs an NVIDIA GPU: bitsandbytes trains quantised weights with "
                 "CUDA kernels only, and this training would run on the CPU"
             )
+        if self.precision == "fp16" and not cuda:
+            problems.append("precision = 'fp16' needs an NVIDIA GPU; use bf16 or fp32")
+        if self.attention in ("fa2", "fa3") and not cuda:
+            problems.append(f"attention = {self.attention!r} needs an NVIDIA GPU")
         if stage == "kto" and self.pref_loss != "sigmoid":
             problems.append(f"pref_loss = {self.pref_loss!r} is for dpo; kto has its own loss")
         if stage == "sft" and self.pref_ftx:
@@ -168,7 +199,15 @@ class Recipe:
         yield from self._wrong_values()
         if self.pref_loss in _FORBIDDEN_LOSSES:
             yield f"pref_loss = {self.pref_loss!r} would silently train sigmoid DPO (LLaMA-Factory 0.9.5 with trl 0.24)"
-        zero3 = isinstance(self.deepspeed, str) and self.deepspeed.startswith("zero3")
+        zero3 = False
+        if isinstance(self.deepspeed, str):
+            if self.deepspeed not in _DEEPSPEED and not self.deepspeed.endswith(".json"):
+                yield f"deepspeed = {self.deepspeed!r} (expected {', '.join(_DEEPSPEED)}, or the path of a .json file)"
+            else:
+                try:
+                    zero3 = self.zero_stage == 3
+                except SettingsError as error:
+                    yield str(error)
         if self.quantization is not None:
             if self.tuning == "full":
                 yield "quantization needs tuning = 'lora'"

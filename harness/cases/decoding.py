@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, cast
 
 from msgspec import Meta
 
+from harness.errors import SettingsError
 from harness.safe.validate import Amount, Count, Share, field_problems, from_mapping, raise_problems
 
 __all__ = ["Decoding", "EarlyStopping", "Method", "Semantics"]
@@ -94,7 +95,20 @@ class Decoding:
             SettingsError: an unknown name or a wrong value; all problems in one message.
         """
         stop = values.get("stop")
-        values = {**values, "stop": tuple(stop)} if isinstance(stop, list) else values
+        values = {**values, "stop": tuple(stop)} if isinstance(stop, list) else dict(values)
+        if values.get("top_k") == -1:
+            # vLLM's word for all of them.
+            values["top_k"] = 0
+        if "best_of" in values:
+            # vLLM's old name: hypotheses of a beam search, and samples of which the best is kept otherwise.
+            width = values.pop("best_of")
+            method = values.get("method", base.method if base is not None else "beam")
+            if method != "beam":
+                raise SettingsError(f"decoding: best_of = {width!r} is for method = 'beam'; otherwise use samples")
+            if values.setdefault("beam_width", width) != width:
+                raise SettingsError(
+                    f"decoding: best_of = {width!r} and beam_width = {values['beam_width']!r}; keep one"
+                )
         return from_mapping(cls, values, base or cls(), "decoding")
 
     def key(self) -> dict[str, object]:

@@ -168,7 +168,7 @@ class Fields:
 
     def decoding(self, base: Decoding) -> Decoding:
         """``base`` with the field ``decoding`` over it."""
-        values = self._options("decoding", [f.name for f in dataclasses.fields(Decoding)])
+        values = self._options("decoding", [*(f.name for f in dataclasses.fields(Decoding)), "best_of"])
         try:
             return Decoding.from_mapping(values, base) if values else base
         except SettingsError as error:

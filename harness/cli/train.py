@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -60,12 +61,22 @@ def add_parser(subparsers: Any) -> None:
     launch = parser.add_argument_group("launch")
     launch.add_argument("--gpus", metavar="N|LIST", help="number of GPUs, or a list such as 0-7")
     launch.add_argument("--cpu-processes", type=int, metavar="N", help="number of processes on the CPU")
-    launch.add_argument("--nodes", type=int, default=1, metavar="N", help="print what to run on each of N nodes")
-    launch.add_argument("--master-address", default="", metavar="HOST", help="address of the first node, for --nodes")
     launch.add_argument(
-        "--master-port", type=int, default=0, metavar="PORT", help="free port on the first node, for --nodes"
+        "--nodes", type=int, metavar="N", help="print what to run on each of N nodes; default: $NNODES, else 1"
     )
-    parser.add_argument("--resume", action="store_true", help="continue from the last complete checkpoint")
+    launch.add_argument(
+        "--node-rank", type=int, metavar="R", help="print it for the node of this rank only; default: $RANK, else all"
+    )
+    launch.add_argument(
+        "--master-address", metavar="HOST", help="address of the first node, for --nodes; default: $MASTER_ADDR"
+    )
+    launch.add_argument(
+        "--master-port", type=int, metavar="PORT", help="free port on the first node; default: $MASTER_PORT"
+    )
+    parser.add_argument(
+        "--resume", nargs="?", type=Path, const=True, metavar="CHECKPOINT",
+        help="continue from the last complete checkpoint of this version, or from the one in that folder",
+    )  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="print configuration and commands; train nothing")
     parser.add_argument(
         "--collect", type=Path, metavar="FOLDER", help="register the training of several nodes in FOLDER"
@@ -75,6 +86,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0: trained, checked and registered (or planned)."""
+    _nodes_from_environment(args)
     settings = project_settings()
     if args.collect is not None:
         return _collected(args, settings)
@@ -85,11 +97,12 @@ def run(args: argparse.Namespace) -> int:
         raise SettingsError("--data: name at least one file to train on")
     plan = plan_training(
         settings, args.stage, args.data, recipe, adapter_from=args.adapter_from, name=args.name,
-        launch=_launch(args, recipe), resume=args.resume, datasets=args.dataset,
+        launch=_launch(args, recipe), resume=bool(args.resume), datasets=args.dataset,
+        resume_from=args.resume.resolve() if isinstance(args.resume, Path) else None,
     )  # fmt: skip
     with Store(settings.database) as store:
         if args.dry_run or args.nodes > 1:
-            return _planned(plan, settings, store, json=args.json, slurm=args.nodes > 1)
+            return _planned(plan, settings, store, json=args.json, slurm=args.nodes > 1, only=args.node_rank)
         try:
             display = TerminalDisplay(sys.stderr if args.json else sys.stdout)
             with _interruptible(), display.live():
@@ -129,7 +142,35 @@ def _collected(args: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _planned(plan: TrainPlan, settings: Settings, store: Store, *, json: bool, slurm: bool) -> int:
+def _nodes_from_environment(args: argparse.Namespace) -> None:
+    """What torchrun's users set in the environment, where the call does not say it.
+
+    Raises:
+        SettingsError: a variable that is not a whole number; all of them.
+    """
+    problems = []
+    for name, variable, kind, default in (
+        ("nodes", "NNODES", int, 1), ("node_rank", "RANK", int, None), ("master_port", "MASTER_PORT", int, 0),
+        ("master_address", "MASTER_ADDR", str, ""),
+    ):  # fmt: skip
+        if getattr(args, name) is not None:
+            continue
+        text = os.environ.get(variable, "").strip()
+        try:
+            setattr(args, name, kind(text) if text else default)
+        except ValueError:
+            problems.append(f"environment variable {variable} = {text!r} (expected a whole number)")
+    if args.nodes == 1:
+        args.node_rank = None
+    if args.node_rank is not None and not 0 <= args.node_rank < args.nodes:
+        problems.append(f"node rank {args.node_rank} of {args.nodes} nodes (expected 0..{args.nodes - 1})")
+    if problems:
+        raise SettingsError("; ".join(problems))
+
+
+def _planned(
+    plan: TrainPlan, settings: Settings, store: Store, *, json: bool, slurm: bool, only: int | None = None
+) -> int:
     """Check the data, write the job, and print what would be (or, on several nodes, is to be) started."""
     python = trainer_python(settings.root)
     request, source = prepared_request(plan, settings, store)
@@ -164,6 +205,8 @@ def _planned(plan: TrainPlan, settings: Settings, store: Store, *, json: bool, s
     if slurm:
         echo(f"# once, on any node\n{prepare_command(request, python, folder)}\n")
     for rank, command in enumerate(commands):
+        if only is not None and rank != only:
+            continue
         echo((f"# node {rank}\n" if slurm else "# command\n") + command + "\n")
     if slurm:
         echo(f"# or all of it with Slurm (sbatch)\n{script}")

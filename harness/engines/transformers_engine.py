@@ -54,8 +54,9 @@ class TransformersEngine:
         on_progress: OnProgress | None = None,
         max_loras: int = 0,  # noqa: ARG002 - peft needs no such limit; taken so that engines are interchangeable
         max_lora_rank: int = 0,  # noqa: ARG002
+        trust_remote_code: bool = False,
     ) -> None:
-        """Load the model, on a GPU where there is one.
+        """Load the model, on a GPU where there is one; ``trust_remote_code`` lets Python code in its folder run.
 
         Raises:
             EngineMissing: transformers, torch or peft is not installed.
@@ -68,8 +69,9 @@ class TransformersEngine:
         except ImportError as error:
             raise EngineMissing(f"transformers cannot be imported: {error}") from error
         try:
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(model_path, local_files_only=True)
-            self._model: Any = AutoModelForCausalLM.from_pretrained(model_path, dtype=dtype, local_files_only=True)
+            trusted = {"local_files_only": True, "trust_remote_code": trust_remote_code}
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(model_path, **trusted)
+            self._model: Any = AutoModelForCausalLM.from_pretrained(model_path, dtype=dtype, **trusted)
         except Exception as error:
             raise EngineError(f"transformers cannot load {model_path}: {type(error).__name__}: {error}") from error
         self._device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -123,6 +123,7 @@ class VllmEngine:
         max_num_seqs: int | None = None,
         n_best: int = 1,
         on_progress: OnProgress | None = None,
+        trust_remote_code: bool = False,
         llm_options: dict[str, Any] | None = None,
     ) -> None:
         """Load the model.
@@ -139,6 +140,7 @@ class VllmEngine:
             max_num_seqs: maximum of sequences in a batch; None: 128 on a CPU, vLLM's choice on a GPU.
             n_best: how many hypotheses of a beam search are exact; 1 prunes most.
             on_progress: called with the progress of a call of :meth:`generate`.
+            trust_remote_code: whether Python code in the model's folder may run; the manifest's model says so.
             llm_options: anything else for vLLM's ``LLM``, over what is chosen here.
 
         Raises:
@@ -161,7 +163,7 @@ class VllmEngine:
             "max_logprobs": -1,
             "seed": 0,
             "tensor_parallel_size": tensor_parallel_size,
-            "trust_remote_code": False,
+            "trust_remote_code": trust_remote_code,
             "disable_log_stats": True,
         }
         if self._cpu:

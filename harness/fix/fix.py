@@ -206,6 +206,7 @@ class Fix:
             stage=self.plan.stage, model_path=self._target.base_path or self._target.model_path, parents=parent,
             recipe=recipe, output=self.folder, resume=self.journal.resume, pairs=pairs,
             renderer=self._target.renderer, deadlines=self._settings.deadlines,
+            trust_remote_code=self._target.model is not None and self._target.model.trust_remote_code,
         )  # fmt: skip
         try:
             trained = self._trainer.train(request, self._display.training)

@@ -26,6 +26,7 @@ from harness.project.settings import Settings
 from harness.safe.read import read_object
 from harness.store import Store, Training
 from trainers import Stage, TrainRequest, TrainResult, open_trainer
+from trainers.attempt import is_complete
 from trainers.base import OnProgress
 from trainers.dataset_info import REGISTRY, Dataset, dataset_files
 from trainers.export_sharegpt import keep_readable
@@ -67,6 +68,7 @@ class TrainPlan:
     """Adapters that are applied to the model first, oldest first."""
     output: Path
     resume: bool = False
+    resume_from: Path | None = None
 
     @property
     def on_top_of(self) -> str | None:
@@ -92,6 +94,7 @@ def plan_training(
     name: str | None = None,
     launch: Launch | None = None,
     resume: bool = False,
+    resume_from: Path | None = None,
     datasets: Sequence[str] = (),
 ) -> TrainPlan:
     """Check the arguments of a training: stage, names, files, recipe.
@@ -109,7 +112,10 @@ def plan_training(
     parent = manifest.adapter(settings.adapter if adapter_from is None else adapter_from)
     launch = launch or Launch.on_gpus(recipe.gpus, deepspeed=recipe.deepspeed)
     missing = [str(p) for p in data if not p.is_file()]
+    checkpoint = resume_from is None or is_complete(resume_from)
     problems = [f"--data: no such file: {', '.join(missing)}"] if missing else []
+    if not checkpoint:
+        problems.append(f"--resume {resume_from}: is no complete checkpoint of a trainer")
     registries = [p for p in data if p.name == REGISTRY and p.is_file()]
     named = tuple(d for p in registries for d in dataset_files(p, datasets, stage))
     if datasets and not registries:
@@ -132,7 +138,7 @@ def plan_training(
         parent=parent, name=new, data=tuple(files), registered=named, recipe=recipe, launch=launch,
         model=manifest.model_of(parent.name),
         model_path=locate_model(manifest.model_of(parent.name), settings.root), chain=manifest.chain(parent.name),
-        output=settings.reports / "trainings" / f"{new}-{stage}", resume=resume,
+        output=settings.reports / "trainings" / f"{new}-{stage}", resume=resume, resume_from=resume_from,
     )  # fmt: skip
 
 
@@ -153,6 +159,8 @@ def prepared_request(plan: TrainPlan, settings: Settings, store: Store) -> tuple
         output=plan.output,
         parents=tuple(a.path for a in plan.chain if a.path is not None),
         resume=plan.resume,
+        resume_from=plan.resume_from,
+        trust_remote_code=plan.model.trust_remote_code,
         launch=plan.launch,
         probes=probes(renderer),
         deadlines=settings.deadlines,

@@ -60,7 +60,8 @@ def _run_facts(run: Run, adapters: Sequence[AdapterResults]) -> RunFacts:
         cached=sum(a.cached for a in attempts),
         machine=machine,
         versions=dict(facts.get("versions", {})),
-        settings={k: v for k, v in facts.get("limits", {}).items() if v is not None},
+        settings={k: v for k, v in facts.get("limits", {}).items() if v is not None}
+        | {k: facts[k] for k in ("chat_template_kwargs", "trust_remote_code") if facts.get(k)},
     )
 
 
