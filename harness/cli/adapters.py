@@ -16,6 +16,7 @@ from harness.models.adapters.folder import check
 from harness.models.adapters.lineage import check_lineage, read_lineage
 from harness.models.adapters.registration import register_version
 from harness.models.adapters.tokenizer import keep_own_tokenizer, tokenizer_digest
+from harness.models.adapters.ways import Ways, ways_of
 from harness.models.folder import locate_model
 from harness.project.manifest import Adapter, Manifest, check_name, read_manifest, set_status
 from harness.project.settings import Settings
@@ -124,13 +125,25 @@ def _show(args: argparse.Namespace, settings: Settings, manifest: Manifest) -> i
 def _verify(args: argparse.Namespace, settings: Settings, manifest: Manifest) -> int:
     names = args.names or list(manifest.adapters)
     results = {name: _problem(manifest.adapter(name), settings, manifest) for name in names}
+    ways = {name: _ways(name, settings, manifest) for name, problem in results.items() if problem is None}
     if args.json:
-        echo_json({name: {"good": problem is None, "problem": problem} for name, problem in results.items()})
+        echo_json({n: {"good": p is None, "problem": p, "ways": ways.get(n)} for n, p in results.items()})
     else:
         for name, problem in results.items():
             chain = " + ".join(a.name for a in manifest.chain(name)) or "the model as shipped"
             echo(f"ok    {name}  ({chain})" if problem is None else f"WRONG {name}  {problem}")
+            if (way := ways.get(name)) is not None:
+                echo(f"      {way.text}")
     return 3 if any(results.values()) else 0
+
+
+def _ways(name: str, settings: Settings, manifest: Manifest) -> Ways | None:
+    """What can be done with a version; None for a model as shipped."""
+    chain = [a.path for a in manifest.chain(name) if a.path is not None]
+    if not chain:
+        return None
+    model = locate_model(manifest.model_of(name), settings.root)
+    return ways_of(model, chain, own_tokenizer=manifest.tokenizer_of(name) is not None)
 
 
 def _problem(adapter: Adapter, settings: Settings, manifest: Manifest) -> str | None:
@@ -146,9 +159,7 @@ def _problem(adapter: Adapter, settings: Settings, manifest: Manifest) -> str | 
         if own is not None and tokenizer_digest(own.tokenizer or Path()) != own.tokenizer_sha256:
             return f"{own.tokenizer}: its tokenizer is missing or was changed"
         if chain:
-            check_lineage(
-                locate_model(manifest.model_of(adapter.name), settings.root), [a.path for a in chain if a.path]
-            )
+            ways_of(locate_model(manifest.model_of(adapter.name), settings.root), [a.path for a in chain if a.path])
     except HarnessError as error:
         return str(error)
     return None

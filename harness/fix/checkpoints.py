@@ -110,13 +110,17 @@ def choose(checkpoints: Sequence[CheckpointFigures], cutoff_before: float) -> in
         checkpoints: at least one.
         cutoff_before: the parent's share of cut-off answers on the same cases.
     """
-    cutoffs = min(c.cutoff_rate for c in checkpoints)
-    repetition = min(c.repetition for c in checkpoints)
+    # A checkpoint that could not be judged, since it is too weak to be proved, has no figures.
+    judged = [c for c in checkpoints if not c.errors]
+    cutoffs = min((c.cutoff_rate for c in judged), default=0.0)
+    repetition = min((c.repetition for c in judged), default=0.0)
 
     def rank(c: CheckpointFigures) -> tuple[float, ...]:
+        if c.errors:
+            return True, c.errors, 0, 0, 0, -c.step
         refused = bool(c.guards_broken or c.errors or c.cutoff_rate > cutoff_before or not c.fixed)
         more = int((c.cutoff_rate - cutoffs) / SAME_CUTOFFS), int((c.repetition - repetition) / SAME_REPETITION)
-        return (refused, c.guards_broken, c.broken - c.fixed, *more, c.step)
+        return refused, c.guards_broken, c.broken - c.fixed, *more, c.step
 
     return min(checkpoints, key=rank).step
 

@@ -163,7 +163,7 @@ def _weights(name: str, loras: Sequence[Lora]) -> AdapterWeights | None:
 
     if not can_stack(loras):
         return None
-    if len(loras) == 1:
+    if len(loras) == 1 and loras[0].canonical:
         return AdapterWeights(name, loras[0].folder, loras[0].facts.digest)
     digest = hashlib.sha256("\n".join(lora.facts.digest for lora in loras).encode()).hexdigest()
     path = cache_folder() / "stacked" / digest[:24]

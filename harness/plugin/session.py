@@ -153,7 +153,7 @@ class Session:
             read_baseline(self._settings.baseline, self._settings.root)
         self._evaluation = Evaluation(self._settings, on_progress=lambda p: self._show(p))
         jobs = self._evaluation.plan([(p.case, p.adapter) for p in planned])
-        self._jobs = {(j.case.id, j.target.name): j for j in jobs}
+        self._jobs = {(j.case.id, j.name): j for j in jobs}
 
     def start(self, write: Callable[[str], None], every: float) -> None:
         """Begin the run, if any case was collected."""

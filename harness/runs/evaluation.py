@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from harness.cases.model import Case
 from harness.engines import engine_info, open_engine
-from harness.errors import HarnessError
+from harness.errors import AdapterError, HarnessError
 from harness.judging.results import CaseResult
 from harness.models.target import Target, resolve_target
 from harness.project.manifest import Manifest, read_manifest
@@ -59,15 +59,26 @@ class Evaluation:
         Raises:
             ManifestError: an unknown adapter or baseline.
             SettingsError: an unknown engine.
-            AdapterError: an adapter's files are not what the manifest says.
+            AdapterError: the only adapter's files are not what the manifest says. Of several adapters, the cases of
+                one that cannot be used become ERROR.
         """
         engine_info(self.settings.engine, **self.settings.engine_options)
         if self.settings.baseline and not self.settings.baseline_is_file:
             self.manifest.adapter(self.settings.baseline)
-        for name in dict.fromkeys(name for _, name in pairs):
-            self._targets[name] = resolve_target(name, self.manifest, self.settings, self.store)
-        self._jobs = [Job(i, case, self._targets[name]) for i, (case, name) in enumerate(pairs)]
-        self._positions = {(job.case.id, job.target.name): job.position for job in self._jobs}
+        names = list(dict.fromkeys(name for _, name in pairs))
+        problems: dict[str, str] = {}
+        for name in names:
+            try:
+                self._targets[name] = resolve_target(name, self.manifest, self.settings, self.store)
+            except AdapterError as error:
+                # One bad version of several must not spoil the others' run.
+                if len(names) == 1:
+                    raise
+                problems[name] = str(error)
+        self._jobs = [
+            Job(i, case, self._targets.get(name), name, problems.get(name, "")) for i, (case, name) in enumerate(pairs)
+        ]
+        self._positions = {(job.case.id, job.name): job.position for job in self._jobs}
         return tuple(self._jobs)
 
     def start(self, facts: Mapping[str, Any] | None = None) -> None:

@@ -24,7 +24,7 @@ from harness.cases.model import Case
 from harness.engines import engine_info
 from harness.engines.base import FINISH_REASONS, Completion, Engine, EngineInfo, Failure, Outcome, Progress, Request
 from harness.engines.canary import PROOF_TOKENS, prove_adapter
-from harness.errors import HarnessError
+from harness.errors import AdapterError, HarnessError
 from harness.judging.results import Attempt, CaseResult, Reason, Status, Verdict
 from harness.judging.verdict import combine, judge, loop_units, skipped
 from harness.metrics import score
@@ -43,12 +43,23 @@ class Job:
     position: int
     """Order in the suite; results are recorded under it."""
     case: Case
-    target: Target
+    target: Target | None
+    """None for a version that cannot be used; see ``problem``."""
+    name: str
+    """Of the version."""
+    problem: str = ""
+    """Why the version cannot be used; the case is then ERROR, and other versions' cases are run."""
 
     @property
     def prompt_ids(self) -> tuple[int, ...]:
         """The case's conversation as the target's model is asked it."""
-        return self.target.renderer.prompt_ids(self.case.messages, self.case.chat_template_kwargs)
+        return self.usable.renderer.prompt_ids(self.case.messages, self.case.chat_template_kwargs)
+
+    @property
+    def usable(self) -> Target:
+        """The target of a job that is to be answered."""
+        assert self.target is not None
+        return self.target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,13 +146,16 @@ class Runner:
         broken: HarnessError | None = None
         try:
             missing: list[_Wanted] = []
-            self._total = sum(j.case.decoding.samples for j in jobs if not j.case.skip)
+            self._total = sum(j.case.decoding.samples for j in jobs if j.target is not None and not j.case.skip)
             self._done = self._stored = self._tokens = 0
             for job in jobs:
                 if job.case.skip:
                     yield self._record(run, job, (), skipped(job.case))
                     continue
-                self._prompts[job.target.model_path][job.prompt_ids] = None
+                if job.target is None:
+                    yield self._record(run, job, (), _error("adapter", job.problem))
+                    continue
+                self._prompts[job.usable.model_path][job.prompt_ids] = None
                 wanted = [self._want(job, sample, info) for sample in range(job.case.decoding.samples)]
                 missing += [w for w in wanted if not self._from_store(w)]
                 yield from self._complete(run, job)
@@ -166,8 +180,8 @@ class Runner:
         decoding = job.case.decoding
         prompt = job.prompt_ids
         identity = {
-            "model": job.target.model_digest,
-            "adapter": job.target.weights.digest if job.target.weights else "",
+            "model": job.usable.model_digest,
+            "adapter": job.usable.weights.digest if job.usable.weights else "",
             "decoding": {k: v for k, v in decoding.key().items() if k != "early_fail"},
             "engine": [info.name, info.version],
             "sample": sample,
@@ -195,28 +209,36 @@ class Runner:
                 id=index,
                 prompt_ids=w.job.prompt_ids,
                 decoding=w.job.case.decoding,
-                adapter=w.job.target.weights,
+                adapter=w.job.usable.weights,
                 sample=w.sample,
                 loop_units=w.limit,
             )
             for index, w in enumerate(group)
         ]
-        targets = {w.job.target.name: w.job.target for w in group}
+        targets = {w.job.name: w.job.usable for w in group}
         longest = max(len(r.prompt_ids) + r.decoding.max_tokens for r in requests)
         options = engine_options(targets.values(), self._settings.engine_options, longest=longest)
         self._tell("starting")
         engine = self._open_engine(
             self._settings.engine,
-            group[0].job.target.model_path,
+            group[0].job.usable.model_path,
             on_progress=self._engine_progress,
             log_path=self._settings.reports / "runs" / run.id / "engine.log",
             deadlines=self._deadlines(),
             **options,
         )
         try:
-            self._prove(engine, targets.values(), requests, longest)
-            self._tell("generating")
+            useless = self._prove(engine, targets.values(), requests, longest)
             answered: set[int] = set()
+            for index, wanted in enumerate(group):
+                if wanted.job.name in useless:
+                    answered.add(index)
+                    self._fail(wanted, useless[wanted.job.name])
+                    yield from self._complete(run, wanted.job)
+            requests = [r for r in requests if r.id not in answered]
+            if not requests:
+                raise AdapterError("; ".join(useless.values()))
+            self._tell("generating")
             with closing(_as_generator(engine.generate(requests))) as outcomes:
                 for outcome in outcomes:
                     wanted = group[outcome.request_id]
@@ -245,17 +267,28 @@ class Runner:
             return deadlines
         return replace(deadlines, run=max(0.001, deadlines.run - (time.monotonic() - self._began)))
 
-    def _prove(self, engine: Engine, targets: Collection[Target], requests: Sequence[Request], longest: int) -> None:
-        """Prove every adapter on the run's first prompts that fit, stored or not: a resumed run proves the same."""
+    def _prove(
+        self, engine: Engine, targets: Collection[Target], requests: Sequence[Request], longest: int
+    ) -> dict[str, str]:
+        """Prove every adapter on the run's first prompts that fit, stored or not: a resumed run proves the same.
+
+        Returns:
+            Why adapters cannot be used, by version; the others can.
+        """
         weighted = [t.weights for t in targets if t.weights is not None]
         if not weighted:
-            return
+            return {}
         self._tell("proving")
         model = next(iter(targets)).model_path
         fitting = (p for p in self._prompts[model] if len(p) + PROOF_TOKENS <= longest)
         prompts = list(islice(fitting, 4)) or list(dict.fromkeys(r.prompt_ids for r in requests))[:4]
+        useless = {}
         for weights in weighted:
-            prove_adapter(engine, prompts, weights)
+            try:
+                prove_adapter(engine, prompts, weights)
+            except AdapterError as error:
+                useless[weights.name] = str(error)
+        return useless
 
     # -- verdicts --------------------------------------------------------------------------------------------------
 
@@ -294,7 +327,7 @@ class Runner:
         yield self._record(run, job, ordered, verdict)
 
     def _record(self, run: Run, job: Job, attempts: tuple[Attempt, ...], verdict: Verdict) -> CaseResult:
-        result = CaseResult(job.case, job.target.name, attempts, verdict)
+        result = CaseResult(job.case, job.name, attempts, verdict)
         self._store.save_result(run.id, job.position, result)
         return result
 
@@ -307,9 +340,9 @@ class Runner:
     # -- telling ---------------------------------------------------------------------------------------------------
 
     def _facts(self, jobs: Sequence[Job], info: EngineInfo) -> dict[str, Any]:
-        targets = {j.target.name: j.target for j in jobs}
+        targets = {j.name: j.target for j in jobs if j.target is not None}
         return {
-            "adapters": list(targets),
+            "adapters": list(dict.fromkeys(j.name for j in jobs)),
             "models": {t.adapter.model: t.model_digest for t in targets.values()},
             "weights": {n: t.weights.digest for n, t in targets.items() if t.weights},
             "engine": [info.name, info.version],
@@ -373,7 +406,7 @@ def _by_model(wanted: Sequence[_Wanted]) -> list[list[_Wanted]]:
     """One engine per base model; within one, requests of the same adapter and decoding stay together."""
     groups: dict[Path, list[_Wanted]] = defaultdict(list)
     for item in wanted:
-        groups[item.job.target.model_path].append(item)
+        groups[item.job.usable.model_path].append(item)
     return list(groups.values())
 
 

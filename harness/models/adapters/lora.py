@@ -53,6 +53,12 @@ class Lora:
         return tuple(sorted(self._names))
 
     @property
+    def canonical(self) -> bool:
+        """Whether its tensors have the names that every engine reads: no adapter's name in them (``.default.``)."""
+        wanted = {f"{_PREFIX}{m}.lora_{side}.weight" for m in self._names for side in "AB"}
+        return {name for pair in self._names.values() for name in pair} == wanted
+
+    @property
     def whole(self) -> tuple[str, ...]:
         """Names of the tensors that take the place of the model's (``modules_to_save``), sorted; no LoRA, no sum."""
         return tuple(name for name in self.facts.extras if not name.endswith(_BASE_LAYER))

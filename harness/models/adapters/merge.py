@@ -28,7 +28,7 @@ from harness.models.adapters.tensors import Replacement, TensorFile, TensorInfo,
 from harness.models.adapters.tokenizer import copy_tokenizer
 from harness.safe.files import new_folder, write_text
 
-__all__ = ["merge"]
+__all__ = ["check_merge", "merge"]
 
 _EMBEDDING, _HEAD = "model.embed_tokens.weight", "lm_head.weight"
 _HEAD_MODULE = "lm_head"
@@ -55,8 +55,7 @@ def merge(model: Path, adapters: Sequence[Path | Lora], destination: Path, token
     shards = sorted(model.glob("*.safetensors"))
     headers = {path: read_header(path) for path in shards}
     tensors = {n: i for header in headers.values() for n, i in header.items()}
-    _check_layers(model, loras, tensors)
-    whole = _whole(model, loras, tensors)
+    whole = check_merge(model, loras)
     needed = int(sum(p.stat().st_size for p in shards) * 1.01) + sum(4 * math.prod(r.shape) for r in whole.values())
     destination.parent.mkdir(parents=True, exist_ok=True)
     if (free := shutil.disk_usage(destination.parent).free) < needed:
@@ -79,6 +78,17 @@ def merge(model: Path, adapters: Sequence[Path | Lora], destination: Path, token
     except OSError as error:
         raise AdapterError(f"cannot write {destination}: {error.strerror or error}") from error
     return destination
+
+
+def check_merge(model: Path, loras: Sequence[Lora]) -> dict[str, Replacement]:
+    """Check whether adapters can be merged into a model; returns the tensors that take the place of the model's.
+
+    Raises:
+        AdapterError: why they cannot.
+    """
+    tensors = {n: i for path in sorted(model.glob("*.safetensors")) for n, i in read_header(path).items()}
+    _check_layers(model, loras, tensors)
+    return _whole(model, loras, tensors)
 
 
 def _check_layers(model: Path, loras: Sequence[Lora], tensors: dict[str, TensorInfo]) -> None:
