@@ -15,6 +15,7 @@ from typing import Any
 from harness.cli.display import TerminalDisplay
 from harness.cli.project import add_json, echo, echo_json, project_settings
 from harness.errors import SettingsError
+from harness.fix.estimate import estimate
 from harness.fix.training import (
     TrainPlan,
     collect_training,
@@ -197,6 +198,7 @@ def _planned(
     parent = f"{plan.parent.name} ({'base' if not plan.chain else ' + '.join(a.name for a in plan.chain)})"
     echo(f"{plan.stage} of {plan.name} from {parent}: {data.rows} examples, {data.tokens:,} tokens an epoch")
     echo(f"  {plan.recipe.updates_text(data.rows, plan.launch.world_size)}")
+    echo(f"  {estimate(plan.recipe, data.rows, plan.launch, plan.model_path, store)}")
     for note in notes:
         echo(f"  {note}")
     if request.launch.devices and not visible_gpus():

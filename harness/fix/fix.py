@@ -26,6 +26,7 @@ from harness.engines import open_engine
 from harness.engines.base import Engine
 from harness.errors import AdapterError, UsageError
 from harness.fix.checkpoints import Selection, choose, judge_checkpoints, looked_at
+from harness.fix.estimate import estimate
 from harness.fix.journal import Journal
 from harness.fix.names import TRAIN_ON_MERGED, claimed
 from harness.fix.plan import FixPlan, fitted, plan_fix
@@ -228,7 +229,10 @@ class Fix:
         recipe, examples = self.plan.recipe, self._examples(pairs)
         elsewhere = tuple(range(64)) if recipe.gpus and not visible_gpus() else None
         launch = Launch.on_gpus(recipe.gpus, deepspeed=recipe.deepspeed, available=elsewhere)
-        return fitted(recipe, examples, launch).updates_text(examples, launch.world_size)
+        planned = fitted(recipe, examples, launch)
+        model = self._target.base_path or self._target.model_path
+        needs = estimate(planned, examples, launch, model, self._store)
+        return f"{planned.updates_text(examples, launch.world_size)}; {needs}"
 
     def _examples(self, pairs: Sequence[Pair]) -> int:
         return len(pairs) * (2 if self.plan.stage == "kto" else 1)
