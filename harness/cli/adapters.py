@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.cli.project import add_json, echo, echo_json, project_settings, table
+from harness.engines import open_engine
 from harness.errors import AdapterError, HarnessError, UsageError
 from harness.models.adapters.export import export, push
 from harness.models.adapters.folder import check
@@ -18,8 +19,10 @@ from harness.models.adapters.registration import register_version
 from harness.models.adapters.tokenizer import keep_own_tokenizer, tokenizer_digest
 from harness.models.adapters.ways import Ways, ways_of
 from harness.models.folder import locate_model
+from harness.models.target import resolve_target
 from harness.project.manifest import Adapter, Manifest, check_name, read_manifest, set_status
 from harness.project.settings import Settings
+from harness.runs.proof import prove_parts
 from harness.runs.whole import newest_whole_run
 from harness.safe.files import write_text
 from harness.safe.read import read_text
@@ -42,6 +45,9 @@ def add_parser(subparsers: Any) -> None:
     add_json(show)
     verify = verbs.add_parser("verify", help="check digests, files and lineage; exit code 3 on a mismatch")
     verify.add_argument("names", nargs="*", metavar="NAME", help="versions; all by default")
+    verify.add_argument(
+        "--engine", action="store_true", help="also prove on the engine that every kind of module's update acts"
+    )
     add_json(verify)
     out = verbs.add_parser("export", help="write a version as plain files, or as one merged model")
     out.add_argument("name")
@@ -126,6 +132,8 @@ def _verify(args: argparse.Namespace, settings: Settings, manifest: Manifest) ->
     names = args.names or list(manifest.adapters)
     results = {name: _problem(manifest.adapter(name), settings, manifest) for name in names}
     ways = {name: _ways(name, settings, manifest) for name, problem in results.items() if problem is None}
+    if args.engine:
+        results |= {name: _dead_parts(name, settings, manifest) for name in ways}
     if args.json:
         echo_json({n: {"good": p is None, "problem": p, "ways": ways.get(n)} for n, p in results.items()})
     else:
@@ -135,6 +143,14 @@ def _verify(args: argparse.Namespace, settings: Settings, manifest: Manifest) ->
             if (way := ways.get(name)) is not None:
                 echo(f"      {way.text}")
     return 3 if any(results.values()) else 0
+
+
+def _dead_parts(name: str, settings: Settings, manifest: Manifest) -> str | None:
+    """Which parts of a version have no effect on the engine; None where all of them have one."""
+    with Store(settings.database) as store:
+        target = resolve_target(name, manifest, settings, store)
+        problems = prove_parts(target, settings, open_engine)
+    return "; ".join(f"{kind}: {text}" for kind, text in problems.items()) or None
 
 
 def _ways(name: str, settings: Settings, manifest: Manifest) -> Ways | None:

@@ -135,8 +135,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if (session := config.stash.get(_SESSION, None)) is None:
         return
     # pytest would report an exception inside parametrization as a broken test file, with a traceback.
-    if session.problem is not None:
+    if isinstance(session.problem, UsageError):
         raise pytest.UsageError(str(session.problem))
+    if session.problem is not None:
+        pytest.exit(str(session.problem), returncode=_EXIT_HARNESS_BROKE)
     keep, drop = session.split_shard([(item, _planned(item)) for item in items])
     if drop:
         items[:] = keep

@@ -132,6 +132,16 @@ def test_a_database_that_breaks_at_the_end_is_not_1(project: Make, pytester: pyt
     done.stdout.fnmatch_lines(["no verdict: *harness.sqlite*"])
 
 
+def test_a_folder_that_cannot_be_written_is_no_usage_error(project: Make, pytester: pytest.Pytester) -> None:
+    """The harness cannot work there: 3, and neither 1 nor 4."""
+    root = project(script=SOUND)
+    (root / "reports").write_text("a file in the way")
+    done = pytester.runpytest_subprocess("badcases")
+    assert done.ret == 3
+    assert "Traceback" not in f"{done.stdout}{done.stderr}"
+    assert "cannot write" in f"{done.stdout}{done.stderr}"
+
+
 def test_the_gate_says_that_a_session_is_running(once_green: Path, capsys: Capture) -> None:
     """Its verdict is not known yet."""
     marker = once_green / "reports" / "sessions" / "20990101-000000-1.json"
