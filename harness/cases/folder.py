@@ -27,7 +27,7 @@ from harness.cases.model import Case, Thresholds
 from harness.cases.problems import Problems, show
 from harness.cases.record import CaseRecord, Defaults, read_case
 
-__all__ = ["SETTINGS_FILE", "read_file", "read_folder", "read_suite"]
+__all__ = ["SETTINGS_FILE", "hidden_folders", "read_file", "read_folder", "read_suite"]
 
 SETTINGS_FILE = "case.toml"
 _SETTINGS = (
@@ -67,6 +67,15 @@ def read_folder(
     reading = _Reading(decoding, thresholds, system)
     reading.folder(Path(folder))
     return reading.finish()
+
+
+def hidden_folders(root: Path) -> tuple[str, ...]:
+    """Names of folders of a suite that hold case files and are not read, since a dot begins their name."""
+    try:
+        hidden = [entry for entry in sorted(Path(root).iterdir()) if entry.name.startswith(".") and entry.is_dir()]
+        return tuple(entry.name for entry in hidden if _case_files(list(entry.iterdir())))
+    except OSError:
+        return ()
 
 
 def read_file(

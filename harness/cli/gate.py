@@ -6,6 +6,7 @@ import argparse
 from datetime import UTC, datetime
 from typing import Any
 
+from harness.cases.folder import hidden_folders
 from harness.cases.suite import describe_suite
 from harness.cli.project import add_json, echo, echo_json, project_settings
 from harness.project.manifest import Manifest, read_manifest
@@ -86,6 +87,8 @@ def run(args: argparse.Namespace) -> int:
             for check in gate.checks:
                 echo(f"  {check.outcome.value:<18} {check.text}")
         echo(f"run {stored.id} ({stored.status}), {_age(stored.started)} old")
+        for name in hidden_folders(settings.badcases):
+            echo(f"  not read, since a dot begins its name: {name}")
         for reason in stale:
             echo(f"  not judgeable: {reason}; run the suite again")
     if stale:

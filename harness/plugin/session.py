@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from harness.cases.folder import hidden_folders
 from harness.cases.model import Case
 from harness.cases.suite import SuiteFacts, describe_suite
 from harness.errors import CaseFileError, HarnessError, SettingsError
@@ -217,6 +218,9 @@ class Session:
         if self._unchecked:
             names = ", ".join([*self._unchecked][:3]) + (", ..." if len(self._unchecked) > 3 else "")
             parts.append(f"failed cases whose tests did not fail: {names}; does the test call badcase.check()?")
+        hidden = hidden_folders(self._settings.badcases) if self._settings is not None else ()
+        if hidden:
+            parts.append(f"not read, since a dot begins their name: {', '.join(map(for_terminal, hidden))}")
         page = next((p for p in self._conclusion.reports if p.suffix == ".html"), None)
         parts.append(f"run {self._conclusion.run.id}, report: {_relative(page)}" if page else "")
         return "\n".join(part.rstrip("\n") for part in parts if part)

@@ -96,6 +96,20 @@ def test_a_fix_counts_what_has_changed_since_the_run(failing: Make) -> None:
         assert {r.adapter for r in store.results("last") if r.case.id == "badcase1/moon"} == {"v4.0", "v4.1"}
 
 
+def test_a_hidden_folder_is_told(project: Make, pytester: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its cases were out of the suite, and nobody was told."""
+    root = project(script=SOUND)
+    (root / "badcases" / ".badcase2").mkdir()
+    (root / "badcases" / ".badcase2" / "test.json").write_text(json.dumps([record("moon")]))
+    (root / "badcases" / ".idea").mkdir()
+    done = pytester.runpytest("badcases")
+    assert done.ret == 0
+    done.stdout.fnmatch_lines(["not read, since a dot begins their name: .badcase2"])
+    capsys.readouterr()
+    assert main(["gate"]) == 0
+    assert "not read, since a dot begins its name: .badcase2" in capsys.readouterr().out
+
+
 def edit_case(root: Path) -> None:
     (root / "badcases" / "badcase1" / "test.json").write_text(
         json.dumps([record("sea"), record("hill"), record("calm")])
