@@ -124,11 +124,11 @@ class PromptRenderer:
         return self._tokenizer
 
     def _render(self, turns: list[dict[str, str]], kwargs: Mapping[str, Any]) -> list[int]:
+        template = self.tokenizer.chat_template
         try:
             import jinja2
         except ImportError as error:
             raise EngineMissing("rendering prompts needs jinja2; run: harness setup") from error
-        template = self.tokenizer.chat_template
         if not template:
             raise ManifestError(
                 f"{self.folder}: the model has no chat template; name a file with one: chat_template = "
