@@ -42,7 +42,8 @@ def test_a_wheel_is_no_dead_end(tmp_path: Path) -> None:
     assert json.loads(call(harness, "doctor", "--json"))["good"] is True
     (tmp_path / "badcases" / "badcase1" / "case.toml").write_text("[decoding]\nbeam_width = 2\nmax_tokens = 24\n")
     call(".venv/bin/pytest", "badcases", "--adapter", "v4.0", expected=(0, 1))
-    (report,) = tmp_path.glob("reports/runs/*/report.json")
+    # The first run was of an engine that could not be asked.
+    *_, report = sorted(tmp_path.glob("reports/runs/*/report.json"))
     (result,) = json.loads(report.read_text())["adapters"][0]["results"]
     assert result["verdict"]["status"] in ("PASS", "FAIL")
     assert result["attempts"][0]["tokens"] > 0
