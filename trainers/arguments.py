@@ -91,10 +91,7 @@ def arguments(request: TrainRequest, data: DataFacts, folder: Path, *, resume: P
 
 def steps_of(request: TrainRequest, rows: int) -> int:
     """Updates that so many training examples make."""
-    recipe = request.recipe
-    if recipe.max_steps is not None:
-        return recipe.max_steps
-    return max(1, math.ceil(recipe.epochs * recipe.updates_per_epoch(rows, request.launch.world_size)))
+    return request.recipe.updates(rows, request.launch.world_size)
 
 
 def _lora(request: TrainRequest) -> dict[str, Any]:

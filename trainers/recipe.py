@@ -165,12 +165,15 @@ class Recipe:
         size, accumulation = self.share(processes)
         return max(1, math.ceil(math.ceil(examples / (size * processes)) / accumulation))
 
+    def updates(self, examples: int, processes: int) -> int:
+        """Updates of the whole training on so many examples."""
+        return self.max_steps or max(1, math.ceil(self.epochs * self.updates_per_epoch(examples, processes)))
+
     def updates_text(self, examples: int, processes: int) -> str:
         """``40 updates of 4 examples (2.5 epochs, 1 process)``, and whether the processes change the recipe."""
         size, accumulation = self.share(processes)
         actual = size * accumulation * processes
-        each = self.updates_per_epoch(examples, processes)
-        steps = self.max_steps or max(1, math.ceil(self.epochs * each))
+        each, steps = self.updates_per_epoch(examples, processes), self.updates(examples, processes)
         count = f"{processes} process{'es' if processes > 1 else ''}"
         changed = "" if actual == self.per_update else f"; the recipe says {self.per_update} examples an update"
         return f"{steps} updates of {actual} examples ({steps / each:.3g} epochs, {count}){changed}"

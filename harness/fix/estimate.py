@@ -37,8 +37,8 @@ def estimate(recipe: Recipe, examples: int, launch: Launch, model: Path, store: 
     each = _seconds_an_update(store)
     if each is None:
         return f"{memory}; the time is not known before the first training"
-    steps = recipe.max_steps or max(1, round(recipe.epochs * recipe.updates_per_epoch(examples, launch.world_size)))
-    return f"{memory}; about {duration(each * steps)}, at {each:.1f} s an update as in the last training"
+    seconds = each * recipe.updates(examples, launch.world_size)
+    return f"{memory}; about {duration(seconds)}, at {each:.1f} s an update as in the last training"
 
 
 def _seconds_an_update(store: Store) -> float | None:

@@ -28,12 +28,13 @@ from harness.errors import AdapterError, UsageError
 from harness.fix.checkpoints import Selection, choose, judge_checkpoints, looked_at
 from harness.fix.estimate import estimate
 from harness.fix.journal import Journal
-from harness.fix.names import TRAIN_ON_MERGED, claimed
+from harness.fix.names import claimed
 from harness.fix.plan import FixPlan, fitted, plan_fix
 from harness.fix.promotion import Effect, Promotion, decide, effects
 from harness.judging.results import CaseResult, Status
 from harness.models.adapters.folder import check
 from harness.models.adapters.registration import register_version
+from harness.models.adapters.tokenizer import training_problem
 from harness.models.target import engine_options, resolve_target
 from harness.pairs import Pair, build_pairs, check_pairs, import_pairs, read_hand_made
 from harness.pairs.candidates import Candidates, draw_candidates
@@ -133,8 +134,7 @@ class Fix:
         self._cases = project_cases(settings)
         self._target = resolve_target(plan.parent.name, self._manifest(), settings, store)
         if self._target.own_tokenizer:
-            name = plan.parent.name
-            raise UsageError(f"{name} has a tokenizer of its own; {TRAIN_ON_MERGED.format(name=name)}")
+            raise UsageError(training_problem(plan.parent.name))
 
     def check(self) -> None:
         """Check that the trainer is installed, before time is spent on data.
@@ -162,7 +162,7 @@ class Fix:
         Raises:
             DataError: a pair teaches nothing, wrongly, or a protected case.
         """
-        protected = [*self._cases, *(r.case for r in self.plan.results)]
+        protected = self._protected()
         # All that people wrote is read and checked before time is spent on sampling.
         given = import_pairs(edited, self._display.step) if edited is not None else None
         cases = [r.case for r in self.plan.training]
@@ -178,6 +178,10 @@ class Fix:
         self.journal.save_pairs(pairs, inputs)
         return pairs
 
+    def _protected(self) -> list[Case]:
+        """The whole suite, and the cases as the run had them; only those of role ``fix`` may be trained on."""
+        return [*self._cases, *(r.case for r in self.plan.results)]
+
     def _inputs_of_pairs(self, by_hand: Sequence[Pair]) -> str:
         """Digest of everything that decides the pairs: results, sampling, the model sampled from, hand-made pairs."""
         plan = self.plan
@@ -189,7 +193,7 @@ class Fix:
         drawn = self._candidates()
         return build_pairs(
             self.plan.training, self.plan.passing, drawn.clean, drawn.branches, drawn.looping,
-            ordinary=drawn.ordinary, protected=[*self._cases, *(r.case for r in self.plan.results)],
+            ordinary=drawn.ordinary, protected=self._protected(),
         )  # fmt: skip
 
     def train(self, pairs: Sequence[Pair]) -> TrainResult:

@@ -17,13 +17,7 @@ from harness.errors import UsageError
 from harness.project.manifest import Manifest, check_name, next_version
 from harness.project.settings import Settings
 
-__all__ = ["TRAIN_ON_MERGED", "claimed", "new_name"]
-
-TRAIN_ON_MERGED = (
-    "a trainer takes the model's: write one model with harness adapters export {name} --merge, name it under [models], "
-    "and train on that"
-)
-"""What to do with a version that a trainer would not render as the tests do."""
+__all__ = ["claimed", "new_name"]
 
 
 def new_name(manifest: Manifest, settings: Settings, parent: str, asked: str | None, *, resume: bool = False) -> str:

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import get_args
 
 from harness.errors import DataError, SettingsError, TrainerError, UsageError
-from harness.fix.names import TRAIN_ON_MERGED, claimed, new_name
+from harness.fix.names import claimed, new_name
 from harness.models.adapters.lineage import check_lineage
 from harness.models.adapters.registration import register_version
+from harness.models.adapters.tokenizer import training_problem
 from harness.models.folder import locate_model
 from harness.models.target import open_renderer
 from harness.project.manifest import Adapter, Model, read_manifest
@@ -130,7 +131,7 @@ def plan_training(
     except UsageError as error:
         problems.append(str(error))
     if (own := manifest.tokenizer_of(parent.name)) is not None:
-        problems.append(f"{own.name} has a tokenizer of its own; {TRAIN_ON_MERGED.format(name=own.name)}")
+        problems.append(training_problem(own.name))
     if problems:
         raise UsageError("; ".join(problems))
     return TrainPlan(

@@ -76,7 +76,8 @@ class Evaluation:
                     raise
                 problems[name] = str(error)
         self._jobs = [
-            Job(i, case, self._targets.get(name), name, problems.get(name, "")) for i, (case, name) in enumerate(pairs)
+            Job(position=i, case=case, target=self._targets.get(name), name=name, problem=problems.get(name, ""))
+            for i, (case, name) in enumerate(pairs)
         ]
         self._positions = {(job.case.id, job.name): job.position for job in self._jobs}
         return tuple(self._jobs)

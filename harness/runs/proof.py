@@ -1,7 +1,7 @@
 """Proves on the engine that every part of a version's update acts, kind of module by kind of module.
 
 A run proves a version as a whole (:mod:`harness.engines.canary`). That an engine drops one kind of module in silence
-shows only here. It takes a proof for each kind, so it is done when it is asked for: ``harness adapters verify
+shows only here. Each kind needs a proof of its own, so this is a command of its own: ``harness adapters verify
 --engine``.
 
 Trade-off: a part whose update is too small to stand out of the engine's noise is reported, although it may act.
@@ -10,7 +10,6 @@ Trade-off: a part whose update is too small to stand out of the engine's noise i
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from harness.cases.model import Message
@@ -27,23 +26,20 @@ __all__ = ["prove_parts"]
 _PROMPTS = ("Name three rivers.", "Write a line about the sea.", "1, 2, 3,", "用一句话介绍秋天。")
 
 
-def prove_parts(
-    target: Target, settings: Settings, open_engine: OpenEngine, prompts: Sequence[Sequence[int]] = ()
-) -> dict[str, str]:
+def prove_parts(target: Target, settings: Settings, open_engine: OpenEngine) -> dict[str, str]:
     """Why parts of a version do not act, by kind of module; empty when all of them do.
 
     Args:
         target: a version that is served as one LoRA; of a merged one there is nothing to prove.
         settings: the engine and its options.
         open_engine: opens it.
-        prompts: token ids to prove on; bundled ones by default.
 
     Raises:
         HarnessError: the engine cannot be had.
     """
     if target.weights is None:
         return {}
-    asked = prompts or [target.renderer.prompt_ids((Message("user", text),)) for text in _PROMPTS]
+    asked = [target.renderer.prompt_ids((Message("user", text),)) for text in _PROMPTS]
     longest = max(map(len, asked)) + PROOF_TOKENS
     problems: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:

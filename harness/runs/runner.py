@@ -36,7 +36,7 @@ from harness.store import Run, RunStatus, Store
 __all__ = ["Job", "Runner", "RunnerProgress"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One case to be judged on one adapter."""
 

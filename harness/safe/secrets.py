@@ -21,7 +21,7 @@ from urllib.parse import quote
 
 __all__ = ["keep_secret", "scrub"]
 
-MASK = "***"
+_MASK = "***"
 _MIN_LENGTH = 8
 _NAMES = re.compile(r"(?:^|_)(?:API_?KEY|KEY|TOKEN|SECRET|PASSWORD)$")
 _USER_IN_URL = re.compile(r"(?<=://)[^\s/@'\"]+@")
@@ -39,8 +39,8 @@ def scrub(text: str) -> str:
     """``text`` with every known secret, and the user part of every URL, as ``***``."""
     for form in _forms():
         if form in text:
-            text = text.replace(form, MASK)
-    return _USER_IN_URL.sub(f"{MASK}@", text) if "://" in text and "@" in text else text
+            text = text.replace(form, _MASK)
+    return _USER_IN_URL.sub(f"{_MASK}@", text) if "://" in text and "@" in text else text
 
 
 @cache

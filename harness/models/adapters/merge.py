@@ -55,7 +55,7 @@ def merge(model: Path, adapters: Sequence[Path | Lora], destination: Path, token
     shards = sorted(model.glob("*.safetensors"))
     headers = {path: read_header(path) for path in shards}
     tensors = {n: i for header in headers.values() for n, i in header.items()}
-    whole = check_merge(model, loras)
+    whole = _replacements(model, loras, tensors)
     needed = int(sum(p.stat().st_size for p in shards) * 1.01) + sum(4 * math.prod(r.shape) for r in whole.values())
     destination.parent.mkdir(parents=True, exist_ok=True)
     if (free := shutil.disk_usage(destination.parent).free) < needed:
@@ -80,13 +80,18 @@ def merge(model: Path, adapters: Sequence[Path | Lora], destination: Path, token
     return destination
 
 
-def check_merge(model: Path, loras: Sequence[Lora]) -> dict[str, Replacement]:
-    """Check whether adapters can be merged into a model; returns the tensors that take the place of the model's.
+def check_merge(model: Path, loras: Sequence[Lora]) -> None:
+    """Check whether adapters can be merged into a model.
 
     Raises:
         AdapterError: why they cannot.
     """
     tensors = {n: i for path in sorted(model.glob("*.safetensors")) for n, i in read_header(path).items()}
+    _replacements(model, loras, tensors)
+
+
+def _replacements(model: Path, loras: Sequence[Lora], tensors: dict[str, TensorInfo]) -> dict[str, Replacement]:
+    """The tensors that take the place of the model's, after all checks."""
     _check_layers(model, loras, tensors)
     return _whole(model, loras, tensors)
 

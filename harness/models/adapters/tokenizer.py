@@ -22,7 +22,14 @@ from harness.models.adapters.tensors import read_header
 from harness.safe.files import digest_folder, new_folder
 from harness.safe.read import read_object, read_text, reason
 
-__all__ = ["TOKENIZER_FILES", "OwnTokenizer", "copy_tokenizer", "keep_own_tokenizer", "tokenizer_digest"]
+__all__ = [
+    "TOKENIZER_FILES",
+    "OwnTokenizer",
+    "copy_tokenizer",
+    "keep_own_tokenizer",
+    "tokenizer_digest",
+    "training_problem",
+]
 
 _WHOLE = ("tokenizer.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "vocab.json", "vocab.txt")
 """Each of them holds a vocabulary, so that the folder has a whole tokenizer."""
@@ -74,6 +81,14 @@ def keep_own_tokenizer(folder: Path, model: Path, destination: Path) -> OwnToken
     with new_folder(destination) as temporary:
         own.save_pretrained(str(temporary))
     return OwnTokenizer(kept=True, note=f"its own tokenizer is used: {', '.join(differences)}")
+
+
+def training_problem(name: str) -> str:
+    """Why the version ``name``, which has a tokenizer of its own, is not trained on, and what to do."""
+    return (
+        f"{name} has a tokenizer of its own, and a trainer takes the model's: write one model with harness adapters "
+        f"export {name} --merge, name it under [models], and train on that"
+    )
 
 
 def tokenizer_digest(folder: Path) -> str:
