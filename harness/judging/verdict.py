@@ -19,8 +19,10 @@ from functools import lru_cache
 from harness.cases.model import Case, Thresholds
 from harness.engines.base import FinishReason
 from harness.judging.results import Reason, Status, Verdict
+from harness.metrics.demands import RunKind, demand
+from harness.metrics.forms import STRUCTURED, Form
 from harness.metrics.patterns import UNKNOWN
-from harness.metrics.repetition import EXCUSED_LENGTHS, USUAL, measure, repetition
+from harness.metrics.repetition import EXCUSED_LENGTHS, measure, repetition
 from harness.metrics.tandem import PARAGRAPH
 from harness.metrics.types import Scores
 
@@ -35,9 +37,6 @@ __all__ = [
     "skipped",
 ]
 
-LONG_PERIOD = 12.0
-"""Units of a copy from which on ``FEW_COPIES`` make a loop: a sentence said three times in a row."""
-FEW_COPIES = 3.0
 BROKEN_OFF_COPIES = 2.0
 """Copies of a paragraph, with the beginning of another, that make a loop of an answer that breaks off."""
 REFRAIN_REP8 = 0.3
@@ -50,8 +49,42 @@ CHARACTER_SCALE = 2.0
 """The same factor for any other loop of characters."""
 LASTING_SCALE = 7.0
 """A run this many times ``min_loop_units`` above the standard answer's own fails an answer of any length."""
-LONE_TEMPLATE_COPIES = 8.0
-"""Copies from which on templated lines fail an answer without a standard answer: a week has seven."""
+MOST_CHARACTERS = 4.0
+"""The most that a form may ask for times that: the expansion of a fraction."""
+STRETCH_COPIES = 6.0
+STRETCH_SCALE = 2.0
+"""A run of this many copies, and this many times ``min_loop_units``, fails an answer of any length in running text."""
+HELD = 0.8
+"""Share of templated lines in a run from which on the rule about runs judges them."""
+EXPANSION = 64.0
+"""Units of digits at the end of an answer from which on they are no fraction that was written out."""
+MAX_TWICE = 0.8
+"""Share of an answer in two copies of the same text."""
+MAX_ECHO = 7.0
+ECHO_SCALE = 4.0
+"""Times that a sentence may stand in running text, where all such sentences have this many ``min_loop_units``."""
+MAX_PASSAGES = 3.0
+"""Times that a paragraph may stand in an answer."""
+FEWEST_WORDS = 9.0
+FEWEST_IN_CODE = 4.0
+"""Different words that 64 words in a row have at least, in running text and in a form that repeats by itself."""
+COUNTED = frozenset({Form.DATA, Form.TABLE, Form.LOG, Form.ROWS, Form.MARKUP})
+"""Forms whose words are few, since numbers say what they say."""
+STRUCTURE_EXCUSES = 0.35
+"""What an answer wholly in a form that repeats by itself may repeat more, of its n-grams."""
+FLOOD_SCALE = 4.0
+"""Characters at the end that are white space or one mark, as a multiple of ``min_loop_units``."""
+MAX_STALE: Mapping[Form, float] = {
+    **dict.fromkeys((Form.PROSE, Form.VERSE, Form.CODE), 0.6),
+    **dict.fromkeys((Form.LIST, Form.LABELS), 0.8),
+    Form.DATA: 0.95,
+}
+"""Share of the end of a cut answer that may have been said before, by its form; all of it in the other forms."""
+MAX_RESTATED = 3.0
+MAX_RESTATED_CUT = 2.0
+RESTATED_STALE = 0.4
+"""Lines of code or comment that may begin with the same words, in an answer that ended and in one that was cut off. In
+an answer that ended they count where this share of its end was said before."""
 MIN_REFERENCE_UNITS = 20
 """Units from which on the standard answer's length says how long an answer should be."""
 REFUSED_COVERAGE = 0.5
@@ -85,6 +118,7 @@ class _RunRule:
     copies: str
     length: str
     period: str
+    form: str
     limit: str
     """Name of the threshold."""
 
@@ -97,6 +131,7 @@ _RUN_RULES = (
         copies="loop_copies",
         length="loop_units",
         period="loop_period",
+        form="loop_form",
         limit="max_loop_excess",
     ),
     _RunRule(
@@ -106,6 +141,7 @@ _RUN_RULES = (
         copies="numbered_copies",
         length="numbered_units",
         period="numbered_period",
+        form="numbered_form",
         limit="max_loop_excess",
     ),
     _RunRule(
@@ -115,6 +151,7 @@ _RUN_RULES = (
         copies="char_loop_copies",
         length="char_loop_length",
         period="char_loop_period",
+        form="char_loop_form",
         limit="max_loop_excess",
     ),
     _RunRule(
@@ -124,6 +161,7 @@ _RUN_RULES = (
         copies="tail_copies",
         length="tail_units",
         period="tail_period",
+        form="tail_form",
         limit="max_tail_excess",
     ),
 )
@@ -162,14 +200,30 @@ class _Answer:
         """A score; NaN where it is missing."""
         return self.scores.get(name, math.nan)
 
-    def excused(self, name: str) -> float:
-        """What is usual above the standard answer's own value: excused, unless the answer was cut off.
+    @property
+    def excused(self) -> float:
+        """What a form that repeats by itself may repeat more, by the share of the answer that stands in it."""
+        return STRUCTURE_EXCUSES * self.scores.get("structured", 0.0)
 
-        A standard answer that repeats nothing does not make an answer worse than having none would.
-        """
-        if self.finish_reason == "length":
-            return 0.0
-        return max(0.0, USUAL[name] - self.scores.get(f"{name}_reference", 0.0))
+    @property
+    def has_refrain(self) -> bool:
+        return self.has_reference and self.scores.get("rep8_reference", 0.0) >= REFRAIN_REP8
+
+    @property
+    def cut(self) -> bool:
+        """Whether the answer was cut off, or seems to have been where that is not known."""
+        if self.finish_reason is None:
+            # A row of digits that ends looks like one that breaks off.
+            short = self.form("tail_form") is Form.DATA and self.score("tail_units") < EXPANSION
+            return bool(self.scores.get("broken_off") or (self.scores.get("tail_broken") and not short))
+        return self.finish_reason == "length"
+
+    def form(self, name: str) -> Form:
+        return Form(int(self.scores.get(name, 0.0)))
+
+    def theirs(self, name: str) -> float:
+        """The standard answer's own value; 0 without one."""
+        return self.scores.get(f"{name}_reference", 0.0)
 
     def above(self) -> str:
         return " above the standard answer's" if self.has_reference else " above what is usual"
@@ -177,21 +231,29 @@ class _Answer:
 
 def _run_excess(answer: _Answer, rule: _RunRule) -> float:
     """The excess of a tandem run that is a loop; a run that is none has no positive excess."""
+    excess = answer.score(rule.excess)
+    return excess if _is_loop(answer, rule, cut=False) or not math.isfinite(excess) else min(0.0, excess)
+
+
+def _is_loop(answer: _Answer, rule: _RunRule, *, cut: bool) -> bool:
     limits = answer.limits
-    excess, copies, length, period = map(answer.score, (rule.excess, rule.copies, rule.length, rule.period))
-    scale = _scale(answer, rule)
-    refrain = answer.has_reference and answer.scores.get("rep8_reference", 0.0) >= REFRAIN_REP8
-    few = limits.min_loop_copies
-    if period >= LONG_PERIOD * scale and not refrain:
-        few = BROKEN_OFF_COPIES if rule.rule == "tail" and period >= PARAGRAPH else FEW_COPIES
-    is_loop = copies >= min(few, limits.min_loop_copies) and length >= limits.min_loop_units * scale
-    return excess if is_loop or not math.isfinite(excess) else min(0.0, excess)
-
-
-def _scale(answer: _Answer, rule: _RunRule) -> float:
-    if rule.rule != "char_loop":
-        return 1.0
-    return DRAWN_SCALE if answer.scores.get("char_loop_drawn") else CHARACTER_SCALE
+    copies, length, period = map(answer.score, (rule.copies, rule.length, rule.period))
+    form = answer.form(rule.form)
+    if rule.rule == "char_loop":
+        wanted = demand("exact", form, period / CHARACTER_SCALE, cut=cut)
+        scale = CHARACTER_SCALE * min(wanted.units, MOST_CHARACTERS)
+        if answer.scores.get("char_loop_drawn"):
+            scale = max(scale, DRAWN_SCALE)
+        return copies >= wanted.copies * limits.min_loop_copies and length >= limits.min_loop_units * scale
+    numbered = rule.rule == "numbered" or (rule.rule == "tail" and answer.scores.get("tail_numbered"))
+    kind: RunKind = "numbered" if numbered else "exact"
+    wanted = demand(kind, form, period, cut=cut, at_end=rule.rule == "tail")
+    fewest = wanted.copies * limits.min_loop_copies
+    if answer.has_refrain:
+        fewest = max(fewest, limits.min_loop_copies)
+    elif rule.rule == "tail" and period >= PARAGRAPH and answer.scores.get("tail_broken"):
+        fewest = min(fewest, BROKEN_OFF_COPIES)
+    return copies >= fewest and length >= wanted.units * limits.min_loop_units
 
 
 def _run_row(rule: _RunRule) -> _Rule:
@@ -206,10 +268,50 @@ def _run_row(rule: _RunRule) -> _Rule:
 
 def _templated_excess(answer: _Answer) -> float:
     excess = answer.score("templated_excess")
-    few = not answer.has_reference and answer.score("templated_copies") < LONE_TEMPLATE_COPIES
-    if (few or answer.score("templated_units") < answer.limits.min_loop_units) and math.isfinite(excess):
-        return min(0.0, excess)
-    return excess
+    wanted = demand("templated", answer.form("templated_form"), 0.0, cut=False)
+    # Where a run of one kind holds the lines, the rule of that kind asks for what is usual there.
+    runs = max(answer.score("loop_coverage"), answer.score("numbered_coverage"))
+    held = answer.form("templated_form") in STRUCTURED and runs >= HELD * answer.score("templated")
+    few = held or answer.score("templated_copies") < wanted.copies * answer.limits.min_loop_copies
+    short = answer.score("templated_units") < wanted.units * answer.limits.min_loop_units
+    return min(0.0, excess) if (few or short) and math.isfinite(excess) else excess
+
+
+def _unfinished_units(answer: _Answer) -> float:
+    """Units of the run that the answer was cut off in."""
+    units = answer.score("tail_units")
+    tail = _RUN_RULES[3]
+    return units if not math.isfinite(units) or (answer.cut and _is_loop(answer, tail, cut=True)) else 0.0
+
+
+def _stretch_units(answer: _Answer) -> float:
+    """Units of a run in a form that does not repeat by itself, said at least ``STRETCH_COPIES`` times."""
+    units = answer.score("loop_units")
+    free = answer.form("loop_form") not in STRUCTURED and answer.score("loop_copies") >= STRETCH_COPIES
+    return units if free or not math.isfinite(units) else 0.0
+
+
+def _stale(answer: _Answer) -> float:
+    """How far the end of a cut answer is above what may be said again in its form."""
+    most = MAX_STALE.get(answer.form("end_form"), 1.0)
+    return answer.score("stale") - max(most, answer.scores.get("stale_reference", 0.0)) if answer.cut else 0.0
+
+
+def _restated(answer: _Answer) -> float:
+    again = answer.cut or answer.score("stale") >= RESTATED_STALE
+    return answer.score("restated") if again else 0.0
+
+
+def _echo_copies(answer: _Answer) -> float:
+    copies = answer.score("echo_copies")
+    return copies if answer.score("echo_units") >= ECHO_SCALE * answer.limits.min_loop_units else 0.0
+
+
+def _poverty(answer: _Answer) -> float:
+    """How many different words are missing from the poorest window to be the fewest of its form."""
+    form = answer.form("variety_form")
+    fewest = FEWEST_IN_CODE if form in STRUCTURED else FEWEST_WORDS
+    return fewest - answer.score("variety") if form not in COUNTED else 0.0
 
 
 _LOOP, _NUMBERED, _CHARACTERS, _TAIL = map(_run_row, _RUN_RULES)
@@ -218,14 +320,14 @@ _RULES: tuple[_Rule, ...] = (
     _Rule(
         rule="rep8",
         text=lambda a: f"repeated 8-grams{a.above()}",
-        value=lambda a: a.score("rep8_excess") - a.excused("rep8"),
+        value=lambda a: a.score("rep8_excess") - a.excused,
         limit=lambda a: a.limits.max_rep8_excess,
         repetition=True,
     ),
     _Rule(
         rule="rep8d",
         text=lambda _: "the same with numbers replaced by one sign",
-        value=lambda a: a.score("rep8d_excess") - a.excused("rep8d"),
+        value=lambda a: a.score("rep8d_excess") - a.excused,
         limit=lambda a: a.limits.max_rep8d_excess,
         repetition=True,
     ),
@@ -236,11 +338,74 @@ _RULES: tuple[_Rule, ...] = (
     _Rule(
         rule="lasting",
         text=lambda a: f"units of the longest stretch that repeats itself,{a.above()}",
-        value=lambda a: a.score("loop_units") - _reference_run(a.case),
+        value=lambda a: a.score("lasting_units") - _reference_run(a.case),
         limit=lambda a: LASTING_SCALE * a.limits.min_loop_units,
         repetition=True,
     ),
     _TAIL,
+    _Rule(
+        rule="unfinished",
+        text=lambda _: "units of an end that repeats itself, in an answer that was cut off",
+        value=_unfinished_units,
+        limit=lambda a: _reference_run(a.case),
+        repetition=True,
+    ),
+    _Rule(
+        rule="stretch",
+        text=lambda _: "units of a stretch that repeats itself in running text",
+        value=_stretch_units,
+        limit=lambda a: _reference_run(a.case) + STRETCH_SCALE * a.limits.min_loop_units,
+        repetition=True,
+    ),
+    _Rule(
+        rule="twice",
+        text=lambda _: "of the answer is the same text twice",
+        value=lambda a: a.score("twice_coverage"),
+        limit=lambda a: max(MAX_TWICE, a.theirs("twice_coverage")),
+        repetition=True,
+    ),
+    _Rule(
+        rule="echo",
+        text=lambda _: "times that one sentence is said in running text",
+        value=_echo_copies,
+        limit=lambda a: max(MAX_ECHO, EXCUSED_LENGTHS * a.theirs("echo_copies")),
+        repetition=True,
+    ),
+    _Rule(
+        rule="passage",
+        text=lambda _: "times that one paragraph is said",
+        value=lambda a: a.score("passage_copies"),
+        limit=lambda a: max(MAX_PASSAGES, EXCUSED_LENGTHS * a.theirs("passage_copies")),
+        repetition=True,
+    ),
+    _Rule(
+        rule="variety",
+        text=lambda _: "different words that a stretch of 64 words lacks",
+        value=_poverty,
+        limit=lambda a: max(0.0, FEWEST_WORDS - a.theirs("variety")) if a.has_reference else 0.0,
+        repetition=True,
+    ),
+    _Rule(
+        rule="flood",
+        text=lambda _: "characters of white space or of one mark at the end",
+        value=lambda a: a.score("flood_characters"),
+        limit=lambda a: max(FLOOD_SCALE * a.limits.min_loop_units, 2.0 * a.theirs("flood_characters")),
+        repetition=True,
+    ),
+    _Rule(
+        rule="stale",
+        text=lambda _: "of the end of an answer that was cut off, above what is usual, was said before",
+        value=_stale,
+        limit=lambda _: 0.0,
+        repetition=True,
+    ),
+    _Rule(
+        rule="restated",
+        text=lambda _: "comments in code that begin with the same words",
+        value=_restated,
+        limit=lambda a: max(MAX_RESTATED_CUT if a.cut else MAX_RESTATED, EXCUSED_LENGTHS * a.theirs("restated")),
+        repetition=True,
+    ),
     _Rule(
         rule="templated",
         text=lambda _: "lines that repeat except for a word",
@@ -251,7 +416,8 @@ _RULES: tuple[_Rule, ...] = (
     _Rule(
         rule="length",
         text=lambda _: "words",
-        value=lambda a: a.score("words"),
+        # Pictures or formulas alone are an answer; marks alone are none.
+        value=lambda a: a.score("words") or a.score("symbols"),
         limit=lambda a: float(a.limits.min_units),
         upper=False,
     ),
@@ -406,8 +572,16 @@ def surely_passes(scores: Mapping[str, float], limits: Thresholds) -> bool:
     return (
         scores["repetition"] <= min(rates)
         and scores["tail_excess"] <= limits.max_tail_excess
-        and scores["loop_units"] <= LASTING_SCALE * limits.min_loop_units
-        and scores["words"] >= limits.min_units
+        and scores["loop_units"] <= STRETCH_SCALE * limits.min_loop_units
+        and not scores["tail_units"]
+        and scores["twice_coverage"] <= MAX_TWICE
+        and scores["variety"] >= FEWEST_WORDS
+        and scores["flood_characters"] <= FLOOD_SCALE * limits.min_loop_units
+        and scores["echo_copies"] <= MAX_ECHO
+        and scores["passage_copies"] <= MAX_PASSAGES
+        and scores["stale"] <= RESTATED_STALE
+        and scores["restated"] <= MAX_RESTATED_CUT
+        and (scores["words"] or scores["symbols"]) >= limits.min_units
         and (scores["reference_units"] < MIN_REFERENCE_UNITS or scores["length_ratio"] >= limits.min_length_ratio)
         and limits.min_similarity == 0.0
         and limits.allow_cutoff

@@ -1,6 +1,6 @@
 """Runs the counting kernels on batches of texts: interpreted for a few texts, compiled for many, with equal results.
 
-The kernels (units, ngrams, tandem, templates) are plain Python on integer arrays. On lists they run at once and take
+The kernels (units, ngrams, tandem, templates, variety, novelty) are plain Python on integer arrays. On lists they run at once and take
 milliseconds for a page. numba compiles the same source to code that takes microseconds, after a second from its cache
 or several seconds the first time. So a process starts interpreted, and switches when it has seen ``COMPILE_AFTER``
 characters. Invariant: the results do not depend on which one ran. Each kernel file is compiled on its own, because
@@ -21,7 +21,7 @@ from functools import cache
 from itertools import accumulate
 from typing import Any, cast
 
-from harness.metrics import ngrams, tandem, templates, units
+from harness.metrics import ngrams, novelty, tandem, templates, units, variety
 
 __all__ = [
     "BATCH",
@@ -65,13 +65,20 @@ class Counts:
     tails: list[int]
     spans: list[int]
     template_shares: list[float]
+    poorest: list[int]
+    """The window of the least variety (:func:`harness.metrics.variety.find_low_variety`)."""
+    stale: list[float]
+    """Share of the end that was said before, per text."""
 
 
 _SHARED = ("shared 0", "shared 1", "shared 2", "shared 3", "shared 4", "shared 5")
 """Scratch arrays that kernels share which run one after the other: a batch must fit the second-level cache. Within a
 kernel each array has one name and one meaning."""
 
-_KERNELS = (units.split_units, ngrams.count_repeats, tandem.find_runs, tandem.find_tails, templates.find_templates)
+_KERNELS = (
+    units.split_units, ngrams.count_repeats, tandem.find_runs, tandem.find_tails, templates.find_templates,
+    variety.find_low_variety, novelty.find_stale_ends,
+)  # fmt: skip
 
 
 class _State(threading.local):
@@ -106,7 +113,7 @@ def _compile() -> dict[str, Callable[..., None]]:
             from numba import njit
             from numba.extending import register_jitable
 
-            for module in (units, ngrams, tandem, templates):
+            for module in (units, ngrams, tandem, templates, variety, novelty):
                 for helper in module.HELPERS:
                     register_jitable(forceinline=True)(helper)
             _compiled.update({kernel.__name__: njit(cache=True, nogil=True)(kernel) for kernel in _KERNELS})
@@ -169,6 +176,8 @@ class _Place:
     fresh: Callable[[int], Any]
     """Zeros."""
     floats: Callable[[int], Any]
+    shares: Callable[[list[float]], Any]
+    """An array of what was counted."""
     spell: Callable[[Any], str]
     """Ids as characters."""
 
@@ -196,6 +205,7 @@ def _interpreted_place() -> _Place:
         scratch=scratch,
         fresh=zeros,
         floats=floats,
+        shares=lambda shares: shares,
         spell=lambda ids: "".join(map(chr, ids)),
     )
 
@@ -222,6 +232,7 @@ def _compiled_place() -> _Place:
         scratch=scratch,
         fresh=lambda size: np.zeros(size, np.int64),
         floats=np.zeros,
+        shares=np.array,
         spell=lambda ids: ids.tobytes().decode("utf-32-le", "surrogatepass"),
     )
 
@@ -281,6 +292,11 @@ def _count(place: _Place, texts: Sequence[str]) -> Counts:
     runs, run_counts = _find_runs(place, docs, split, repeats)
     tails = _find_tails(place, docs, split, repeats, runs[0], run_counts[0])
     spans, template_shares = _find_templates(place, docs, split, lookup)
+    poorest = place.fresh(variety.FIELDS * docs)
+    latest, places = place.scratch(_SHARED[0], len(split.starts)), place.scratch(_SHARED[1], len(split.starts))
+    place.kernels["find_low_variety"](docs, split, latest, places, poorest)
+    stale = place.floats(docs)
+    place.kernels["find_stale_ends"](docs, split, repeats.plain, place.shares(repeats.shares), lookup, stale)
     return Counts(
         bounds=_plain(split.bounds),
         offsets=_plain(split.offsets),
@@ -295,6 +311,8 @@ def _count(place: _Place, texts: Sequence[str]) -> Counts:
         tails=tails,
         spans=spans,
         template_shares=template_shares,
+        poorest=_plain(poorest),
+        stale=_plain(stale),
     )
 
 
@@ -361,7 +379,7 @@ def _find_tails(
         )
         for d in range(docs)
     ]
-    tails = place.fresh(2 * docs)
+    tails = place.fresh(tandem.TAILS * docs)
     same = place.scratch(_SHARED[1], len(split.starts))
     place.kernels["find_tails"](docs, split.ids, split.offsets, place.bounds(wanted), same, tails)
     return _plain(tails)

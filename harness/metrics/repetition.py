@@ -27,15 +27,23 @@ Invariant: every value is finite; shares are 0..1.
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
+from typing import NamedTuple
 
 from harness.metrics import kernels, templates
+from harness.metrics.forms import TIME_MARK, Form, Lines
+from harness.metrics.inspection import ECHO_UNITS, INSPECTED, STALE, inspect_text, repeats
 from harness.metrics.invisible import Visible, visible
 from harness.metrics.ngrams import SHARES
-from harness.metrics.tandem import KEEP
+from harness.metrics.tandem import KEEP, TAILS
 from harness.metrics.types import Loop, LoopKind, Scores
-from harness.metrics.units import NUMBER, WORD
+from harness.metrics.units import NUMBER, PUNCTUATION, WORD
+from harness.metrics.variety import BLOCK, FIELDS
 
 __all__ = ["EXCESSES", "EXCUSED_LENGTHS", "NOTHING", "USUAL", "excesses", "measure", "repetition"]
 
@@ -64,8 +72,14 @@ EXCESSES: Mapping[str, str] = {
 }
 """Value -> name of its excess over the standard answer."""
 
+EXCUSED = ("twice_coverage", "echo_copies", "passage_copies", "variety", "flood_characters", "stale", "restated")
+"""Values of a standard answer that excuse the same in an answer (:mod:`harness.judging.verdict`)."""
 _EXCESSES = tuple((name, excess, f"{name}_reference") for name, excess in EXCESSES.items())
 MAX_LOOPS = 8
+DATA_SHARE = 0.5
+"""Share of lines of a form that repeats by itself, from which on a text of numbers is data: a matrix."""
+MOST_ROWS = 64
+"""Copies whose numbers are read."""
 DATA_NUMBERS = 2
 """Numbers in a copy that do not count up, from which on the copy is data."""
 
@@ -106,7 +120,7 @@ def excesses(values: Mapping[str, float], reference: Mapping[str, float] | None)
         against, length = reference, (own / other if other else 0.0)
     row = not values["numbered_worded"]
     mostly = 2.0 * values["numbers"] > values["words"] or (row and values["numbered_coverage"] > 0.5)
-    data = {"numbered_coverage": row, "rep8d": mostly}
+    data = {"numbered_coverage": row, "rep8d": mostly, "rep8": mostly and values["structured"] >= DATA_SHARE}
     scores: dict[str, float] = {
         "has_reference": float(reference is not None),
         "length_ratio": length,
@@ -116,12 +130,15 @@ def excesses(values: Mapping[str, float], reference: Mapping[str, float] | None)
     for name, excess, shown in _EXCESSES:
         theirs = against[name if name != "templated" or reference is None else "templated_likely"]
         scores[shown] = theirs
-        over = values[name] - licence * theirs
+        # A standard answer that repeats nothing does not make an answer worse than having none would.
+        over = values[name] - max(licence * theirs, USUAL[name])
         if over > 0.0 and data.get(name):
             over = 0.0
         scores[excess] = over
         if over > most and excess != "tail_excess":
             most = over
+    if reference is not None:
+        scores.update({f"{name}_reference": reference[name] for name in EXCUSED})
     scores["repetition"] = min(1.0, most)
     return scores
 
@@ -175,102 +192,279 @@ def _one(counts: kernels.Counts, d: int, text: str) -> Scores:
         values["distinct3"] = 1.0 - rep[2]
         values["distinct4"] = 1.0 - rep[3]
     first, second, third = counts.found
-    if not (first[d] or second[d] or third[d] or span[1] > span[0] or counts.tails[2 * d + 1]):
+    if not counts.contents[d]:
+        values["symbols"] = float(sum(unicodedata.category(c)[0] == "S" for c in text))
+    values["stale"] = counts.stale[d]
+    values["variety"] = float(min(counts.poorest[FIELDS * d], BLOCK))
+    values["flood_characters"] = float(_flood(text))
+    tails = counts.tails[TAILS * d : TAILS * (d + 1)]
+    values["twice_coverage"] = min(1.0, tails[2] / n) if n else 0.0
+    quiet = not (first[d] or second[d] or third[d] or span[1] > span[0] or tails[1])
+    if quiet and not _repeats(values, n):
         return Scores(values)
-    longest, solid, tail, tail_share, tail_units, loops = _runs(counts, d, text, span)
-    for (name, length), (start, end, period), size in zip(_LENGTHS, longest, (n, n, characters), strict=True):
-        if end:
-            values[f"{name}_coverage"] = (end - start) / size
-            values[f"{name}_copies"] = (end - start) / period
-            values[f"{name}_period"] = float(period)
-            values[length] = float(end - start)
-    values["numbered_worded"] = float(solid[1])
-    values["char_loop_drawn"] = float(not solid[2])
-    if tail[1]:
-        values["tail_coverage"] = tail_share
-        values["tail_copies"] = (tail[1] - tail[0]) / tail[2]
-        values["tail_period"] = float(tail[2])
-        values["tail_units"] = tail_units
+    found = _runs(counts, d, text, span)
+    for (name, length), run, size in zip(_LENGTHS, found.longest, (n, n, characters), strict=True):
+        if run.end:
+            values[f"{name}_coverage"] = (run.end - run.start) / size
+            values[f"{name}_copies"] = (run.end - run.start) / run.period
+            values[f"{name}_period"] = float(run.period)
+            values[length] = float(run.end - run.start)
+    values["numbered_worded"] = float(found.longest[1].counts)
+    values["char_loop_drawn"] = float(not found.longest[2].counts)
+    if (tail := found.tail).end:
+        values["tail_coverage"] = found.tail_share
+        values["tail_copies"] = (tail.end - tail.start) / tail.period
+        values["tail_period"] = float(tail.period)
+        values["tail_units"] = found.tail_units
+        values["tail_broken"] = float(tail.broken)
+        values["tail_numbered"] = float(found.tail_kind == "numbered")
     if span[3]:
         values["templated"] = templated
         values["templated_copies"] = copies
         values["templated_units"] = templated * n
-    return Scores(values, loops)
+    values["lasting_units"] = _lasting(counts, d, text, found.longest[0])
+    spans = [_asked(run, size) for run, size in zip((*found.longest, found.tail), (1, 1, 2, 1), strict=True)]
+    spans.append(_template_span(counts, d, span))
+    spans.append(_variety_span(counts, d))
+    values.update(inspect_text(text, values, spans))
+    return Scores(values, found.loops)
 
 
+def _asked(run: _Run, size: int) -> tuple[int, int] | None:
+    """The characters of a run whose form matters: long enough to be a loop of prose, too short to be one of any form.
+
+    Args:
+        run: the run.
+        size: places of a unit.
+    """
+    length = (run.end - run.start) / size
+    matters = length >= LEAST_UNITS and not (length >= MOST_UNITS and run.end - run.start >= MOST_COPIES * run.period)
+    return run.span if matters else None
+
+
+LEAST_UNITS = 24.0
+MOST_UNITS, MOST_COPIES = 1200.0, 60.0
+"""Units, and copies, between which the form of a run matters (:mod:`harness.metrics.demands`)."""
+
+
+def _lasting(counts: kernels.Counts, d: int, text: str, longest: _Run) -> float:
+    """Units of the longest exact run; in a matrix or a stack trace of few rows a unit counts ``FAINT``.
+
+    It never falls when a text goes on, since the early end of a search rests on it. A run that is no longer among the
+    kept ones is not longer than the shortest of these.
+    """
+    if longest.end - longest.start < FORM_MATTERS:
+        return float(longest.end - longest.start)
+    most = 0.0
+    lines = Lines(text)
+    base = _KEEP * d
+    for k in range(base, base + 3 * counts.found[0][d], 3):
+        run = _unit_run(counts, d, text, counts.runs[0][k : k + 3], 0)
+        faint = run.end - run.start < FAINT_COPIES * run.period and lines.form(*run.span) in (Form.TRACE, Form.DATA)
+        weight = FAINT if faint else 1.0
+        most = max(most, weight * (run.end - run.start))
+        if k == base + 3 * (KEEP - 1):
+            most = max(most, float(run.end - run.start))
+    return most
+
+
+FORM_MATTERS = 64
+"""Units of the longest run from which on its form is asked for."""
+FAINT = 0.25
+FAINT_COPIES = 32
+"""What a unit counts in a run of fewer copies in a matrix or a stack trace."""
+
+
+def _template_span(counts: kernels.Counts, d: int, span: Sequence[int]) -> tuple[int, int] | None:
+    begin = counts.bounds[d]
+    matters = span[1] > span[0] and span[4] >= span[3] * TEMPLATE_COPIES
+    return (counts.starts[span[0]] - begin, counts.ends[span[1] - 1] - begin) if matters else None
+
+
+TEMPLATE_COPIES = 5
+"""Copies from which on the form of templated lines matters."""
+
+
+def _variety_span(counts: kernels.Counts, d: int) -> tuple[int, int] | None:
+    begin = counts.bounds[d]
+    fewest, first, end = counts.poorest[FIELDS * d : FIELDS * (d + 1)]
+    return (counts.starts[first] - begin, counts.ends[end - 1] - begin) if fewest <= SUSPICIOUS_VARIETY else None
+
+
+def _repeats(values: Mapping[str, float], n: int) -> bool:
+    """Whether a text without a run is worth a closer look."""
+    return (
+        repeats(values)
+        or values["rep8"] * n >= ECHO_UNITS
+        or values["stale"] >= STALE
+        or values["variety"] <= SUSPICIOUS_VARIETY
+    )
+
+
+def _flood(text: str) -> int:
+    """Characters of the same kind at the end: white space, or one mark that is neither letter nor digit."""
+    bare = text.rstrip()
+    blank = len(text) - len(bare)
+    if blank >= len(text) or blank >= MIN_FLOOD or not bare or bare[-1].isalnum():
+        return blank
+    return len(bare) - len(bare.rstrip(bare[-1]))
+
+
+SUSPICIOUS_VARIETY = 9.0
+"""Different words of 64 up to which the form of the window matters."""
+MIN_FLOOD = 64
+"""Characters of white space that are a flood by themselves."""
 _LENGTHS = (("loop", "loop_units"), ("numbered", "numbered_units"), ("char_loop", "char_loop_length"))
 NOTHING = {
     **dict.fromkeys([f"rep{k}" for k in range(1, 9)], 0.0),
     "rep8d": 0.0,
     **{f"loop_{name}": 0.0 for name in ("coverage", "copies", "period", "units")},
+    "lasting_units": 0.0,
     **{f"numbered_{name}": 0.0 for name in ("coverage", "copies", "period", "units")},
     "numbered_worded": 1.0,
     **{f"char_loop_{name}": 0.0 for name in ("coverage", "copies", "period", "length", "drawn")},
-    **{f"tail_{name}": 0.0 for name in ("coverage", "copies", "period", "units")},
+    **{f"tail_{name}": 0.0 for name in ("coverage", "copies", "period", "units", "broken", "numbered")},
     **dict.fromkeys(("templated", "templated_likely", "templated_copies", "templated_units"), 0.0),
-    **dict.fromkeys(("duplicate_lines", "lines", "units", "words", "numbers", "characters"), 0.0),
+    **dict.fromkeys(("duplicate_lines", "lines", "units", "words", "symbols", "numbers", "characters"), 0.0),
     **{f"distinct{k}": 0.0 for k in range(1, 5)},
+    **dict.fromkeys(("twice_coverage", "flood_characters", "variety", "stale"), 0.0),
+    **dict.fromkeys(INSPECTED, 0.0),
 }
 """All values in the order to show, of a text without anything; copied, since that is faster than making one anew."""
-_Run = tuple[int, int, int]
-_Found = tuple[Sequence[_Run], Sequence[bool], _Run, float, float, tuple[Loop, ...]]
-_NO_RUN: _Run = (0, 0, 1)
+_KEEP = 3 * KEEP
+
+
+class _Run(NamedTuple):
+    """A tandem run of one kind."""
+
+    start: int
+    end: int
+    period: int
+    """In units, or in characters for a run of characters."""
+    span: tuple[int, int]
+    """The same in characters of the text."""
+    length: int
+    """Characters of the first copy."""
+    copies: float
+    """Counted from the onset that is shown."""
+    counts: bool
+    """Whether it says something: numbers that count, not data; a letter or a digit, not a drawn line."""
+    at_end: bool
+    broken: bool
+    """Whether the text ends within a copy."""
+
+
+_NO_RUN = _Run(0, 0, 1, (0, 0), 0, 0.0, True, False, False)
+
+
+def _unit_run(counts: kernels.Counts, d: int, text: str, run: Sequence[int], which: int) -> _Run:
+    begin, high = counts.bounds[d], counts.offsets[d + 1]
+    start, end, period = run
+    # A run takes in the full stop before its first sentence, since its last one ends with one too.
+    onset = start
+    while onset < start + period - 1 and text[counts.starts[onset] - begin] in _CLOSERS:
+        onset += 1
+    a, b = counts.starts[onset] - begin, counts.ends[end - 1] - begin
+    at_end = end >= high - 1
+    return _Run(
+        start,
+        end,
+        period,
+        (a, b),
+        counts.starts[onset + period] - begin - a,
+        (end - onset) / period,
+        _counts_on(counts, text, begin, run) if which else True,
+        at_end,
+        at_end and _breaks(counts, d, text, end, period),
+    )
+
+
+def _breaks(counts: kernels.Counts, d: int, text: str, end: int, period: int) -> bool:
+    """Whether a text that ends with a run ends within a copy: where an earlier copy goes on in the same line."""
+    begin, high = counts.bounds[d], counts.offsets[d + 1]
+    if end < high:
+        # One unit differs: a bracket that closes, or a word that was cut.
+        return bool(counts.kinds[end] != PUNCTUATION)
+    if text[counts.ends[end - 1] - 1 - begin] in _STOPS:
+        return False
+    between = text[counts.ends[end - 1 - period] - begin : counts.starts[end - period] - begin]
+    return "\n" not in between
+
+
+def _character_run(d: int, counts: kernels.Counts, text: str, run: Sequence[int]) -> _Run:
+    begin, stop = counts.bounds[d], counts.bounds[d + 1]
+    start, end, period = run[0] - begin, run[1] - begin, run[2]
+    at_end = end >= stop - begin - 1
+    copy = text[start : start + period]
+    broken = at_end and not any(c in _STOPS or c == "\n" for c in copy)
+    return _Run(
+        run[0],
+        run[1],
+        period,
+        (start, end),
+        period,
+        (end - start) / period,
+        any(map(str.isalnum, copy)),
+        at_end,
+        broken,
+    )
+
+
+class _Found(NamedTuple):
+    longest: list[_Run]
+    """Of each kind."""
+    tail: _Run
+    tail_kind: LoopKind
+    tail_share: float
+    tail_units: float
+    loops: tuple[Loop, ...]
 
 
 def _runs(counts: kernels.Counts, d: int, text: str, span: Sequence[int]) -> _Found:
-    """Of each kind the longest run and whether it has substance; the run at the end, its share and units; the loops."""
+    """Of each kind the longest run; the run at the end, its share and units; the loops."""
     low, high = counts.offsets[d], counts.offsets[d + 1]
-    begin, stop = counts.bounds[d], counts.bounds[d + 1]
+    begin, size = counts.bounds[d], counts.bounds[d + 1] - counts.bounds[d]
     longest: list[_Run] = []
     tail = _NO_RUN
     tail_share = tail_units = 0.0
-    solid = [True, True, True]
+    tail_kind: LoopKind = "exact"
     candidates: list[tuple[float, int, int, int, float, LoopKind]] = []
-    for kind, weight in _KINDS:
-        which = _WHICH[kind]
-        ends_at = stop if which == 2 else high
-        size = stop - begin if which == 2 else high - low
-        first = _NO_RUN
-        base = 3 * KEEP * d
+    for which, (kind, weight) in enumerate(_KINDS):
         runs = counts.runs[which]
-        for k in range(base, base + 3 * counts.found[which][d], 3):
-            start, end, period = runs[k], runs[k + 1], runs[k + 2]
-            if k == base:
-                first = (start, end, period)
-            substance = True
-            if which == 1:
-                substance = _counts_on(counts, text, begin, runs[k : k + 3])
-            elif which == 2:
-                substance = any(map(str.isalnum, text[start - begin : start - begin + period]))
-            if k == base:
-                solid[which] = substance
-            if substance and end >= ends_at - 1 and (end - start) / size > tail_share:
-                tail, tail_share = (start, end, period), (end - start) / size
-                # As elsewhere two characters of a run are worth a unit.
-                tail_units = float(end - start) if which < 2 else max(tail_share * (high - low), (end - start) / 2)
-            copies = (end - start) / period
+        total = size if which == 2 else high - low
+        first = _NO_RUN
+        for k in range(_KEEP * d, _KEEP * d + 3 * counts.found[which][d], 3):
             if which == 2:
-                candidates.append((weight * (end - start), start - begin, end - begin, period, copies, kind))
+                run = _character_run(d, counts, text, runs[k : k + 3])
             else:
-                # A run takes in the full stop before its first sentence, since its last one ends with one too.
-                onset = start
-                while onset < start + period - 1 and text[counts.starts[onset] - begin] in _CLOSERS:
-                    onset += 1
-                a, b = counts.starts[onset] - begin, counts.ends[end - 1] - begin
-                length = counts.starts[onset + period] - begin - a
-                candidates.append((weight * (b - a), a, b, length, (end - onset) / period, kind))
+                run = _unit_run(counts, d, text, runs[k : k + 3], which)
+            if first is _NO_RUN:
+                first = run
+            share = (run.end - run.start) / total
+            if run.counts and run.at_end and share > tail_share:
+                tail, tail_share, tail_kind = run, share, kind
+                # As elsewhere two characters of a run are worth a unit.
+                tail_units = (
+                    float(run.end - run.start)
+                    if which < 2
+                    else max(tail_share * (high - low), (run.end - run.start) / 2)
+                )
+            a, b = run.span
+            candidates.append((weight * (b - a), a, b, run.length, run.copies, kind))
         longest.append(first)
-    start, period = counts.tails[2 * d : 2 * d + 2]
+    start, period = counts.tails[TAILS * d : TAILS * d + 2]
     if period and (high - start) / (high - low) > tail_share:
-        tail, tail_share, tail_units = (start, high, period), (high - start) / (high - low), float(high - start)
         a, b = counts.starts[start] - begin, counts.ends[high - 1] - begin
         length = counts.starts[start + period] - begin - a
-        candidates.append((0.9 * (b - a), a, b, length, (high - start) / period, "exact"))
+        copies = (high - start) / period
+        tail = _Run(start, high, period, (a, b), length, copies, True, True, True)
+        tail_share, tail_units, tail_kind = (high - start) / (high - low), float(high - start), "exact"
+        candidates.append((0.9 * (b - a), a, b, length, copies, "exact"))
     if span[1] > span[0]:
         a, b = int(counts.starts[span[0]]) - begin, int(counts.ends[span[1] - 1]) - begin
         length = int(counts.ends[span[2] - 1]) - begin - a
         candidates.append((0.8 * (b - a), a, b, length, span[4] / span[3], "templated"))
-    return longest, solid, tail, tail_share, tail_units, _choose(candidates)
+    return _Found(longest, tail, tail_kind, tail_share, tail_units, _choose(candidates))
 
 
 def _counts_on(counts: kernels.Counts, text: str, begin: int, run: Sequence[int]) -> bool:
@@ -281,24 +475,48 @@ def _counts_on(counts: kernels.Counts, text: str, begin: int, run: Sequence[int]
     """
     start, end, period = run
     kinds = list(counts.kinds[start : start + period])
-    if kinds.count(WORD) < kinds.count(NUMBER):
-        return False
-    slots = [k for k, kind in enumerate(kinds) if kind == NUMBER]
-    if len(slots) < DATA_NUMBERS:
-        return True
+    a, b = counts.starts[start] - begin, counts.ends[end - 1] - begin
+    marks = [match.span() for match in TIME_MARK.finditer(text, a, b)]
+    slots = [
+        k for k, kind in enumerate(kinds) if kind == NUMBER and not _within(counts.starts[start + k] - begin, marks)
+    ]
     rows = []
-    for first in range(start, end - period + 1, period):
+    for first in range(start, min(end, start + MOST_ROWS * period) - period + 1, period):
         parts = [text[counts.starts[first + k] - begin : counts.ends[first + k] - begin] for k in slots]
         rows.append([int(number[:15]) if number.isdecimal() else 0 for number in parts])
+    copy_ends = counts.ends[min(end, start + period) - 1] - begin
+    if _COUNTED_CALL.search(text, a, copy_ends) and any(_even(column) for column in zip(*rows, strict=True)):
+        return True
+    # A number that stays the same is a word.
+    varying = sum(len(set(column)) > 1 for column in zip(*rows, strict=True))
+    if kinds.count(WORD) < varying:
+        return False
+    if varying < DATA_NUMBERS:
+        return True
     uneven = [sum(c - b != b - a for a, b, c in zip(*rows[k : k + 3], strict=True)) for k in range(len(rows) - 2)]
     return bool(2 * sum(places >= DATA_NUMBERS for places in uneven) <= len(uneven))
 
 
+_COUNTED_CALL = re.compile(r"\b(?:print|assert|console|System|echo|expect|check|test)\w*[\s.(]")
+"""A statement that prints or checks: what it counts through is no data."""
+
+
+def _even(column: Sequence[int]) -> bool:
+    """Whether numbers go on in even steps."""
+    step = column[1] - column[0]
+    return step != 0 and all(after - before == step for before, after in pairwise(column))
+
+
+def _within(place: int, spans: Sequence[tuple[int, int]]) -> bool:
+    at = bisect_right(spans, (place, len(spans) and spans[-1][1])) - 1
+    return at >= 0 and spans[at][0] <= place < spans[at][1]
+
+
+_STOPS = frozenset(".!?。！？…؟।;}>*`")
 _CLOSERS = frozenset(".,;:!?)]}…。，、；：！？）】」』”’؟،؛۔।")
 
 # An exact run that nearly fills a templated one names it better; what is found on units is named before characters.
 _KINDS: tuple[tuple[LoopKind, float], ...] = (("exact", 1.0), ("numbered", 0.95), ("characters", 0.9))
-_WHICH: Mapping[str, int] = {"exact": 0, "numbered": 1, "characters": 2}
 
 
 def _choose(candidates: list[tuple[float, int, int, int, float, LoopKind]]) -> tuple[Loop, ...]:

@@ -27,7 +27,19 @@ from typing import NamedTuple
 
 from harness.metrics.units import Ints
 
-__all__ = ["BEGUN", "HELPERS", "KEEP", "PARAGRAPH", "PATIENCE", "Scratch", "equal", "find_runs", "find_tails", "reach"]
+__all__ = [
+    "BEGUN",
+    "HELPERS",
+    "KEEP",
+    "PARAGRAPH",
+    "PATIENCE",
+    "TAILS",
+    "Scratch",
+    "equal",
+    "find_runs",
+    "find_tails",
+    "reach",
+]
 
 
 class Scratch(NamedTuple):
@@ -47,6 +59,8 @@ PATIENCE = 16
 """Places compared for a unit of the text before prefixes are hashed."""
 PARAGRAPH = 24
 """Shortest period of a tail with two whole copies."""
+TAILS = 3
+"""Numbers that describe the end of a text: see :func:`find_tails`."""
 BEGUN = 3
 """Minimum places of the copy that such a tail breaks off in."""
 STRIDES = 6
@@ -263,12 +277,14 @@ def find_tails(
         docs, sequence, bounds: as in :func:`find_runs`.
         wanted: per sequence: 0 leaves it out.
         same: scratch, one entry a place.
-        tails: out, 2 a sequence: start (offset into ``sequence``) and period; 0 and 0 for none. The last place may
-            differ, since it may have been cut itself.
+        tails: out, ``TAILS`` a sequence: start (offset into ``sequence``) and period, 0 and 0 for none; then the length
+            of the longest stretch up to the end that is two copies of a paragraph, with at most a quarter of one
+            between them. The last place may differ, since it may have been cut itself.
     """
     for d in range(docs):
-        tails[2 * d] = 0
-        tails[2 * d + 1] = 0
+        tails[TAILS * d] = 0
+        tails[TAILS * d + 1] = 0
+        tails[TAILS * d + 2] = 0
         low = bounds[d]
         last = bounds[d + 1] - 2
         n = last - low + 1
@@ -278,7 +294,7 @@ def find_tails(
         best = 0
         begin = 0
         end = 0
-        for k in range(1, (n - BEGUN) // 2 + 1):
+        for k in range(1, n):
             size = 0
             if k < end:
                 size = min(end - k, same[k - begin])
@@ -290,8 +306,11 @@ def find_tails(
                 end = k + size
             if k >= PARAGRAPH and size >= k + BEGUN and size + k > best:
                 best = size + k
-                tails[2 * d] = last + 1 - best
-                tails[2 * d + 1] = k
+                tails[TAILS * d] = last + 1 - best
+                tails[TAILS * d + 1] = k
+            # What stands between the two copies may be a mark or a word.
+            if k >= PARAGRAPH and 5 * (size + 1) >= 4 * k and size + k > tails[TAILS * d + 2]:
+                tails[TAILS * d + 2] = size + k
 
 
 HELPERS = (equal, reach, spans_strides, known_end, hash_prefixes, may_reach, keep_run, print_places)

@@ -110,4 +110,4 @@ class LoopProof:
     def _measured(self, ids: Sequence[int]) -> float:
         """Units of the longest run in the settled text."""
         (scores,) = measure([settled(self._text(ids))])
-        return scores.values["loop_units"]
+        return scores.values["lasting_units"]

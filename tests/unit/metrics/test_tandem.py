@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.metrics.tandem import BEGUN, KEEP, PARAGRAPH, Scratch, find_runs, find_tails, reach
+from harness.metrics.tandem import BEGUN, KEEP, PARAGRAPH, TAILS, Scratch, find_runs, find_tails, reach
 
 
 class Counted(list[int]):
@@ -163,8 +163,8 @@ def test_tails_are_those_of_brute_force(
 ) -> None:
     """The length, and a period that the stretch has."""
     sequence = [9, *before, *(period * copies), *period[:begun], *after]
-    tails = [0, 0]
+    tails = [0] * TAILS
     find_tails(1, sequence, [0, len(sequence)], [1], [0] * len(sequence), tails)
-    start, found = tails
+    start, found, _ = tails
     assert (len(sequence) - 1 - start if found else 0) == brute_tail(sequence)
     assert all(sequence[i] == sequence[i + found] for i in range(start, len(sequence) - 1 - found)) or not found

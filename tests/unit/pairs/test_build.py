@@ -323,9 +323,8 @@ def test_replay_keeps_answers_that_repeat_themselves_by_right() -> None:
 def test_bundled_answers_pass_and_their_copies_do_not(one: Ordinary) -> None:
     """What is kept as chosen is judged good, what stands against it is a repeater."""
     of = case(prompt=one.prompt, standard_answer=one.answer)
-    bad = loop_copy(one.answer, 8)
     assert judge(of, score(one.answer, of), "stop").status is Status.PASS
-    assert judge(of, score(bad * 2, of), "length").repeater
+    assert judge(of, score(loop_copy(one.answer, 40), of), "length").repeater
 
 
 def test_bundled_prompts_that_are_protected_are_left_out() -> None:
