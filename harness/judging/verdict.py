@@ -56,7 +56,7 @@ STRETCH_SCALE = 2.0
 """A run of this many copies, and this many times ``min_loop_units``, fails an answer of any length in running text."""
 HELD = 0.8
 """Share of templated lines in a run from which on the rule about runs judges them."""
-EXPANSION = 64.0
+EXPANSION = 48.0
 """Units of digits at the end of an answer from which on they are no fraction that was written out."""
 MAX_TWICE = 0.8
 """Share of an answer in two copies of the same text."""
@@ -302,6 +302,11 @@ def _restated(answer: _Answer) -> float:
     return answer.score("restated") if again else 0.0
 
 
+def _twice(answer: _Answer) -> float:
+    share = answer.score("twice_coverage")
+    return share if share * answer.score("units") >= STRETCH_SCALE * answer.limits.min_loop_units else 0.0
+
+
 def _echo_copies(answer: _Answer) -> float:
     copies = answer.score("echo_copies")
     return copies if answer.score("echo_units") >= ECHO_SCALE * answer.limits.min_loop_units else 0.0
@@ -360,7 +365,7 @@ _RULES: tuple[_Rule, ...] = (
     _Rule(
         rule="twice",
         text=lambda _: "of the answer is the same text twice",
-        value=lambda a: a.score("twice_coverage"),
+        value=_twice,
         limit=lambda a: max(MAX_TWICE, a.theirs("twice_coverage")),
         repetition=True,
     ),

@@ -46,7 +46,8 @@ _EXACT: Mapping[Form, Demand] = {
     Form.ROWS: Demand(8, 8),
 }
 _NUMBERED: Mapping[Form, Demand] = {
-    **dict.fromkeys((Form.PROSE, Form.LIST, Form.LABELS, Form.VERSE), Demand(2, 1)),
+    **dict.fromkeys((Form.PROSE, Form.LIST, Form.LABELS), Demand(2, 1)),
+    Form.VERSE: Demand(3, 1),
     Form.SUBTITLES: Demand(1, 1),
     **dict.fromkeys((Form.CODE, Form.TABLE, Form.DATA), Demand(6, 4)),
     Form.ROWS: Demand(8, 8),
@@ -54,8 +55,8 @@ _NUMBERED: Mapping[Form, Demand] = {
     Form.TRACE: Demand(12, 24),
 }
 _TEMPLATED: Mapping[Form, Demand] = {
-    **dict.fromkeys((Form.PROSE, Form.VERSE), Demand(2, 1)),
-    **dict.fromkeys((Form.LIST, Form.LABELS), Demand(3, 1)),
+    Form.PROSE: Demand(2, 1),
+    **dict.fromkeys((Form.VERSE, Form.LIST, Form.LABELS), Demand(3, 1)),
     Form.SUBTITLES: Demand(1.25, 1),
     Form.CODE: Demand(4, 2),
     **dict.fromkeys((Form.MARKUP, Form.TABLE, Form.DATA), Demand(8, 4)),
@@ -66,7 +67,7 @@ _TEMPLATED: Mapping[Form, Demand] = {
 _TABLES: Mapping[RunKind, Mapping[Form, Demand]] = {"exact": _EXACT, "numbered": _NUMBERED, "templated": _TEMPLATED}
 _LONG: Mapping[RunKind, Sequence[tuple[Form, float, Demand]]] = {
     "exact": ((Form.CODE, 48, Demand(FEW, 3)), (Form.CODE, 12, Demand(1.25, 3))),
-    "numbered": tuple((form, 14, Demand(3.5, 6)) for form in (Form.CODE, Form.TABLE, Form.DATA)),
+    "numbered": ((Form.CODE, 14, Demand(3.5, 6)),),
 }
 """Forms, and units of a copy from which on other factors hold there: a function written five times is a loop."""
 _AT_END = Demand(2, 0.75)

@@ -60,13 +60,11 @@ TIME_MARK = re.compile(
 )
 """A time stamp or a span of time."""
 
-HALF = 0.5
-
 _FENCE = re.compile(r"\s*(?:```|~~~)")
 _SUBTITLE = re.compile(rf"\s*(?:{TIME_MARK.pattern})(?:\s|$)|WEBVTT\b")
 _TRACE = re.compile(
     r"""\s*(?:File\s"[^"]+",\sline\s\d+|at\s\S+\s?\(?[^()\s]*:\d+|Traceback\s\(most\srecent|\#\d+\s+(?:0x)?[0-9a-f]+\s
-    |from\s\S+:\d+:in\s|\[?Previous\sline\srepeated|goroutine\s\d+|\.\.\.\s\d+\smore)""",
+    |from\s\S+:\d+:in\s|.{0,120}\.(?:py|jsx?|tsx?|go|rs|java|kt|cc?|cpp|h|cs|rb|php|swift|scala|exs?|lua|pl):(?:line\s)?\d+\b|\[?Previous\sline\srepeated|goroutine\s\d+|\.\.\.\s\d+\smore)""",
     re.VERBOSE,
 )
 _LOG = re.compile(
@@ -100,6 +98,7 @@ _KEYWORD = re.compile(
 )
 _SQL = re.compile(r"\s*(?:WHEN\s.+\sTHEN|INSERT\sINTO|SELECT|CREATE\s|UPDATE\s\w+\sSET|DELETE\sFROM|ELSE\s'|END\b)")
 _CODE_MARK = re.compile(r"[;{}]\s*$|\)\s*[:;{]?\s*$|[\w\])]\s*[-+*/|&]?=\s*\S|\w\(\S*|=>|->|::|\w\.\w+\(|</|&&")
+_COMMAND = re.compile(r"^(?:\$\s|RUN\s|COPY\s|\w+\s(?:WARN|ERR|INFO|DEBUG)\b)|\s--?[a-zA-Z][\w-]*(?:\s|=|$)")
 _LETTERS = re.compile(r"[^\W\d_]")
 _CELLS = re.compile(r"\||\t|,(?=\S)|;(?=\S)")
 _FIELDS = re.compile(r"\s[–—·•/-]\s")
@@ -144,6 +143,8 @@ def _form_of_line(line: str, fenced: bool) -> Form:
         return Form.TABLE
     if bare[0] in '[{"' and _JSON.match(bare) and bare[-1] in "]},:[{\"'0123456789el":
         return Form.DATA
+    if bare[0] in "[{(" and bare.rstrip(",;")[-1:] in ("]", "}", ")"):
+        return Form.DATA
     if len(line) <= _LONG and _ROWS.match(bare):
         return Form.ROWS
     return _form_of_words(line, bare, fenced)
@@ -168,6 +169,10 @@ def _form_of_words(line: str, bare: str, fenced: bool) -> Form:
     if solid or (cells >= 3 and cells * 14 > len(line)) or len(_FIELDS.findall(bare)) >= 2:
         return Form.TABLE
     if (line[0] in " \t" or bare[-1] in ");,") and _CODE_MARK.search(bare):
+        return Form.CODE
+    if line[0] in " \t" and bare[-1] == ",":
+        return Form.CODE
+    if _COMMAND.search(bare) and bare[-1] not in ".!?":
         return Form.CODE
     if short and _LABEL.match(bare):
         return Form.LABELS
@@ -231,15 +236,13 @@ class Lines:
         return Form.PROSE if form is Form.VERSE and "\n" not in self.text[start:end].strip("\n") else form
 
     def structured(self) -> float:
-        """Share of the characters in lines of a form that repeats by itself; lists and labels do by ``HALF``."""
+        """Share of the characters in lines of a form that repeats by itself, lists and labels too."""
         total = structured = 0.0
         for _, line, fenced in _sample(self._split()):
             form = self._form(line, fenced)
             total += len(line)
-            if form in STRUCTURED:
+            if form in STRUCTURED or form in (Form.LIST, Form.LABELS):
                 structured += len(line)
-            elif form in (Form.LIST, Form.LABELS):
-                structured += HALF * len(line)
         return structured / total if total else 0.0
 
     def break_off(self) -> bool:
