@@ -62,6 +62,8 @@ class Thresholds:
     """Minimum number of words and numbers of an answer; an empty answer never passes."""
     min_length_ratio: Share = 0.1
     """Minimum length as a share of the standard answer's; counts where the standard answer has 20 units or more."""
+    max_length_ratio: NonNegative = 0.0
+    """Maximum length as a multiple of the standard answer's; 0 is off, since people write short standard answers."""
     allow_cutoff: bool = True
     """Whether an answer cut off at max_tokens may pass; it counts in the cut-off rate either way."""
     reference_may_repeat: bool = False

@@ -1,9 +1,11 @@
 """Scores texts without a model: JSON lines in, scored lines out, in order, as a stream.
 
-An input line is ``{"id"?, "text", "reference"?}``. Other fields are ignored. An absent, null or blank reference counts
-as none; an absent id is the line's number. An output line holds the id, the verdict (PASS, FAIL or ERROR), the reasons,
-all scores, and the loops as character offsets of the text. A line that cannot be read is ERROR with its reason, and the
-others go on.
+An input line is ``{"id"?, "text", "reference"?, "finish_reason"?, "turns"?}``. Other fields are ignored. An absent,
+null or blank reference counts as none; an absent id is the line's number. ``finish_reason`` is ``stop`` or ``length``;
+where it is absent or another word, the text tells whether it breaks off. ``turns`` are the assistant's earlier answers.
+An output line holds the id, the verdict (PASS, FAIL or ERROR), the reasons, all scores, and the loops as character
+offsets of the text, each with whether it counted. A line that cannot be read is ERROR with its reason, and the others
+go on.
 
 The verdict is :func:`harness.judging.verdict.judge` with the default thresholds, or the given ones. No prompt can say
 whether a reference may repeat, so a reference excuses what it holds itself; ``reference_repeats`` marks such lines. The
@@ -20,11 +22,16 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from harness.cases.model import Case, Message, Thresholds
+from harness.engines.base import FinishReason
+from harness.judging.references import refusal
 from harness.judging.results import Reason, Status, Verdict
-from harness.judging.verdict import judge, refusal, surely_passes
-from harness.metrics.published import compression_ratio
+from harness.judging.rules import surely_passes
+from harness.judging.verdict import counted_loops, judge
+from harness.metrics.parts import answer_text, part_scores, split_parts
+from harness.metrics.published import compression_ratio, near_copies
 from harness.metrics.repetition import NOTHING, excesses, measure
-from harness.metrics.similarity import order_similarities, similarity
+from harness.metrics.similarity import order_similarities, order_similarity, similarity
+from harness.metrics.turns import turn_scores
 from harness.metrics.types import Loop, Scores
 
 __all__ = ["ScoredLine", "as_json", "as_text", "score_lines"]
@@ -49,6 +56,8 @@ class _Record:
     id: str | int
     text: str
     reference: str | None
+    finish_reason: FinishReason | None = None
+    turns: tuple[str, ...] = ()
     problem: str = ""
 
 
@@ -94,18 +103,30 @@ def _read(number: int, line: bytes) -> _Record:
     try:
         data = _parse(line.decode("utf-8-sig" if number == 1 else "utf-8").strip())
     except (ValueError, RecursionError) as error:
-        return _Record(number, "", None, f"line {number} is not JSON in UTF-8: {error}; write one object a line")
+        return _wrong(number, f"line {number} is not JSON in UTF-8: {error}; write one object a line")
     if not isinstance(data, dict):
-        return _Record(number, "", None, f'line {number} is not an object; expected {{"text": "..."}}')
+        return _wrong(number, f'line {number} is not an object; expected {{"text": "..."}}')
     name = data.get("id", number)
     if isinstance(name, bool) or not isinstance(name, str | int):
-        return _Record(number, "", None, f"line {number}: id must be a string or a whole number")
+        return _wrong(number, f"line {number}: id must be a string or a whole number")
     text, reference = data.get("text"), data.get("reference")
     if not isinstance(text, str):
-        return _Record(name, "", None, f"line {number}: text must be a string")
+        return _wrong(name, f"line {number}: text must be a string")
     if reference is not None and not isinstance(reference, str):
-        return _Record(name, "", None, f"line {number}: reference must be a string, or left out")
-    return _Record(name, text, reference if reference and not reference.isspace() else None)
+        return _wrong(name, f"line {number}: reference must be a string, or left out")
+    turns = data.get("turns") or ()
+    if not isinstance(turns, list | tuple) or not all(isinstance(turn, str) for turn in turns):
+        return _wrong(name, f"line {number}: turns must be a list of strings: the assistant's earlier answers")
+    known: dict[Any, FinishReason] = {"stop": "stop", "length": "length"}
+    reason = data.get("finish_reason")
+    if reason is not None and not isinstance(reason, str):
+        return _wrong(name, f"line {number}: finish_reason must be a string, or left out")
+    reference = reference if reference and not reference.isspace() else None
+    return _Record(name, text, reference, known.get(reason), tuple(turns))
+
+
+def _wrong(name: str | int, problem: str) -> _Record:
+    return _Record(name, "", None, problem=problem)
 
 
 def _score(batch: list[_Record], limits: Thresholds, everything: bool) -> Iterator[ScoredLine]:
@@ -118,7 +139,11 @@ def _score(batch: list[_Record], limits: Thresholds, everything: bool) -> Iterat
             yield ScoredLine(record.id, Verdict(Status.ERROR, (Reason(rule="line", text=record.problem),)), _NO_SCORES)
             continue
         values = own.values
-        if record.reference is None:
+        if (apart := _apart(record)) is not None:
+            scores, repeats = apart, False
+            if record.reference is not None:
+                next(references)
+        elif record.reference is None:
             scores = Scores({**values, **excesses(values, None)}, own.loops)
             repeats = False
         else:
@@ -130,14 +155,26 @@ def _score(batch: list[_Record], limits: Thresholds, everything: bool) -> Iterat
             )
         if everything:
             scores = _with_everything(record, scores)
-        if surely_passes(scores.values, limits):
+        if surely_passes(scores.values, limits) and apart is None:
             yield ScoredLine(record.id, Verdict(Status.PASS), scores, repeats)
         else:
-            yield ScoredLine(record.id, judge(_case(record, limits), scores, None), scores, repeats)
+            verdict = judge(_case(record, limits), scores, record.finish_reason)
+            yield ScoredLine(record.id, verdict, scores, repeats)
+
+
+def _apart(record: _Record) -> Scores | None:
+    """The scores of a line that is more than one text, by reasoning, tool calls or earlier turns; None for others."""
+    if not record.turns and split_parts(record.text) is None:
+        return None
+    found = part_scores(record.text, record.reference)
+    values = {**found.values, **turn_scores(record.text, record.turns, record.reference)}
+    if record.reference is not None:
+        values["similarity"] = order_similarity(answer_text(record.text), answer_text(record.reference))
+    return Scores(values, found.loops)
 
 
 def _with_everything(record: _Record, scores: Scores) -> Scores:
-    more = {"compression_ratio": compression_ratio(record.text)}
+    more = {"compression_ratio": compression_ratio(record.text), "near_copies": near_copies(record.text)}
     if record.reference is not None:
         more |= similarity(record.text, record.reference)
     return Scores({**scores.values, **more}, scores.loops)
@@ -174,7 +211,8 @@ def as_json(line: ScoredLine) -> str:
     quiet = all(values.get(name) == constant for name, constant in _NO_RUNS.items())
     template = _template(names, quiet)
     numbers = template.text % tuple([values[name] for name in template.names])
-    loops = ", ".join([_loop(loop) for loop in line.scores.loops])
+    counted = counted_loops(line.verdict, line.scores) if line.scores.loops else ()
+    loops = ", ".join([_loop(loop, counts) for loop, counts in zip(line.scores.loops, counted, strict=True)])
     reasons = ", ".join([json.dumps(_reason(r)) for r in line.verdict.reasons])
     more = ', "reference_repeats": true' if line.reference_repeats else ""
     name = line.id if type(line.id) is int else json.dumps(line.id)
@@ -211,10 +249,10 @@ def _template(names: tuple[str, ...], quiet: bool) -> _Template:
     return _Template("{" + ", ".join(pieces) + "}", tuple(name for name in names if name not in fixed))
 
 
-def _loop(loop: Loop) -> str:
+def _loop(loop: Loop, counts: bool) -> str:
     return (
         f'{{"start": {loop.start}, "end": {loop.end}, "period": {loop.period}, "copies": {loop.copies:.6g}, '
-        f'"kind": "{loop.kind}"}}'
+        f'"kind": "{loop.kind}", "counts": {"true" if counts else "false"}}}'
     )
 
 

@@ -11,10 +11,12 @@ from collections.abc import Sequence
 
 from harness.cases.model import Case
 from harness.metrics.custom import custom_scores, register_metric
+from harness.metrics.parts import answer_text, part_scores
 from harness.metrics.patterns import check_patterns
-from harness.metrics.published import compression_ratio, sequence_repetition
+from harness.metrics.published import compression_ratio, near_copies, sequence_repetition
 from harness.metrics.repetition import measure, repetition
 from harness.metrics.similarity import similarity
+from harness.metrics.turns import earlier_answers, turn_scores
 from harness.metrics.types import Loop, Metric, Scores
 
 __all__ = ["Loop", "Metric", "Scores", "measure", "register_metric", "repetition", "score", "similarity"]
@@ -29,20 +31,23 @@ def score(answer: str, case: Case, *, tokens: Sequence[int] = ()) -> Scores:
         tokens: the generated token ids, for ``seq_rep4``; without them it is 0.
 
     Returns:
-        Finite numbers by name and the loops found. ``similarity`` and its siblings are absent where ``has_reference``
-        is 0.
+        Finite numbers by name and the loops found. Reasoning and calls of tools are scored apart
+        (:mod:`harness.metrics.parts`); patterns and custom metrics see the whole text. ``similarity`` and its siblings
+        are absent where ``has_reference`` is 0.
 
     Raises:
         CaseFileError: a pattern of the case is not a regular expression.
         MetricError: a custom metric raised, or returned something that is not a finite number.
     """
-    reference = case.standard_answer
-    repeated = repetition(answer, reference)
+    repeated = part_scores(answer, case.standard_answer)
+    own, reference = answer_text(answer), case.standard_answer and answer_text(case.standard_answer)
     values = {
         **repeated.values,
-        **({} if reference is None else similarity(answer, reference)),
+        **({} if reference is None else similarity(own, reference)),
         "seq_rep4": sequence_repetition(tokens),
         "compression_ratio": compression_ratio(answer),
+        "near_copies": near_copies(own),
+        **turn_scores(own, earlier_answers(case), reference),
         **check_patterns(answer, case),
     }
     values.update(custom_scores(answer, case))

@@ -27,22 +27,17 @@ Invariant: every value is finite; shares are 0..1.
 
 from __future__ import annotations
 
-import re
 import unicodedata
-from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
-from typing import NamedTuple
 
 from harness.metrics import kernels, templates
-from harness.metrics.forms import TIME_MARK, Form, Lines
 from harness.metrics.inspection import ECHO_UNITS, INSPECTED, STALE, inspect_text, repeats
 from harness.metrics.invisible import Visible, visible
 from harness.metrics.ngrams import SHARES
-from harness.metrics.tandem import KEEP, TAILS
-from harness.metrics.types import Loop, LoopKind, Scores
-from harness.metrics.units import NUMBER, PUNCTUATION, WORD
+from harness.metrics.stretches import characters_of, find_stretches, lasting_units
+from harness.metrics.tandem import TAILS
+from harness.metrics.types import Scores
 from harness.metrics.variety import BLOCK, FIELDS
 
 __all__ = ["EXCESSES", "EXCUSED_LENGTHS", "NOTHING", "USUAL", "excesses", "measure", "repetition"]
@@ -75,13 +70,8 @@ EXCESSES: Mapping[str, str] = {
 EXCUSED = ("twice_coverage", "echo_copies", "passage_copies", "variety", "flood_characters", "stale", "restated")
 """Values of a standard answer that excuse the same in an answer (:mod:`harness.judging.verdict`)."""
 _EXCESSES = tuple((name, excess, f"{name}_reference") for name, excess in EXCESSES.items())
-MAX_LOOPS = 8
 DATA_SHARE = 0.5
 """Share of lines of a form that repeats by itself, from which on a text of numbers is data: a matrix."""
-MOST_ROWS = 64
-"""Copies whose numbers are read."""
-DATA_NUMBERS = 2
-"""Numbers in a copy that do not count up, from which on the copy is data."""
 
 
 def measure(texts: Sequence[str]) -> Iterator[Scores]:
@@ -157,7 +147,8 @@ def _in_whole_text(scores: Scores, seen: Visible) -> Scores:
     loops = []
     for loop in scores.loops:
         start, end = seen.offset(loop.start), seen.offset(loop.end - 1) + 1
-        loops.append(replace(loop, start=start, end=end, period=seen.offset(loop.start + loop.period) - start))
+        period = seen.offset(loop.start + loop.period) - start
+        loops.append(replace(loop, start=start, end=end, period=period, copies=(end - start) / period))
     return Scores(scores.values, tuple(loops))
 
 
@@ -202,7 +193,7 @@ def _one(counts: kernels.Counts, d: int, text: str) -> Scores:
     quiet = not (first[d] or second[d] or third[d] or span[1] > span[0] or tails[1])
     if quiet and not _repeats(values, n):
         return Scores(values)
-    found = _runs(counts, d, text, span)
+    found = find_stretches(counts, d, text, span)
     for (name, length), run, size in zip(_LENGTHS, found.longest, (n, n, characters), strict=True):
         if run.end:
             values[f"{name}_coverage"] = (run.end - run.start) / size
@@ -222,57 +213,12 @@ def _one(counts: kernels.Counts, d: int, text: str) -> Scores:
         values["templated"] = templated
         values["templated_copies"] = copies
         values["templated_units"] = templated * n
-    values["lasting_units"] = _lasting(counts, d, text, found.longest[0])
-    spans = [_asked(run, size) for run, size in zip((*found.longest, found.tail), (1, 1, 2, 1), strict=True)]
+    values["lasting_units"] = lasting_units(counts, d, text, found.longest[0])
+    spans = [characters_of(run, size) for run, size in zip((*found.longest, found.tail), (1, 1, 2, 1), strict=True)]
     spans.append(_template_span(counts, d, span))
     spans.append(_variety_span(counts, d))
     values.update(inspect_text(text, values, spans))
     return Scores(values, found.loops)
-
-
-def _asked(run: _Run, size: int) -> tuple[int, int] | None:
-    """The characters of a run whose form matters: long enough to be a loop of prose, too short to be one of any form.
-
-    Args:
-        run: the run.
-        size: places of a unit.
-    """
-    length = (run.end - run.start) / size
-    matters = length >= LEAST_UNITS and not (length >= MOST_UNITS and run.end - run.start >= MOST_COPIES * run.period)
-    return run.span if matters else None
-
-
-LEAST_UNITS = 24.0
-MOST_UNITS, MOST_COPIES = 1200.0, 60.0
-"""Units, and copies, between which the form of a run matters (:mod:`harness.metrics.demands`)."""
-
-
-def _lasting(counts: kernels.Counts, d: int, text: str, longest: _Run) -> float:
-    """Units of the longest exact run; in a matrix or a stack trace of few rows a unit counts ``FAINT``.
-
-    It never falls when a text goes on, since the early end of a search rests on it. A run that is no longer among the
-    kept ones is not longer than the shortest of these.
-    """
-    if longest.end - longest.start < FORM_MATTERS:
-        return float(longest.end - longest.start)
-    most = 0.0
-    lines = Lines(text)
-    base = _KEEP * d
-    for k in range(base, base + 3 * counts.found[0][d], 3):
-        run = _unit_run(counts, d, text, counts.runs[0][k : k + 3], 0)
-        faint = run.end - run.start < FAINT_COPIES * run.period and lines.form(*run.span) in (Form.TRACE, Form.DATA)
-        weight = FAINT if faint else 1.0
-        most = max(most, weight * (run.end - run.start))
-        if k == base + 3 * (KEEP - 1):
-            most = max(most, float(run.end - run.start))
-    return most
-
-
-FORM_MATTERS = 64
-"""Units of the longest run from which on its form is asked for."""
-FAINT = 0.25
-FAINT_COPIES = 32
-"""What a unit counts in a run of fewer copies in a matrix or a stack trace."""
 
 
 def _template_span(counts: kernels.Counts, d: int, span: Sequence[int]) -> tuple[int, int] | None:
@@ -331,200 +277,3 @@ NOTHING = {
     **dict.fromkeys(INSPECTED, 0.0),
 }
 """All values in the order to show, of a text without anything; copied, since that is faster than making one anew."""
-_KEEP = 3 * KEEP
-
-
-class _Run(NamedTuple):
-    """A tandem run of one kind."""
-
-    start: int
-    end: int
-    period: int
-    """In units, or in characters for a run of characters."""
-    span: tuple[int, int]
-    """The same in characters of the text."""
-    length: int
-    """Characters of the first copy."""
-    copies: float
-    """Counted from the onset that is shown."""
-    counts: bool
-    """Whether it says something: numbers that count, not data; a letter or a digit, not a drawn line."""
-    at_end: bool
-    broken: bool
-    """Whether the text ends within a copy."""
-
-
-_NO_RUN = _Run(0, 0, 1, (0, 0), 0, 0.0, True, False, False)
-
-
-def _unit_run(counts: kernels.Counts, d: int, text: str, run: Sequence[int], which: int) -> _Run:
-    begin, high = counts.bounds[d], counts.offsets[d + 1]
-    start, end, period = run
-    # A run takes in the full stop before its first sentence, since its last one ends with one too.
-    onset = start
-    while onset < start + period - 1 and text[counts.starts[onset] - begin] in _CLOSERS:
-        onset += 1
-    a, b = counts.starts[onset] - begin, counts.ends[end - 1] - begin
-    at_end = end >= high - 1
-    return _Run(
-        start,
-        end,
-        period,
-        (a, b),
-        counts.starts[onset + period] - begin - a,
-        (end - onset) / period,
-        _counts_on(counts, text, begin, run) if which else True,
-        at_end,
-        at_end and _breaks(counts, d, text, end, period),
-    )
-
-
-def _breaks(counts: kernels.Counts, d: int, text: str, end: int, period: int) -> bool:
-    """Whether a text that ends with a run ends within a copy: where an earlier copy goes on in the same line."""
-    begin, high = counts.bounds[d], counts.offsets[d + 1]
-    if end < high:
-        # One unit differs: a bracket that closes, or a word that was cut.
-        return bool(counts.kinds[end] != PUNCTUATION)
-    if text[counts.ends[end - 1] - 1 - begin] in _STOPS:
-        return False
-    between = text[counts.ends[end - 1 - period] - begin : counts.starts[end - period] - begin]
-    return "\n" not in between
-
-
-def _character_run(d: int, counts: kernels.Counts, text: str, run: Sequence[int]) -> _Run:
-    begin, stop = counts.bounds[d], counts.bounds[d + 1]
-    start, end, period = run[0] - begin, run[1] - begin, run[2]
-    at_end = end >= stop - begin - 1
-    copy = text[start : start + period]
-    broken = at_end and not any(c in _STOPS or c == "\n" for c in copy)
-    return _Run(
-        run[0],
-        run[1],
-        period,
-        (start, end),
-        period,
-        (end - start) / period,
-        any(map(str.isalnum, copy)),
-        at_end,
-        broken,
-    )
-
-
-class _Found(NamedTuple):
-    longest: list[_Run]
-    """Of each kind."""
-    tail: _Run
-    tail_kind: LoopKind
-    tail_share: float
-    tail_units: float
-    loops: tuple[Loop, ...]
-
-
-def _runs(counts: kernels.Counts, d: int, text: str, span: Sequence[int]) -> _Found:
-    """Of each kind the longest run; the run at the end, its share and units; the loops."""
-    low, high = counts.offsets[d], counts.offsets[d + 1]
-    begin, size = counts.bounds[d], counts.bounds[d + 1] - counts.bounds[d]
-    longest: list[_Run] = []
-    tail = _NO_RUN
-    tail_share = tail_units = 0.0
-    tail_kind: LoopKind = "exact"
-    candidates: list[tuple[float, int, int, int, float, LoopKind]] = []
-    for which, (kind, weight) in enumerate(_KINDS):
-        runs = counts.runs[which]
-        total = size if which == 2 else high - low
-        first = _NO_RUN
-        for k in range(_KEEP * d, _KEEP * d + 3 * counts.found[which][d], 3):
-            if which == 2:
-                run = _character_run(d, counts, text, runs[k : k + 3])
-            else:
-                run = _unit_run(counts, d, text, runs[k : k + 3], which)
-            if first is _NO_RUN:
-                first = run
-            share = (run.end - run.start) / total
-            if run.counts and run.at_end and share > tail_share:
-                tail, tail_share, tail_kind = run, share, kind
-                # As elsewhere two characters of a run are worth a unit.
-                tail_units = (
-                    float(run.end - run.start)
-                    if which < 2
-                    else max(tail_share * (high - low), (run.end - run.start) / 2)
-                )
-            a, b = run.span
-            candidates.append((weight * (b - a), a, b, run.length, run.copies, kind))
-        longest.append(first)
-    start, period = counts.tails[TAILS * d : TAILS * d + 2]
-    if period and (high - start) / (high - low) > tail_share:
-        a, b = counts.starts[start] - begin, counts.ends[high - 1] - begin
-        length = counts.starts[start + period] - begin - a
-        copies = (high - start) / period
-        tail = _Run(start, high, period, (a, b), length, copies, True, True, True)
-        tail_share, tail_units, tail_kind = (high - start) / (high - low), float(high - start), "exact"
-        candidates.append((0.9 * (b - a), a, b, length, copies, "exact"))
-    if span[1] > span[0]:
-        a, b = int(counts.starts[span[0]]) - begin, int(counts.ends[span[1] - 1]) - begin
-        length = int(counts.ends[span[2] - 1]) - begin - a
-        candidates.append((0.8 * (b - a), a, b, length, span[4] / span[3], "templated"))
-    return _Found(longest, tail, tail_kind, tail_share, tail_units, _choose(candidates))
-
-
-def _counts_on(counts: kernels.Counts, text: str, begin: int, run: Sequence[int]) -> bool:
-    """Whether a run with digits taken for one sign is a loop that counts, not data.
-
-    Data where numbers outweigh words, and where in most of its copies two numbers or more do not go on in even steps:
-    results, not steps.
-    """
-    start, end, period = run
-    kinds = list(counts.kinds[start : start + period])
-    a, b = counts.starts[start] - begin, counts.ends[end - 1] - begin
-    marks = [match.span() for match in TIME_MARK.finditer(text, a, b)]
-    slots = [
-        k for k, kind in enumerate(kinds) if kind == NUMBER and not _within(counts.starts[start + k] - begin, marks)
-    ]
-    rows = []
-    for first in range(start, min(end, start + MOST_ROWS * period) - period + 1, period):
-        parts = [text[counts.starts[first + k] - begin : counts.ends[first + k] - begin] for k in slots]
-        rows.append([int(number[:15]) if number.isdecimal() else 0 for number in parts])
-    copy_ends = counts.ends[min(end, start + period) - 1] - begin
-    if _COUNTED_CALL.search(text, a, copy_ends) and any(_even(column) for column in zip(*rows, strict=True)):
-        return True
-    # A number that stays the same is a word.
-    varying = sum(len(set(column)) > 1 for column in zip(*rows, strict=True))
-    if kinds.count(WORD) < varying:
-        return False
-    if varying < DATA_NUMBERS:
-        return True
-    uneven = [sum(c - b != b - a for a, b, c in zip(*rows[k : k + 3], strict=True)) for k in range(len(rows) - 2)]
-    return bool(2 * sum(places >= DATA_NUMBERS for places in uneven) <= len(uneven))
-
-
-_COUNTED_CALL = re.compile(r"\b(?:print|assert|console|System|echo|expect|check|test)\w*[\s.(]")
-"""A statement that prints or checks: what it counts through is no data."""
-
-
-def _even(column: Sequence[int]) -> bool:
-    """Whether numbers go on in even steps."""
-    step = column[1] - column[0]
-    return step != 0 and all(after - before == step for before, after in pairwise(column))
-
-
-def _within(place: int, spans: Sequence[tuple[int, int]]) -> bool:
-    at = bisect_right(spans, (place, len(spans) and spans[-1][1])) - 1
-    return at >= 0 and spans[at][0] <= place < spans[at][1]
-
-
-_STOPS = frozenset(".!?。！？…؟।;}>*`")
-_CLOSERS = frozenset(".,;:!?)]}…。，、；：！？）】」』”’؟،؛۔।")
-
-# An exact run that nearly fills a templated one names it better; what is found on units is named before characters.
-_KINDS: tuple[tuple[LoopKind, float], ...] = (("exact", 1.0), ("numbered", 0.95), ("characters", 0.9))
-
-
-def _choose(candidates: list[tuple[float, int, int, int, float, LoopKind]]) -> tuple[Loop, ...]:
-    """The longest loops that do not overlap, the longest first."""
-    chosen: list[Loop] = []
-    for _, start, end, period, copies, kind in sorted(candidates, key=lambda c: (-c[0], c[1])):
-        if all(end <= other.start or other.end <= start for other in chosen):
-            chosen.append(Loop(start=start, end=end, period=period, copies=copies, kind=kind))
-            if len(chosen) == MAX_LOOPS:
-                break
-    return tuple(sorted(chosen, key=lambda loop: loop.start - loop.end))

@@ -23,7 +23,7 @@ from typing import Any
 
 from harness.metrics import kernels
 
-__all__ = ["LIMIT", "PARTIAL_LIMIT", "normalise", "order_similarities", "similarity", "split"]
+__all__ = ["LIMIT", "PARTIAL_LIMIT", "normalise", "order_similarities", "order_similarity", "similarity", "split"]
 
 LIMIT = 40_000
 PARTIAL_LIMIT = 200
@@ -49,6 +49,11 @@ def order_similarities(pairs: Sequence[tuple[str, str]]) -> list[float]:
         coded = kernels.code_pairs(list(zip(texts[::2], texts[1::2], strict=True)))
         scores.extend([_order(ours, theirs) for ours, theirs in coded])
     return scores
+
+
+def order_similarity(answer: str, reference: str) -> float:
+    """``similarity`` of one pair alone."""
+    return order_similarities([(answer, reference)])[0]
 
 
 def _normalise_all(texts: Sequence[str]) -> list[str]:

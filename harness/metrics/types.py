@@ -27,9 +27,9 @@ class Loop:
     end: int
     """Offset just past the last copy (a partial last copy included)."""
     period: int
-    """Length of one copy in characters, of the first copy where copies differ in length."""
+    """Length of one copy in characters, the mean where copies differ in length."""
     copies: float
-    """How many copies, the partial last one counted as a fraction."""
+    """How many copies, the partial last one counted as a fraction: the length of the stretch, divided by ``period``."""
     kind: LoopKind = "exact"
 
 

@@ -20,6 +20,7 @@ from harness.safe.escape import for_terminal, shorten
 from harness.suite.compare import ROLES, Change, ChangeKind
 from harness.suite.figures import figures, grouped_figures
 from harness.suite.gate import GateVerdict
+from harness.suite.same_answers import same_answers
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -90,6 +91,12 @@ def summary(
         if (total := figures(adapter.results)).passed_cut_off and not adapter.earlier
     ]
     blocks += _pattern_rates(adapters[-1]) if adapters else []
+    blocks += [
+        Text(f"{_one_line(adapter.name, 40)}: {_one_line(same.text, 300)}", style="yellow")
+        for adapter in adapters
+        for same in same_answers(adapter.results)[:3]
+        if not adapter.earlier
+    ]
     blocks += [
         Text(f"{_one_line(result.case.id)}: {_one_line(result.note, 300)}", style="yellow")
         for adapter in adapters

@@ -15,6 +15,7 @@ from harness.safe.records import to_data
 from harness.suite.compare import changes
 from harness.suite.figures import grouped_figures
 from harness.suite.gate import GateVerdict
+from harness.suite.same_answers import same_answers
 
 __all__ = ["SCHEMA", "to_json"]
 
@@ -53,5 +54,6 @@ def _adapter(adapter: AdapterResults) -> dict[str, Any]:
     return {
         **to_data(adapter),
         "figures": dict(overall.summary()),
+        "same_answers": [{"answer": s.answer, "cases": list(s.cases)} for s in same_answers(adapter.results)],
         "groups": {group.group: dict(group.summary()) for group in groups},
     }

@@ -15,6 +15,7 @@ from harness.safe.escape import for_markdown, shorten
 from harness.suite.compare import CHANGE_ORDER, ROLES, Change, ChangeKind, changes
 from harness.suite.figures import figures
 from harness.suite.gate import GateOutcome
+from harness.suite.same_answers import same_answers
 
 __all__ = ["to_markdown"]
 
@@ -102,6 +103,8 @@ def _notes(report: Report) -> Iterator[str]:
         lines = [f"{for_markdown(shorten(r.case.id, 120))}: {for_markdown(shorten(r.note, 200))}" for r in notes]
         if lines:
             yield from _group(title, lines, folded=False)
+    if shared := [for_markdown(shorten(same.text, 200)) for same in same_answers(results)]:
+        yield from _group("Same answers", shared, folded=False)
 
 
 def _changes(report: Report) -> Iterator[str]:

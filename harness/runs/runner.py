@@ -25,8 +25,9 @@ from harness.engines import engine_info
 from harness.engines.base import FINISH_REASONS, Completion, Engine, EngineInfo, Failure, Outcome, Progress, Request
 from harness.engines.canary import PROOF_TOKENS, prove_adapter
 from harness.errors import AdapterError, HarnessError
+from harness.judging.references import loop_units
 from harness.judging.results import Attempt, CaseResult, Reason, Status, Verdict
-from harness.judging.verdict import combine, judge, loop_units, skipped
+from harness.judging.verdict import combine, judge, skipped
 from harness.metrics import score
 from harness.models.target import Target, engine_options
 from harness.project.deadlines import Deadlines

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from harness.cases.decoding import Semantics
 from harness.engines.beam.proof import LoopProof, settled, tail_run
+from harness.judging.references import loop_units
 from harness.judging.results import Status
-from harness.judging.verdict import judge, loop_units
+from harness.judging.verdict import judge
 from harness.metrics import score
 from harness.metrics.kernels import unit_bounds
 from harness.metrics.repetition import measure

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from harness.cases.model import Case, Thresholds
 from harness.engines.base import FinishReason
+from harness.judging.references import refusal
 from harness.judging.results import Reason, Status, Verdict
-from harness.judging.verdict import checks, combine, judge, refusal
+from harness.judging.verdict import checks, combine, judge
 from harness.metrics import score
 from harness.metrics.types import Scores
 from tests.support.builders import case

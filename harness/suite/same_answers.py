@@ -1,0 +1,72 @@
+"""The same answer to different prompts: a loop across the suite, which no single answer shows.
+
+A model that has collapsed says "I'm sorry, I can't help with that." to everything; each answer is clean by itself. Told
+are answers that are equal but for case, white space and marks, given to at least ``LEAST`` cases with different
+questions and different standard answers. They are a note in the reports and no rule: a suite may ask for refusals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.judging.results import CaseResult
+from harness.metrics.parts import answer_text
+
+__all__ = ["SameAnswer", "same_answers"]
+
+LEAST = 3
+"""Cases that must share an answer."""
+LEAST_LETTERS = 16
+"""Letters and digits of an answer that is told; "yes" may be right many times."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SameAnswer:
+    """An answer that several cases share."""
+
+    answer: str
+    """As the first of them got it."""
+    cases: tuple[str, ...]
+    """Their ids, in suite order."""
+
+    @property
+    def text(self) -> str:
+        """For people, one line."""
+        shown = " ".join(self.answer.split())
+        shown = shown if len(shown) <= 60 else shown[:57] + "..."
+        names = ", ".join(self.cases[:3]) + (f" and {len(self.cases) - 3} more" if len(self.cases) > 3 else "")
+        return f"the same answer to {len(self.cases)} different prompts: {shown!r} ({names})"
+
+
+def same_answers(results: Sequence[CaseResult]) -> tuple[SameAnswer, ...]:
+    """Answers that several cases of one adapter share, those of most cases first.
+
+    Args:
+        results: of one adapter; each case counts with the answer that its verdict shows.
+    """
+    groups: dict[str, dict[tuple[str, str | None], CaseResult]] = {}
+    for result in results:
+        attempt = result.worst
+        if attempt is None:
+            continue
+        bare = _bare(answer_text(attempt.answer))
+        if len(bare) >= LEAST_LETTERS:
+            question = _bare(result.case.messages[-1].content)
+            key = (question, result.case.standard_answer)
+            groups.setdefault(bare, {}).setdefault(key, result)
+    shared = []
+    for cases in groups.values():
+        questions = {question for question, _ in cases}
+        expected = [answer for _, answer in cases if answer is not None]
+        # What several standard answers say alike is what was asked for.
+        if len(questions) >= LEAST and len(set(expected)) == len(expected):
+            found = list(cases.values())
+            first = found[0].worst
+            assert first is not None
+            shared.append(SameAnswer(answer=first.answer, cases=tuple(r.case.id for r in found)))
+    return tuple(sorted(shared, key=lambda s: -len(s.cases)))
+
+
+def _bare(text: str) -> str:
+    return "".join(c for c in text.casefold() if c.isalnum())
