@@ -5,7 +5,8 @@
     compression_ratio   bytes of UTF-8 / bytes of zlib's output, level 6; above 2.4 Whisper retries (Radford 2022)
 
 Near copies are shingle containment (Broder 1997) on words, or pairs of characters in scripts without spaces. They do
-not separate loops from forms and refrains, so no verdict uses them. Token n-grams change with the tokenizer, and the compression ratio with language and length.
+not separate loops from forms and refrains, so no verdict uses them. Token n-grams change with the tokenizer, and the
+compression ratio with language and length.
 """
 
 from __future__ import annotations

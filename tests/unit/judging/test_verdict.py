@@ -36,7 +36,7 @@ def rules(found: Verdict) -> set[str]:
     ("answer", "rule"),
     [
         pytest.param("Sure. " + "I love the sea. " * 30, "loop", id="exact"),
-        pytest.param("Sure. " + "".join(f"{i}. Pleasure\n" for i in range(60)), "rep8d", id="numbered"),
+        pytest.param("Sure. " + "".join(f"{i}. Pleasure\n" for i in range(60)), "numbered", id="numbered"),
         pytest.param("".join(f"He is haunted by {w}. " for w in NOUNS * 2), "templated", id="templated"),
         pytest.param("The answer is " + "0" * 400, "char_loop", id="characters"),
         pytest.param(CLEAN + " and so on" * 16, "tail", id="only at the end"),
