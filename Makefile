@@ -42,7 +42,7 @@ bench-beam: setup ## beam search against vLLM's and transformers' own
 	@$(BIN)/python -m tests.benchmarks.beam
 
 bench-scores: setup ## recall, false positives and speed of the scores
-	@$(BIN)/python -m tests.benchmarks.scores
+	@$(BIN)/python -m tests.benchmarks.scores $(if $(TEXTS),--texts $(TEXTS))
 
 bench-cutoffs: setup ## what becomes of answers that are cut off and pass
 	@$(BIN)/python -m tests.benchmarks.cutoffs

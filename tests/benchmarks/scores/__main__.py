@@ -1,5 +1,7 @@
 """``make bench-scores``: what the scores find, what they take for loops, how fast they are, how quiet the gate is.
 
+``make bench-scores TEXTS=FILE.jsonl`` judges labelled texts of your own, beside the checks that others publish (peers.py).
+
 Texts are in two halves: thresholds were chosen on one, the other is reported (sample.py). Prints tables and writes ``reports/bench/scores.json``.
 """
 
@@ -16,9 +18,10 @@ from typing import Any
 from harness.safe.files import write_text
 from tests.benchmarks.scores.accuracy import accuracy
 from tests.benchmarks.scores.noise import noise
+from tests.benchmarks.scores.peers import peers
 from tests.benchmarks.scores.speed import speed
 
-PARTS = {"accuracy": accuracy, "noise": noise, "speed": speed}
+PARTS = {"accuracy": accuracy, "peers": peers, "noise": noise, "speed": speed}
 OUT = Path(__file__).resolve().parents[3] / "reports" / "bench" / "scores.json"
 
 
@@ -26,7 +29,9 @@ def main() -> int:
     """Run the parts named, or all."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.scores")
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="all by default")
-    wanted = parser.parse_args().parts or list(PARTS)
+    parser.add_argument("--texts", nargs="+", metavar="FILE.jsonl", help='{"text", "looping", "reference"?} a line')
+    args = parser.parse_args()
+    wanted = args.parts or (["peers"] if args.texts else list(PARTS))
     facts: dict[str, Any] = json.loads(OUT.read_text("utf-8")) if OUT.exists() else {}
     facts |= {
         "command": "python -m tests.benchmarks.scores",
@@ -34,7 +39,7 @@ def main() -> int:
         "versions": {"python": platform.python_version(), **{n: version(n) for n in ("numpy", "numba", "rapidfuzz")}},
     }
     for name in wanted:
-        facts[name] = PARTS[name]()
+        facts[name] = peers(args.texts or ()) if name == "peers" else PARTS[name]()
         show(name, facts[name])
     OUT.parent.mkdir(parents=True, exist_ok=True)
     write_text(OUT, json.dumps(facts, indent=2, ensure_ascii=False) + "\n")

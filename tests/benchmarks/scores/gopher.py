@@ -1,8 +1,10 @@
 """datatrove's Gopher repetition statistics on the same texts; runs in an environment of its own.
 
-    python gopher.py TEXTS.json      [{"language": "en", "texts": [...]}, ...] in, microseconds a text out, as JSON
+    python gopher.py time TEXTS.json    [{"name", "language": "en", "texts": [...]}, ...] in, microseconds a text out
+    python gopher.py judge TEXTS.json   [{"language": "en", "text": "..."}, ...] in, whether the filter drops each, out
 
-All statistics of ``GopherRepetitionFilter`` with its defaults, none left out by an early exit, as a score needs them.
+For times all statistics of ``GopherRepetitionFilter`` with its defaults are made, none left out by an early exit, as a
+score needs them.
 Nothing of the harness is imported: datatrove's dependencies are not the harness's.
 """
 
@@ -16,7 +18,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from datatrove.data import Document
 from datatrove.pipeline.filters.gopher_repetition_filter import (
+    GopherRepetitionFilter,
     find_all_duplicate,
     find_duplicates,
     find_top_duplicate,
@@ -40,9 +44,18 @@ def statistics(text: str, language: str) -> list[float]:
     return found
 
 
-def main() -> None:
+def judge(rows: list[dict[str, str]]) -> list[bool]:
+    """Whether the filter, with its defaults, drops each text."""
+    filters = {name: GopherRepetitionFilter(language=language) for name, language in LANGUAGES.items()}
+    told = []
+    for k, row in enumerate(rows):
+        kept = filters[row["language"]].filter(Document(text=row["text"], id=str(k)))
+        told.append((kept if isinstance(kept, bool) else kept[0]) is not True)
+    return told
+
+
+def time_groups(groups: list[dict[str, Any]]) -> dict[str, Any]:
     """Time each group of texts; the first text is there to warm up."""
-    groups: list[dict[str, Any]] = json.loads(Path(sys.argv[1]).read_text("utf-8"))
     times: dict[str, Any] = {"datatrove": version("datatrove")}
     for group in groups:
         language = LANGUAGES[group["language"]]
@@ -56,7 +69,13 @@ def main() -> None:
                 rounds.append(time.perf_counter() - begun)
             best.append(min(rounds))
         times[group["name"]] = 1e6 * sum(best) / len(best)
-    sys.stdout.write(json.dumps(times))
+    return times
+
+
+def main() -> None:
+    """Print what the mode makes of the file, as JSON."""
+    material = json.loads(Path(sys.argv[2]).read_text("utf-8"))
+    sys.stdout.write(json.dumps(judge(material) if sys.argv[1] == "judge" else time_groups(material)))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from typing import Any
 
 from harness.judging.lines import as_json, score_lines
 from harness.metrics import measure, repetition, score
+from tests.benchmarks.scores.gopher_run import run_datatrove
 from tests.benchmarks.scores.loops import looping
 from tests.benchmarks.scores.material import sentences, snippets
 
@@ -178,27 +179,11 @@ def _first_line() -> float:
 
 
 def _datatrove(material: dict[str, list[str]], ours: dict[str, float]) -> dict[str, Any]:
-    """Their time over ours, in the same run; skipped with the reason where they cannot be installed."""
-    uv = Path(sys.executable).with_name("uv")
-    with tempfile.TemporaryDirectory() as folder:
-        python = Path(folder) / "venv" / "bin" / "python"
-        groups = [{"name": k, "language": "zh" if k == "chinese" else "en", "texts": material[k][:12]} for k in ours]
-        (Path(folder) / "texts.json").write_text(json.dumps(groups))
-        try:
-            subprocess.run(
-                [uv, "venv", "-q", "--python", sys.executable, python.parents[1]], check=True, capture_output=True
-            )
-            subprocess.run(
-                [uv, "pip", "install", "-q", "--python", python, "datatrove==0.10.1", "nltk", "spacy", "jieba", "regex", "tldextract"],
-                check=True, capture_output=True, timeout=600,
-            )  # fmt: skip
-            script = Path(__file__).with_name("gopher.py")
-            done = subprocess.run(
-                [python, script, f"{folder}/texts.json"], check=True, capture_output=True, timeout=600
-            )
-        except (OSError, subprocess.SubprocessError) as error:
-            return {"skipped": f"datatrove could not be installed or run: {error}"}
-        theirs = json.loads(done.stdout)
+    """The Gopher statistics of datatrove on some of the same texts; or why not."""
+    groups = [{"name": k, "language": "zh" if k == "chinese" else "en", "texts": material[k][:12]} for k in ours]
+    theirs = run_datatrove("time", groups)
+    if isinstance(theirs, str):
+        return {"skipped": theirs}
     return {
         "version": theirs.pop("datatrove"),
         "Gopher statistics, us a text": theirs,
