@@ -61,6 +61,9 @@ MAX_STALE: Mapping[Form, float] = {
     Form.DATA: 0.95,
 }
 """Share of the end of a cut answer that may have been said before, by its form; all of it in the other forms."""
+MAX_STALE_CHARACTERS, CHARACTERS_A_UNIT = 0.8, 1.7
+"""The same for running text in a script without spaces, where four units are two words: it has fewer characters a
+unit."""
 MAX_RESTATED = 3.0
 MAX_RESTATED_CUT = 2.0
 RESTATED_STALE = 0.4
@@ -238,7 +241,10 @@ def stretch_units(answer: Answer) -> float:
 
 def stale_excess(answer: Answer) -> float:
     """How far the end of a cut answer is above what may be said again in its form."""
-    most = MAX_STALE.get(answer.form("end_form"), 1.0)
+    form = answer.form("end_form")
+    most = MAX_STALE.get(form, 1.0)
+    if form is not Form.CODE and answer.score("characters") < CHARACTERS_A_UNIT * answer.score("units"):
+        most = max(most, MAX_STALE_CHARACTERS)
     return answer.score("stale") - max(most, answer.scores.get("stale_reference", 0.0)) if answer.cut else 0.0
 
 

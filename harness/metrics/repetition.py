@@ -184,7 +184,7 @@ def _one(counts: kernels.Counts, d: int, text: str) -> Scores:
         values["distinct4"] = 1.0 - rep[3]
     first, second, third = counts.found
     if not counts.contents[d]:
-        values["symbols"] = float(sum(unicodedata.category(c)[0] == "S" for c in text))
+        values["symbols"] = float(_symbols(text))
     values["stale"] = counts.stale[d]
     values["variety"] = float(min(counts.poorest[FIELDS * d], BLOCK))
     values["flood_characters"] = float(_flood(text))
@@ -235,6 +235,16 @@ def _variety_span(counts: kernels.Counts, d: int) -> tuple[int, int] | None:
     begin = counts.bounds[d]
     fewest, first, end = counts.poorest[FIELDS * d : FIELDS * (d + 1)]
     return (counts.starts[first] - begin, counts.ends[end - 1] - begin) if fewest <= SUSPICIOUS_VARIETY else None
+
+
+def _symbols(text: str) -> int:
+    """What an answer without words says: symbols and pictures, or the marks of a drawing of several lines."""
+    symbols = sum(unicodedata.category(c)[0] == "S" for c in text)
+    drawn = len(text.split("\n")) >= DRAWING_LINES and len({c for c in text if not c.isspace()}) > 1
+    return symbols or (len(text.split()) if drawn else 0)
+
+
+DRAWING_LINES = 3
 
 
 def _repeats(values: Mapping[str, float], n: int) -> bool:
