@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from operator import itemgetter
 
@@ -54,6 +54,9 @@ class Form(IntEnum):
 
 STRUCTURED = frozenset({Form.CODE, Form.MARKUP, Form.TABLE, Form.DATA, Form.LOG, Form.TRACE, Form.ROWS})
 """The forms that repeat by themselves."""
+
+_STRUCTURE: Mapping[Form, float] = {**dict.fromkeys((*STRUCTURED, Form.LIST, Form.LABELS), 1.0), Form.VERSE: 0.5}
+_CODE: Mapping[Form, float] = {Form.CODE: 1.0, Form.DATA: 0.5}
 
 TIME_MARK = re.compile(
     r"\[?\(?\d{1,2}:\d{2}(?::\d{2})?(?:[.,]\d{1,3})?\)?\]?(?:\s*-->?\s*\[?\d{1,2}:\d{2}(?::\d{2})?(?:[.,]\d{1,3})?\]?)?"
@@ -119,7 +122,7 @@ _STOPS = ".!?。！？…؟।\"'”’」』)）>*`|}]"
 _WANTS_MORE = re.compile(
     r"(?:[=+\-*/&(,<\\:]|\b(?:def|if|elif|for|while|return|in|and|or|not|import|from|class|a|to|the))$"
 )
-_CODE_SHARE = 0.3
+_CODE_SHARE = 0.2
 """Share of lines of code from which on a short line stands in code."""
 _BRACKET = re.compile(r"[()\[\]{}]")
 _SAMPLE = 20
@@ -236,14 +239,19 @@ class Lines:
         return Form.PROSE if form is Form.VERSE and "\n" not in self.text[start:end].strip("\n") else form
 
     def structured(self) -> float:
-        """Share of the characters in lines of a form that repeats by itself, lists and labels too."""
-        total = structured = 0.0
+        """Share of the characters in lines of a form that repeats by itself; lists and labels count, verse by half."""
+        return self._share(_STRUCTURE)
+
+    def code(self) -> float:
+        """Share of the characters in lines of code."""
+        return self._share(_CODE)
+
+    def _share(self, weights: Mapping[Form, float]) -> float:
+        total = weighed = 0.0
         for _, line, fenced in _sample(self._split()):
-            form = self._form(line, fenced)
             total += len(line)
-            if form in STRUCTURED or form in (Form.LIST, Form.LABELS):
-                structured += len(line)
-        return structured / total if total else 0.0
+            weighed += weights.get(self._form(line, fenced), 0.0) * len(line)
+        return weighed / total if total else 0.0
 
     def break_off(self) -> bool:
         """Whether the text seems to have been cut off, for where the reason of its end is not known.
@@ -260,7 +268,7 @@ class Lines:
         form = _form_of_line(_looked_at(line), False)
         if form is Form.PROSE:
             return len(line) > _VERSE_WIDTH and line[-1] not in _STOPS
-        in_code = form in (Form.CODE, Form.MARKUP) or (form is Form.VERSE and self.structured() >= _CODE_SHARE)
+        in_code = form in (Form.CODE, Form.MARKUP) or (form is Form.VERSE and self.code() >= _CODE_SHARE)
         if in_code and _WANTS_MORE.search(line):
             return True
         # A short line of verse may begin a longer one.

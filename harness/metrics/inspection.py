@@ -48,8 +48,8 @@ ECHO_UNITS = 96.0
 """Repeated 8-grams outside the longest run from which on sentences are compared."""
 MOSTLY = 0.9
 """Share of lines of a form that repeats by itself, from which on there is no prose to look at."""
-CODE = 0.3
-"""Share of such lines from which on comments are looked at."""
+CODE = 0.15
+"""Share of lines of code from which on lines that begin alike are looked for."""
 LETTERS = 3
 """Salutations that make a text several letters."""
 PASSAGE = 40
@@ -97,7 +97,7 @@ def inspect_text(text: str, values: Mapping[str, float], spans: Sequence[tuple[i
     if stale:
         if values["stale"] >= STALE_END:
             told["end_form"] = float(lines.form(max(0, len(text) - END), len(text)))
-        told["restated"] = float(_restated(lines)) if not letters and told["structured"] >= CODE else 0.0
+        told["restated"] = float(_restated(lines)) if not letters and lines.code() >= CODE else 0.0
     return told
 
 

@@ -10,17 +10,24 @@
     tail_*             the longest of these runs that reaches the end of the text: the answer did not terminate
     templated          share of the units in lines or sentences that repeat except for a word, five periods or more
     templated_likely   the same from three periods on, as a standard answer's excuse
+    lasting_units      units of the longest exact run, weighed by its form; never falls when a text goes on
+    twice_coverage     share of the units in two copies of the same text that the answer ends with
+    flood_characters   white space, or one mark, that the text ends with, in characters
+    variety            different words among 64 in a row, the least over the text; 64 where it is shorter
+    stale              share of the end that was said before (:mod:`harness.metrics.novelty`)
     duplicate_lines    share of the lines that are equal to an earlier line
     distinct1 .. 4     distinct n-grams / n-grams (Li et al. 2016), for comparison with published figures
 
-Counts: ``units``, ``words``, ``characters``, ``lines``. A coverage is a share of the units. A tail may end in one cut
-unit, and two copies of a paragraph with the beginning of a third are a tail too.
+Counts: ``units``, ``words`` (with numbers), ``symbols`` (where there are no words), ``characters``, ``lines``. A
+coverage is a share of the units. A tail may end in one cut unit, and two copies of a paragraph with the beginning of a
+third are a tail too. What depends on the form of the text is told by :mod:`harness.metrics.inspection`.
 
 An excess is a value minus the same value of the case's standard answer, since no absolute limit separates a loop from
 a table, a song or code. The standard answer excuses an answer up to ``EXCUSED_LENGTHS`` times its own length. Beyond
-that, its share of repetition shrinks in proportion: a loop goes on, a table ends. Without a standard answer, the values
-``USUAL`` stand in for it, so that one rule serves both. Where a text has more numbers than words, or two numbers in a
-copy that do not count up, what repeats with digits replaced is data (years, results), and excused.
+that, its share of repetition shrinks in proportion: a loop goes on, a table ends. The values ``USUAL`` stand in for a
+missing standard answer, and for one that repeats less, so that none makes an answer worse. Where a text has more
+numbers than words, or two numbers in a copy that do not count up, what repeats with digits replaced is data (years,
+results), and excused.
 
 Invariant: every value is finite; shares are 0..1.
 """

@@ -62,7 +62,7 @@ def test_a_line_of_prose_behind_a_label_is_prose() -> None:
 
 @pytest.mark.parametrize(
     ("text", "share"),
-    [("| a | b |\n| c | d |\n", 1.0), ("", 0.0), ("x = f(1);\n" + "The tide comes in again" + "\n", 9 / 32)],
+    [("| a | b |\n| c | d |\n", 1.0), ("", 0.0), ("x = f(1);\n" + "The tide comes in again" + "\n", (9 + 23 / 2) / 32)],
     ids=["table", "empty", "mixed"],
 )
 def test_the_structured_share_counts_characters(text: str, share: float) -> None:
