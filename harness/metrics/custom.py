@@ -56,7 +56,8 @@ def forget_metrics() -> None:
 def built_in_names() -> frozenset[str]:
     """Names of the scores that the harness itself measures."""
     measured = {**repetition("a", "a").values, **similarity("a", "a")}
-    return frozenset({*measured, "seq_rep4", "compression_ratio", "missing_patterns", "forbidden_patterns"})
+    more = {"seq_rep4", "compression_ratio", "near_copies", "turn_overlap", "turn_overlap_reference"}
+    return frozenset({*measured, *more, "missing_patterns", "forbidden_patterns"})
 
 
 def _check_name(name: str) -> None:

@@ -82,19 +82,20 @@ def test_people_read_why_in_one_line(capsys: pytest.CaptureFixture[str], tmp_pat
     code, lines = run(capsys, write(tmp_path / "in.jsonl", {"text": LOOP}, {"text": GOOD}, {"text": ""}))
     assert code == 1
     assert lines[0].startswith("FAIL   1  repetition 0.9")
-    assert "loop at 6..485: 30.0 x 16 characters (exact)  repeats itself: rep8 0." in lines[0]
+    assert "loop at 6..485: 29.9 x 16 characters (exact)  repeats itself: rep8 0." in lines[0]
     assert lines[2].endswith("words: 0 (expected >= 1)")
     assert lines[3] == "1 PASS, 2 FAIL, 0 ERROR"
 
 
 def test_slow_scores_come_on_request(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """``--all`` adds the compression ratio, and all similarities where there is a reference; verdicts stay."""
+    """``--all`` adds the compression ratio and near copies, and all similarities where there is a reference; verdicts stay."""
     path = write(tmp_path / "in.jsonl", {"text": LOOP}, {"text": GOOD, "reference": GOOD})
     plain = [json.loads(line) for line in run(capsys, path, "--json")[1]]
     full = [json.loads(line) for line in run(capsys, path, "--json", "--all")[1]]
     more = [set(b["scores"]) - set(a["scores"]) for a, b in zip(plain, full, strict=True)]
     similarities = {"similarity_characters", "similarity_token_set", "similarity_partial"}
-    assert more == [{"compression_ratio"}, {"compression_ratio", *similarities}]
+    slow = {"compression_ratio", "near_copies"}
+    assert more == [slow, {*slow, *similarities}]
     assert [b["verdict"] for b in full] == [a["verdict"] for a in plain]
 
 
@@ -116,7 +117,7 @@ def test_people_read_a_line_a_text_and_no_escape_sequence(capsys: pytest.Capture
     _, lines = run(capsys, write(tmp_path / "in.jsonl", {"id": "\x1b[2J\nx", "text": LOOP}))
     assert lines[0].startswith("FAIL ")
     assert "\x1b" not in lines[0]
-    assert "30.0 x 16 characters" in lines[0]
+    assert "29.9 x 16 characters" in lines[0]
     assert lines[1:] == ["0 PASS, 1 FAIL, 0 ERROR"]
 
 
