@@ -19,6 +19,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from harness.cases.model import Case, Message, Thresholds
@@ -208,7 +209,7 @@ def as_json(line: ScoredLine) -> str:
     """
     names = tuple(line.scores.values)
     values = line.scores.values
-    quiet = all(values.get(name) == constant for name, constant in _NO_RUNS.items())
+    quiet = line.verdict.status is not Status.ERROR and _run_scores(values) == _QUIET
     template = _template(names, quiet)
     numbers = template.text % tuple([values[name] for name in template.names])
     counted = counted_loops(line.verdict, line.scores) if line.scores.loops else ()
@@ -222,13 +223,17 @@ def as_json(line: ScoredLine) -> str:
     )
 
 
-_RUN_SCORES = ("loop_", "numbered_", "char_loop_", "tail_", "templated")
+_RUN_SCORES = ("loop_", "numbered_", "char_loop_", "tail_", "templated", "lasting", "twice", "symbols")
 _NO_RUNS = {
     name: value
     for name, value in NOTHING.items()
     if name.startswith(_RUN_SCORES) and not name.endswith(("_excess", "_reference"))
 }
 """The scores of a text without any run, from ``loop_coverage`` to ``templated``."""
+
+
+_run_scores = itemgetter(*_NO_RUNS)
+_QUIET = tuple(_NO_RUNS.values())
 
 
 class _Template(NamedTuple):

@@ -229,10 +229,9 @@ def surely_passes(scores: Mapping[str, float], limits: Thresholds) -> bool:
         and scores["twice_coverage"] <= MAX_TWICE
         and scores["variety"] >= FEWEST_WORDS
         and scores["flood_characters"] <= FLOOD_SCALE * limits.min_loop_units
-        and scores["echo_copies"] <= MAX_ECHO
-        and scores["passage_copies"] <= MAX_PASSAGES
         and scores["stale"] <= RESTATED_STALE
-        and scores["restated"] <= MAX_RESTATED_CUT
+        and scores.get("echo_copies", 0.0) <= MAX_ECHO
+        and scores.get("passage_copies", 0.0) <= MAX_PASSAGES
         and (scores["words"] or scores["symbols"]) >= limits.min_units
         and (scores["reference_units"] < MIN_REFERENCE_UNITS or scores["length_ratio"] >= limits.min_length_ratio)
         and limits.min_similarity == 0.0

@@ -16,6 +16,7 @@ from harness.cases.model import Case, Thresholds
 from harness.engines.base import FinishReason
 from harness.metrics.demands import RunKind, demand
 from harness.metrics.forms import STRUCTURED, Form
+from harness.metrics.inspection import INSPECTED
 from harness.metrics.tandem import PARAGRAPH
 
 BROKEN_OFF_COPIES = 2.0
@@ -66,7 +67,7 @@ MAX_STALE_CHARACTERS, CHARACTERS_A_UNIT = 0.8, 1.7
 unit."""
 MAX_RESTATED = 3.0
 MAX_RESTATED_CUT = 2.0
-RESTATED_STALE = 0.4
+RESTATED_STALE = 0.5
 """Lines of code or comment that may begin with the same words, in an answer that ended and in one that was cut off. In
 an answer that ended they count where this share of its end was said before."""
 
@@ -90,8 +91,8 @@ class Answer:
         return bool(self.scores.get("has_reference"))
 
     def score(self, name: str) -> float:
-        """A score; NaN where it is missing."""
-        return self.scores.get(name, math.nan)
+        """A score; NaN where it is missing, 0 where it was not worth a look (:mod:`harness.metrics.inspection`)."""
+        return self.scores.get(name, 0.0 if name in INSPECTED else math.nan)
 
     @property
     def excused(self) -> float:

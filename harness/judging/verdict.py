@@ -12,7 +12,7 @@ Both are pure functions of the recorded scores, so thresholds can change without
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from harness.cases.model import Case
@@ -59,16 +59,14 @@ def judge(case: Case, scores: Scores, finish_reason: FinishReason | None) -> Ver
         return Verdict(
             Status.FAIL, (Reason(rule="loop", text=text, repetition=True), *_reasons(case, scores, finish_reason))
         )
-    results = checks(case, scores, finish_reason)
+    results = tuple(_checks(case, scores, finish_reason, _fails))
     unknown = [c for c in results if not math.isfinite(c.value)]
     if unknown:
         return Verdict(
             Status.ERROR, tuple(Reason(rule=c.rule, text=c.text, value=c.value, limit=c.limit) for c in unknown)
         )
     failed = tuple(
-        Reason(rule=c.rule, text=c.text, value=c.value, limit=c.limit, repetition=c.repetition)
-        for c in results
-        if not c.passed
+        Reason(rule=c.rule, text=c.text, value=c.value, limit=c.limit, repetition=c.repetition) for c in results
     )
     return Verdict(Status.FAIL if failed else Status.PASS, failed)
 
@@ -96,8 +94,8 @@ def skipped(case: Case) -> Verdict:
 def _reasons(case: Case, scores: Scores, finish_reason: FinishReason | None) -> tuple[Reason, ...]:
     return tuple(
         Reason(rule=c.rule, text=c.text, value=c.value, limit=c.limit, repetition=c.repetition)
-        for c in checks(case, scores, finish_reason)
-        if c.repetition and math.isfinite(c.value) and not c.passed
+        for c in _checks(case, scores, finish_reason, _fails)
+        if c.repetition and math.isfinite(c.value)
     )
 
 
@@ -133,37 +131,52 @@ def _merged(verdicts: Sequence[Verdict], status: Status) -> tuple[Reason, ...]:
 
 def checks(case: Case, scores: Scores, finish_reason: FinishReason | None) -> tuple[RuleCheck, ...]:
     """Every rule that applies to this answer, passed or not, in the order to show."""
+    return tuple(_checks(case, scores, finish_reason, lambda _value, _limit, _upper: True))
+
+
+_Wanted = Callable[[float, float, bool], bool]
+"""Whether a check of this value and limit is wanted: most pass, and making their texts takes longer than all else."""
+
+
+def _passes(value: float, limit: float, upper: bool) -> bool:
+    return math.isfinite(value) and (value <= limit if upper else value >= limit)
+
+
+def _fails(value: float, limit: float, upper: bool) -> bool:
+    return not _passes(value, limit, upper)
+
+
+def _checks(case: Case, scores: Scores, finish_reason: FinishReason | None, wanted: _Wanted) -> Iterator[RuleCheck]:
     answer = Answer(case=case, scores=scores.values, finish_reason=finish_reason)
-    named = [
-        _check(name, answer.score(name), limit, name, upper=upper)
-        for limits, upper in ((case.thresholds.min_metrics, False), (case.thresholds.max_metrics, True))
-        for name, limit in limits.items()
-    ]
-    return (
-        *(_apply(rule, answer) for rule in RULES if rule.applies(answer)),
-        *_parts(answer),
-        *_patterns(case, scores),
-        *named,
-    )
+    yield from _apply(RULES, answer, wanted)
+    yield from _parts(answer, wanted)
+    yield from (c for c in _patterns(case, scores) if wanted(c.value, c.limit, c.upper))
+    for limits, upper in ((case.thresholds.min_metrics, False), (case.thresholds.max_metrics, True)):
+        for name, limit in limits.items():
+            if wanted(value := answer.score(name), limit, upper):
+                yield _check(name, value, limit, name, upper=upper)
 
 
-def _apply(rule: Rule, answer: Answer, where: str = "") -> RuleCheck:
-    text = where + rule.text(answer)
-    value, limit = rule.value(answer), rule.limit(answer)
-    return _check(rule.rule, value, limit, text, upper=rule.upper, repetition=rule.repetition)
+def _apply(rules: Iterable[Rule], answer: Answer, wanted: _Wanted, where: str = "") -> Iterator[RuleCheck]:
+    for rule in rules:
+        if rule.applies(answer):
+            value, limit = rule.value(answer), rule.limit(answer)
+            if wanted(value, limit, rule.upper):
+                text = where + rule.text(answer)
+                yield _check(rule.rule, value, limit, text, upper=rule.upper, repetition=rule.repetition)
 
 
-def _parts(answer: Answer) -> Iterator[RuleCheck]:
+def _parts(answer: Answer, wanted: _Wanted) -> Iterator[RuleCheck]:
     """The rules about repetition, applied to the reasoning and to the calls of tools, where there are any."""
     for part, where in (("reasoning", "in the reasoning: "), ("tools", "in the calls of tools: ")):
         prefix = f"{part}."
-        scores = {name.removeprefix(prefix): v for name, v in answer.scores.items() if name.startswith(prefix)}
-        if scores:
+        if f"{prefix}units" in answer.scores:
+            scores = {name.removeprefix(prefix): v for name, v in answer.scores.items() if name.startswith(prefix)}
             # What the answer follows has ended.
             ended = answer.finish_reason == "length" and answer.scores.get("units", 0.0) > 0.0
             case = replace(answer.case, standard_answer=None)
             own = Answer(case=case, scores=scores, finish_reason="stop" if ended else answer.finish_reason)
-            yield from (_apply(rule, own, where) for rule in RULES if rule.repetition and rule.applies(own))
+            yield from _apply((rule for rule in RULES if rule.repetition), own, wanted, where)
 
 
 def _patterns(case: Case, scores: Scores) -> list[RuleCheck]:
@@ -182,6 +195,6 @@ def _patterns(case: Case, scores: Scores) -> list[RuleCheck]:
 
 
 def _check(rule: str, value: float, limit: float, what: str, *, upper: bool, repetition: bool = False) -> RuleCheck:
-    passed = math.isfinite(value) and (value <= limit if upper else value >= limit)
+    passed = _passes(value, limit, upper)
     text = f"{what}: {show_number(value)} (expected {'<=' if upper else '>='} {show_number(limit)})"
     return RuleCheck(rule=rule, value=value, limit=limit, upper=upper, passed=passed, text=text, repetition=repetition)

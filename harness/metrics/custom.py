@@ -15,6 +15,7 @@ from functools import cache
 
 from harness.cases.model import Case
 from harness.errors import MetricError
+from harness.metrics.inspection import INSPECTED
 from harness.metrics.repetition import repetition
 from harness.metrics.similarity import similarity
 from harness.metrics.types import Metric
@@ -55,7 +56,7 @@ def forget_metrics() -> None:
 @cache
 def built_in_names() -> frozenset[str]:
     """Names of the scores that the harness itself measures."""
-    measured = {**repetition("a", "a").values, **similarity("a", "a")}
+    measured = {*repetition("a", "a").values, *similarity("a", "a"), *INSPECTED}
     more = {"seq_rep4", "compression_ratio", "near_copies", "turn_overlap", "turn_overlap_reference"}
     return frozenset({*measured, *more, "missing_patterns", "forbidden_patterns"})
 

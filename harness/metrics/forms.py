@@ -110,6 +110,8 @@ _TOLD_FIRST = re.compile(
     rf"(?P<TRACE>{_TRACE.pattern})|(?P<SUBTITLES>{_SUBTITLE.pattern})|(?P<LOG>{_LOG.pattern})|(?P<MARKUP>{_MARKUP.pattern})",
     re.VERBOSE | re.IGNORECASE,
 )
+_FIRST = frozenset("<\\&#[(.-0123456789dlEeSsIiPRF")
+"""Characters that such a line begins with where it holds no colon."""
 _STATEMENT = 40
 """Letters below which an indented line is a statement."""
 _VERSE_WIDTH = 64
@@ -138,7 +140,7 @@ _PAIRS = {")": "(", "]": "[", "}": "{"}
 def _form_of_line(line: str, fenced: bool) -> Form:
     # The order matters: what is told by more of the line comes first.
     bare = line.strip()
-    if match := _TOLD_FIRST.match(bare):
+    if (":" in bare or bare[0] in _FIRST) and (match := _TOLD_FIRST.match(bare)):
         return Form[str(match.lastgroup)]
     if bare.count("</") > 1:
         return Form.MARKUP

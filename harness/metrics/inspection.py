@@ -1,7 +1,7 @@
 """A closer look at a text that repeats: in which form, how it ends, what it says again after something new.
 
 The counts (ngrams, tandem, templates, variety, novelty) see every text. What is told here costs ten times as much, so
-each score is only told where the counts leave room for it to matter, and is 0 elsewhere:
+each score is only told where the counts leave room for it to matter, and is absent elsewhere:
 
     loop_form ..     the form that the longest run of each kind stands in (:class:`harness.metrics.forms.Form`)
     end_form         the form of the last ``END`` characters
@@ -24,18 +24,22 @@ from harness.metrics.forms import Lines
 __all__ = ["ECHO_UNITS", "INSPECTED", "STALE", "inspect_text", "repeats"]
 
 FORMS = ("loop_form", "numbered_form", "char_loop_form", "tail_form", "templated_form", "variety_form")
-INSPECTED = (
-    *FORMS,
-    "end_form",
-    "structured",
-    "broken_off",
-    "echo_copies",
-    "echo_units",
-    "passage_copies",
-    "restated",
+INSPECTED = frozenset(
+    (
+        *FORMS,
+        "end_form",
+        "structured",
+        "broken_off",
+        "echo_copies",
+        "echo_units",
+        "passage_copies",
+        "restated",
+    )
 )
 """The scores that :func:`inspect_text` makes."""
 
+NEARLY = 0.9
+"""Share of two spans together, in characters, that both hold, from which on they are one."""
 END = 1000
 """Characters of the end whose form is told."""
 ECHO = 8
@@ -54,8 +58,10 @@ LETTERS = 3
 """Salutations that make a text several letters."""
 PASSAGE = 40
 """Units from which on a line is a paragraph."""
-STALE = 0.4
+STALE = 0.5
 """Share of the end that was said before, from which on the end is looked at."""
+TAIL_UNITS, RESTATED = 16.0, 3.0
+"""Units of a run at the end, and lines that begin alike, from which on it matters whether the text breaks off."""
 STALE_END = 0.6
 """The same, from which on its form matters."""
 REPEATED, REPEATED_NUMBERED = 0.3, 0.35
@@ -81,7 +87,7 @@ def inspect_text(text: str, values: Mapping[str, float], spans: Sequence[tuple[i
         spans: characters of the runs and windows that ``FORMS`` are asked for; None where a form cannot matter.
     """
     lines = Lines(text)
-    told = {name: float(lines.form(*span)) for name, span in zip(FORMS, spans, strict=True) if span is not None}
+    told = _forms(lines, spans)
     outside = values["rep8"] * values["units"] - values["loop_units"]
     echoes = outside >= ECHO_UNITS
     repeated = repeats(values)
@@ -92,12 +98,26 @@ def inspect_text(text: str, values: Mapping[str, float], spans: Sequence[tuple[i
         told["structured"] = 1.0 if letters else lines.structured()
     if echoes and told.get("structured", 0.0) < MOSTLY:
         told["echo_copies"], told["echo_units"], told["passage_copies"] = _echoes(text)
-    if stale or values["tail_units"]:
-        told["broken_off"] = float(lines.break_off())
     if stale:
+        told["restated"] = float(_restated(lines)) if not letters and lines.code() >= CODE else 0.0
         if values["stale"] >= STALE_END:
             told["end_form"] = float(lines.form(max(0, len(text) - END), len(text)))
-        told["restated"] = float(_restated(lines)) if not letters and lines.code() >= CODE else 0.0
+    if values["tail_units"] >= TAIL_UNITS or "end_form" in told or told.get("restated", 0.0) >= RESTATED:
+        told["broken_off"] = float(lines.break_off())
+    return told
+
+
+def _forms(lines: Lines, spans: Sequence[tuple[int, int] | None]) -> dict[str, float]:
+    """The form of each span; one that is nearly the span before has its form."""
+    told: dict[str, float] = {}
+    before, form = (0, 0), 0.0
+    for name, span in zip(FORMS, spans, strict=True):
+        if span is None:
+            continue
+        shared = min(span[1], before[1]) - max(span[0], before[0])
+        if shared < NEARLY * (max(span[1], before[1]) - min(span[0], before[0])):
+            before, form = span, float(lines.form(*span))
+        told[name] = form
     return told
 
 

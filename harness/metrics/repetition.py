@@ -39,7 +39,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from harness.metrics import kernels, templates
-from harness.metrics.inspection import ECHO_UNITS, INSPECTED, STALE, inspect_text, repeats
+from harness.metrics.inspection import ECHO_UNITS, STALE, inspect_text, repeats
 from harness.metrics.invisible import Visible, visible
 from harness.metrics.ngrams import SHARES
 from harness.metrics.stretches import characters_of, find_stretches, lasting_units
@@ -117,7 +117,7 @@ def excesses(values: Mapping[str, float], reference: Mapping[str, float] | None)
         against, length = reference, (own / other if other else 0.0)
     row = not values["numbered_worded"]
     mostly = 2.0 * values["numbers"] > values["words"] or (row and values["numbered_coverage"] > 0.5)
-    data = {"numbered_coverage": row, "rep8d": mostly, "rep8": mostly and values["structured"] >= DATA_SHARE}
+    data = {"numbered_coverage": row, "rep8d": mostly, "rep8": mostly and values.get("structured", 0.0) >= DATA_SHARE}
     scores: dict[str, float] = {
         "has_reference": float(reference is not None),
         "length_ratio": length,
@@ -135,7 +135,7 @@ def excesses(values: Mapping[str, float], reference: Mapping[str, float] | None)
         if over > most and excess != "tail_excess":
             most = over
     if reference is not None:
-        scores.update({f"{name}_reference": reference[name] for name in EXCUSED})
+        scores.update({f"{name}_reference": reference.get(name, 0.0) for name in EXCUSED})
     scores["repetition"] = min(1.0, most)
     return scores
 
@@ -198,7 +198,9 @@ def _one(counts: kernels.Counts, d: int, text: str) -> Scores:
     tails = counts.tails[TAILS * d : TAILS * (d + 1)]
     values["twice_coverage"] = min(1.0, tails[2] / n) if n else 0.0
     quiet = not (first[d] or second[d] or third[d] or span[1] > span[0] or tails[1])
-    if quiet and not _repeats(values, n):
+    if quiet:
+        if _repeats(values, n):
+            values.update(inspect_text(text, values, (None, None, None, None, None, _variety_span(counts, d))))
         return Scores(values)
     found = find_stretches(counts, d, text, span)
     for (name, length), run, size in zip(_LENGTHS, found.longest, (n, n, characters), strict=True):
@@ -291,6 +293,5 @@ NOTHING = {
     **dict.fromkeys(("duplicate_lines", "lines", "units", "words", "symbols", "numbers", "characters"), 0.0),
     **{f"distinct{k}": 0.0 for k in range(1, 5)},
     **dict.fromkeys(("twice_coverage", "flood_characters", "variety", "stale"), 0.0),
-    **dict.fromkeys(INSPECTED, 0.0),
 }
 """All values in the order to show, of a text without anything; copied, since that is faster than making one anew."""

@@ -239,7 +239,11 @@ def characters_of(run: Run, size: int) -> tuple[int, int] | None:
         size: places of a unit.
     """
     length = (run.end - run.start) / size
-    matters = length >= LEAST_UNITS and not (length >= MOST_UNITS and run.end - run.start >= MOST_COPIES * run.period)
+    matters = (
+        run.counts
+        and length >= LEAST_UNITS
+        and not (length >= MOST_UNITS and run.end - run.start >= MOST_COPIES * run.period)
+    )
     return run.span if matters else None
 
 
