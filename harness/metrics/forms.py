@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
 from operator import itemgetter
 
@@ -127,7 +127,7 @@ _WANTS_MORE = re.compile(
 _CODE_SHARE = 0.2
 """Share of lines of code from which on a short line stands in code."""
 _BRACKET = re.compile(r"[()\[\]{}]")
-_SAMPLE = 20
+_SAMPLE = 12
 """Lines that a form is told by."""
 _GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
 _LOOKED_AT = 400
@@ -215,10 +215,6 @@ class Lines:
         if form is None:
             form = self._known[line, fenced] = _form_of_line(_looked_at(line), fenced)
         return form
-
-    def text_of_each(self) -> Iterator[str]:
-        """Each line."""
-        return (line for _, line, _ in self._split())
 
     def form(self, start: int, end: int) -> Form:
         """The form of most characters from ``start`` to ``end``."""

@@ -75,7 +75,7 @@ _SALUTATION = re.compile(
     r"|拝啓|親愛)\w*\b[^.!?。！？]{0,40}$",
     re.IGNORECASE | re.MULTILINE,
 )
-_COMMENT = re.compile(r"""^\s*(?:\"\"\"|'''|\#|//|/?\*+)?\s*(\w+\s+\w+\s+\w+\s+\w+)\s+\w+\s+\w+""")
+_COMMENT = re.compile(r"""^[ \t]*(?:\"\"\"|'''|\#|//|/?\*+)?[ \t]*(\w+ \w+ \w+ \w+) \w+ \w""", re.MULTILINE)
 
 
 def inspect_text(text: str, values: Mapping[str, float], spans: Sequence[tuple[int, int] | None]) -> dict[str, float]:
@@ -99,7 +99,7 @@ def inspect_text(text: str, values: Mapping[str, float], spans: Sequence[tuple[i
     if echoes and told.get("structured", 0.0) < MOSTLY:
         told["echo_copies"], told["echo_units"], told["passage_copies"] = _echoes(text)
     if stale:
-        told["restated"] = float(_restated(lines)) if not letters and lines.code() >= CODE else 0.0
+        told["restated"] = float(_restated(text)) if not letters and lines.code() >= CODE else 0.0
         if values["stale"] >= STALE_END:
             told["end_form"] = float(lines.form(max(0, len(text) - END), len(text)))
     if values["tail_units"] >= TAIL_UNITS or "end_form" in told or told.get("restated", 0.0) >= RESTATED:
@@ -151,9 +151,6 @@ def _size(text: str) -> int:
     return len(_SIZE.findall(text))
 
 
-def _restated(lines: Lines) -> int:
-    starts: Counter[str] = Counter()
-    for line in lines.text_of_each():
-        if match := _COMMENT.match(line):
-            starts[match[1].casefold()] += 1
+def _restated(text: str) -> int:
+    starts = Counter(start.casefold() for start in _COMMENT.findall(text))
     return max(starts.values(), default=0)

@@ -223,21 +223,30 @@ def _one(counts: kernels.Counts, d: int, text: str) -> Scores:
         values["templated_copies"] = copies
         values["templated_units"] = templated * n
     values["lasting_units"] = lasting_units(counts, d, text, found.longest[0])
-    spans = [characters_of(run, size) for run, size in zip((*found.longest, found.tail), (1, 1, 2, 1), strict=True)]
-    spans.append(_template_span(counts, d, span))
+    exact, numbered, drawn = found.longest
+    tail_size = 2 if found.tail_kind == "characters" else 1
+    spans = [
+        characters_of(exact, 1, n),
+        characters_of(numbered, 1, n),
+        characters_of(drawn, 2, characters),
+        characters_of(found.tail, tail_size, characters if tail_size == 2 else n),
+    ]
+    spans.append(_template_span(counts, d, span, values))
     spans.append(_variety_span(counts, d))
     values.update(inspect_text(text, values, spans))
     return Scores(values, found.loops)
 
 
-def _template_span(counts: kernels.Counts, d: int, span: Sequence[int]) -> tuple[int, int] | None:
+def _template_span(
+    counts: kernels.Counts, d: int, span: Sequence[int], values: Mapping[str, float]
+) -> tuple[int, int] | None:
     begin = counts.bounds[d]
-    matters = span[1] > span[0] and span[4] >= span[3] * TEMPLATE_COPIES
+    matters = values["templated"] >= TEMPLATED and span[4] >= span[3] * TEMPLATE_COPIES
     return (counts.starts[span[0]] - begin, counts.ends[span[1] - 1] - begin) if matters else None
 
 
-TEMPLATE_COPIES = 5
-"""Copies from which on the form of templated lines matters."""
+TEMPLATE_COPIES, TEMPLATED = 5, 0.3
+"""Copies, and share of the text, from which on the form of templated lines matters."""
 
 
 def _variety_span(counts: kernels.Counts, d: int) -> tuple[int, int] | None:

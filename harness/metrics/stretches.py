@@ -231,25 +231,26 @@ def _choose(candidates: list[tuple[float, int, int, int, float, LoopKind]]) -> t
     return tuple(sorted(chosen, key=lambda loop: loop.start - loop.end))
 
 
-def characters_of(run: Run, size: int) -> tuple[int, int] | None:
-    """The characters of a run whose form matters: long enough to be a loop of prose, too short to be one of any form.
+def characters_of(run: Run, size: int, total: int) -> tuple[int, int] | None:
+    """The characters of a run whose form matters: it may be a loop in prose, and is not one in every form.
 
     Args:
         run: the run.
         size: places of a unit.
+        total: places of the text.
     """
-    length = (run.end - run.start) / size
-    matters = (
-        run.counts
-        and length >= LEAST_UNITS
-        and not (length >= MOST_UNITS and run.end - run.start >= MOST_COPIES * run.period)
+    places = run.end - run.start
+    may = places >= LEAST_UNITS * size and (
+        run.at_end or places >= LEAST_SHARE * total or places >= FORM_MATTERS * size
     )
-    return run.span if matters else None
+    must = places >= MOST_UNITS * size and places >= MOST_COPIES * run.period
+    return run.span if run.counts and may and not must else None
 
 
-LEAST_UNITS = 24.0
+LEAST_UNITS, LEAST_SHARE = 24.0, 0.1
+"""Units, and share of the text, from which on a run may be a loop in prose."""
 MOST_UNITS, MOST_COPIES = 1200.0, 60.0
-"""Units, and copies, between which the form of a run matters (:mod:`harness.metrics.demands`)."""
+"""Units and copies from which on a run is a loop in every form (:mod:`harness.metrics.demands`)."""
 
 
 def lasting_units(counts: kernels.Counts, d: int, text: str, longest: Run) -> float:
