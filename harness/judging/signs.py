@@ -57,7 +57,7 @@ STRUCTURE_EXCUSES = 0.35
 FLOOD_SCALE = 4.0
 """Characters at the end that are white space or one mark, as a multiple of ``min_loop_units``."""
 MAX_STALE: Mapping[Form, float] = {
-    **dict.fromkeys((Form.PROSE, Form.VERSE, Form.CODE), 0.6),
+    **dict.fromkeys((Form.PROSE, Form.VERSE, Form.CODE), 0.57),
     **dict.fromkeys((Form.LIST, Form.LABELS), 0.8),
     Form.DATA: 0.95,
 }

@@ -24,6 +24,8 @@ BASIC_UNITS = 32.0
 """The default thresholds, which the factors were chosen with."""
 LONG_PERIOD = 12
 """Units of a copy from which on three copies make a loop of prose: a sentence said three times in a row."""
+LONG_VERSE = 48
+"""The same for verse: two lines sung three times are none, a stanza is."""
 FEW = 0.75
 """Factor of ``min_loop_copies`` for long copies."""
 
@@ -46,8 +48,9 @@ _EXACT: Mapping[Form, Demand] = {
     Form.ROWS: Demand(8, 8),
 }
 _NUMBERED: Mapping[Form, Demand] = {
-    **dict.fromkeys((Form.PROSE, Form.LIST, Form.LABELS), Demand(2, 1)),
-    Form.VERSE: Demand(3, 1),
+    Form.PROSE: Demand(2, 1),
+    **dict.fromkeys((Form.LIST, Form.VERSE), Demand(3, 1)),
+    Form.LABELS: Demand(4, 1),
     Form.SUBTITLES: Demand(1, 1),
     **dict.fromkeys((Form.CODE, Form.TABLE, Form.DATA), Demand(6, 4)),
     Form.ROWS: Demand(8, 8),
@@ -56,7 +59,8 @@ _NUMBERED: Mapping[Form, Demand] = {
 }
 _TEMPLATED: Mapping[Form, Demand] = {
     Form.PROSE: Demand(2, 1),
-    **dict.fromkeys((Form.VERSE, Form.LIST, Form.LABELS), Demand(3, 1)),
+    **dict.fromkeys((Form.VERSE, Form.LIST), Demand(3, 1)),
+    Form.LABELS: Demand(4, 1),
     Form.SUBTITLES: Demand(1.25, 1),
     Form.CODE: Demand(4, 2),
     **dict.fromkeys((Form.MARKUP, Form.TABLE, Form.DATA), Demand(8, 4)),
@@ -86,7 +90,8 @@ def demand(kind: RunKind, form: Form, period: float, *, cut: bool, at_end: bool 
     """
     wanted = _PLAIN if cut else _TABLES[kind].get(form, _PLAIN)
     if kind == "exact" and wanted is _PLAIN:
-        return Demand(FEW, 1) if period >= LONG_PERIOD else _PLAIN
+        long = LONG_VERSE if form is Form.VERSE and not cut else LONG_PERIOD
+        return Demand(FEW, 1) if period >= long else _PLAIN
     for other, units, factors in () if cut else _LONG.get(kind, ()):
         if other is form and period >= units:
             return factors

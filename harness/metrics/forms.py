@@ -74,7 +74,7 @@ _LOG = re.compile(
     r"""\s*(?:\[?\d{4}[-/]\d\d[-/]\d\d[T\s]\d\d:\d\d|\[?\d{2}:\d{2}:\d{2}[.,]?\d*\]?\s+\[?(?:TRACE|DEBUG|INFO|WARN|ERROR)
     |\d{1,3}(?:\.\d{1,3}){3}[\s:]
     |(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\s+\d{1,2}\s\d\d:\d\d:\d\d
-    |(?:Epoch|step|iter(?:ation)?)\W*\d+\b.*\b(?:loss|acc)|[-dl][rwxst-]{9}\s|\d+\sbytes\sfrom\s
+    |(?:Epoch|step|iter(?:ation)?)\W*\d+\b.*\b(?:loss|acc)|[-dl][rwxst-]{9}\s|\d+\sbytes\sfrom\s|={2,}\d+={2,}
     |(?:PING|Reply\sfrom|\[\s*\d+\.\d+\])\s)""",
     re.VERBOSE | re.IGNORECASE,
 )
@@ -127,6 +127,8 @@ _WANTS_MORE = re.compile(
 _CODE_SHARE = 0.2
 """Share of lines of code from which on a short line stands in code."""
 _BRACKET = re.compile(r"[()\[\]{}]")
+_LINES_BEFORE = 8
+"""Lines before the last one that tell how lines end."""
 _SAMPLE = 12
 """Lines that a form is told by."""
 _GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
@@ -265,7 +267,10 @@ class Lines:
             return False
         form = _form_of_line(_looked_at(line), False)
         if form is Form.PROSE:
-            return len(line) > _VERSE_WIDTH and line[-1] not in _STOPS
+            others = before.split("\n")[-_LINES_BEFORE:] if before else []
+            unstopped = sum(other.rstrip()[-1:] not in _STOPS for other in others if other.strip())
+            # Where most lines end without a full stop, the last one may.
+            return len(line) > _VERSE_WIDTH and line[-1] not in _STOPS and 2 * unstopped <= len(others)
         in_code = form in (Form.CODE, Form.MARKUP) or (form is Form.VERSE and self.code() >= _CODE_SHARE)
         if in_code and _WANTS_MORE.search(line):
             return True

@@ -62,7 +62,7 @@ STALE = 0.5
 """Share of the end that was said before, from which on the end is looked at."""
 TAIL_UNITS, RESTATED = 16.0, 3.0
 """Units of a run at the end, and lines that begin alike, from which on it matters whether the text breaks off."""
-STALE_END = 0.6
+STALE_END = 0.55
 """The same, from which on its form matters."""
 REPEATED, REPEATED_NUMBERED = 0.3, 0.35
 """Rep-8, plain and with numbers as one, from which on the form of the whole text is asked for."""
@@ -72,7 +72,7 @@ _SIZE = re.compile(
 )
 _SALUTATION = re.compile(
     r"^\s*(?:dear|hello|hi|hallo|liebe|sehr\sgeehrte|hola|estimad|cher|bonjour|уважаем|здравствуй|привет|尊敬的|亲爱的"
-    r"|拝啓|親愛)\w*\b[^.!?。！？]{0,40}$",
+    r"|拝啓|親愛)\w*\b[^.!?。！？]{0,40}$|^\S{1,12}(?:様|殿|先生|女士|小姐|님께?)[:：，,、]?$",
     re.IGNORECASE | re.MULTILINE,
 )
 _COMMENT = re.compile(r"""^[ \t]*(?:\"\"\"|'''|\#|//|/?\*+)?[ \t]*(\w+ \w+ \w+ \w+) \w+ \w""", re.MULTILINE)

@@ -117,7 +117,11 @@ def excesses(values: Mapping[str, float], reference: Mapping[str, float] | None)
         against, length = reference, (own / other if other else 0.0)
     row = not values["numbered_worded"]
     mostly = 2.0 * values["numbers"] > values["words"] or (row and values["numbered_coverage"] > 0.5)
-    data = {"numbered_coverage": row, "rep8d": mostly, "rep8": mostly and values.get("structured", 0.0) >= DATA_SHARE}
+    data = {
+        "numbered_coverage": row,
+        "rep8d": mostly,
+        "rep8": (mostly or not values["words"]) and values.get("structured", 0.0) >= DATA_SHARE,
+    }
     scores: dict[str, float] = {
         "has_reference": float(reference is not None),
         "length_ratio": length,

@@ -80,12 +80,20 @@ def _breaks(counts: kernels.Counts, d: int, text: str, end: int, period: int) ->
     """Whether a text that ends with a run ends within a copy: where an earlier copy goes on in the same line."""
     begin, high = counts.bounds[d], counts.offsets[d + 1]
     if end < high:
-        # One unit differs: a bracket that closes, or a word that was cut.
-        return bool(counts.kinds[end] != PUNCTUATION)
-    if text[counts.ends[end - 1] - 1 - begin] in _STOPS:
+        # One unit differs: a bracket that closes, what stands on a line of its own, or a word that was cut.
+        apart = "\n" in text[counts.ends[end - 1] - begin : counts.starts[end] - begin]
+        return bool(counts.kinds[end] != PUNCTUATION) and not apart
+    last = counts.ends[end - 1] - begin
+    if text[last - 1] in _STOPS or _whole_rows(text[:last]):
         return False
     between = text[counts.ends[end - 1 - period] - begin : counts.starts[end - period] - begin]
     return "\n" not in between
+
+
+def _whole_rows(text: str) -> bool:
+    """Whether the last line is as long as the one before: a row of a board that is whole."""
+    rows = text.rsplit("\n", 2)
+    return len(rows) > 2 and len(rows[-1].strip()) == len(rows[-2].strip()) > 0
 
 
 def _character_run(d: int, counts: kernels.Counts, text: str, run: Sequence[int]) -> Run:
@@ -187,8 +195,11 @@ def _counts_on(counts: kernels.Counts, text: str, begin: int, run: Sequence[int]
     if _COUNTED_CALL.search(text, a, copy_ends) and any(_even(column) for column in zip(*rows, strict=True)):
         return True
     # A number that stays the same is a word.
-    varying = sum(len(set(column)) > 1 for column in zip(*rows, strict=True))
-    if kinds.count(WORD) < varying:
+    changing = [column for column in zip(*rows, strict=True) if len(set(column)) > 1]
+    varying = len(changing)
+    counting = sum(map(_even, changing))
+    if kinds.count(WORD) < max(varying, 1) or 0 < counting < varying:
+        # Numbers alone, or a result for each number.
         return False
     if varying < DATA_NUMBERS:
         return True
@@ -202,7 +213,7 @@ _COUNTED_CALL = re.compile(r"\b(?:print|assert|console|System|echo|expect|check|
 
 def _even(column: Sequence[int]) -> bool:
     """Whether numbers go on in even steps."""
-    step = column[1] - column[0]
+    step = column[1] - column[0] if len(column) > 1 else 0
     return step != 0 and all(after - before == step for before, after in pairwise(column))
 
 
@@ -266,7 +277,7 @@ def lasting_units(counts: kernels.Counts, d: int, text: str, longest: Run) -> fl
     base = _KEEP * d
     for k in range(base, base + 3 * counts.found[0][d], 3):
         run = _unit_run(counts, d, text, counts.runs[0][k : k + 3], 0)
-        faint = run.end - run.start < FAINT_COPIES * run.period and lines.form(*run.span) in (Form.TRACE, Form.DATA)
+        faint = run.end - run.start < FAINT_COPIES * run.period and lines.form(*run.span) in _FAINT_FORMS
         weight = FAINT if faint else 1.0
         most = max(most, weight * (run.end - run.start))
         if k == base + 3 * (KEEP - 1):
@@ -276,6 +287,7 @@ def lasting_units(counts: kernels.Counts, d: int, text: str, longest: Run) -> fl
 
 FORM_MATTERS = 64
 """Units of the longest run from which on its form is asked for."""
+_FAINT_FORMS = (Form.TRACE, Form.DATA, Form.MARKUP, Form.TABLE)
 FAINT = 0.25
 FAINT_COPIES = 32
 """What a unit counts in a run of fewer copies in a matrix or a stack trace."""

@@ -88,7 +88,7 @@ def test_people_read_why_in_one_line(capsys: pytest.CaptureFixture[str], tmp_pat
 
 
 def test_slow_scores_come_on_request(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """``--all`` adds the compression ratio and near copies, and all similarities where there is a reference; verdicts stay."""
+    """``--all`` adds the compression ratio, near copies, and all similarities to a reference; verdicts stay."""
     path = write(tmp_path / "in.jsonl", {"text": LOOP}, {"text": GOOD, "reference": GOOD})
     plain = [json.loads(line) for line in run(capsys, path, "--json")[1]]
     full = [json.loads(line) for line in run(capsys, path, "--json", "--all")[1]]
