@@ -48,8 +48,8 @@ _EXACT: Mapping[Form, Demand] = {
     Form.ROWS: Demand(8, 8),
 }
 _NUMBERED: Mapping[Form, Demand] = {
-    Form.PROSE: Demand(2, 1),
-    **dict.fromkeys((Form.LIST, Form.VERSE), Demand(3, 1)),
+    **dict.fromkeys((Form.PROSE, Form.LIST), Demand(2, 1)),
+    Form.VERSE: Demand(3, 1),
     Form.LABELS: Demand(4, 1),
     Form.SUBTITLES: Demand(1, 1),
     **dict.fromkeys((Form.CODE, Form.TABLE, Form.DATA), Demand(6, 4)),
@@ -60,7 +60,7 @@ _NUMBERED: Mapping[Form, Demand] = {
 _TEMPLATED: Mapping[Form, Demand] = {
     Form.PROSE: Demand(2, 1),
     **dict.fromkeys((Form.VERSE, Form.LIST), Demand(3, 1)),
-    Form.LABELS: Demand(4, 1),
+    Form.LABELS: Demand(3.5, 1),
     Form.SUBTITLES: Demand(1.25, 1),
     Form.CODE: Demand(4, 2),
     **dict.fromkeys((Form.MARKUP, Form.TABLE, Form.DATA), Demand(8, 4)),

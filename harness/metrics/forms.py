@@ -146,7 +146,7 @@ def _form_of_line(line: str, fenced: bool) -> Form:
         return Form[str(match.lastgroup)]
     if bare.count("</") > 1:
         return Form.MARKUP
-    if bare.count("|") > 1 or "\t" in bare:
+    if (bare.count("|") > 1 and (bare[0] == "|" or " | " in bare or bare.count("|") > 2)) or "\t" in bare:
         return Form.TABLE
     if bare[0] in '[{"' and _JSON.match(bare) and bare[-1] in "]},:[{\"'0123456789el":
         return Form.DATA
