@@ -21,7 +21,8 @@ def add_parser(subparsers: Any) -> None:
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "score",
         help="score texts without a model",
-        description='In, a line each: {"id"?, "text", "reference"?}. Exit 1 when one fails, 2 when a line is wrong.',
+        description='In, a line each: {"id"?, "text", "reference"?, "finish_reason"?, "turns"?}. '
+        "Exit 1 when one fails, 2 when a line is wrong.",
     )
     parser.add_argument("file", metavar="FILE.jsonl", help="JSON lines; - reads standard input")
     parser.add_argument("--all", action="store_true", help="also compression ratio and all similarities; slow")

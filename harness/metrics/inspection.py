@@ -71,7 +71,7 @@ _SIZE = re.compile(
     r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]|[^\W_\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]+"
 )
 _SALUTATION = re.compile(
-    r"^\s*(?:dear|hello|hi|hallo|liebe|sehr\sgeehrte|hola|estimad|cher|bonjour|уважаем|здравствуй|привет|尊敬的|亲爱的"
+    r"^[^\S\n]*(?:dear|hello|hi|hallo|liebe|sehr\sgeehrte|hola|estimad|cher|bonjour|уважаем|здравствуй|привет|尊敬的|亲爱的"
     r"|拝啓|親愛)\w*\b[^.!?。！？]{0,40}$|^\S{1,12}(?:様|殿|先生|女士|小姐|님께?)[:：，,、]?$",
     re.IGNORECASE | re.MULTILINE,
 )

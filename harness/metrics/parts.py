@@ -13,7 +13,9 @@ in prose is split at it. Marks in a code fence are left alone.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass, replace
+from operator import itemgetter
 
 from harness.metrics.invisible import Visible
 from harness.metrics.repetition import repetition
@@ -95,7 +97,8 @@ def split_parts(text: str) -> Parts | None:
 
 
 def _inside(place: int, spans: list[tuple[int, int]]) -> bool:
-    return any(start <= place < end for start, end in spans)
+    at = bisect_right(spans, place, key=itemgetter(0)) - 1
+    return at >= 0 and place < spans[at][1]
 
 
 def _only(text: str, spans: list[tuple[int, int]]) -> Visible | None:
