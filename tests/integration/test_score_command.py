@@ -19,6 +19,7 @@ from harness.judging.lines import as_json, score_lines
 from harness.judging.verdict import judge
 from harness.metrics.repetition import excesses, measure
 from harness.metrics.types import Scores
+from tests.support.texts import CLEAN, filler
 
 LOOP = "Sure. " + "I love the sea. " * 30
 GOOD = "The tide comes in twice a day."
@@ -58,6 +59,8 @@ def test_every_line_has_its_verdict_scores_and_loops(capsys: pytest.CaptureFixtu
         pytest.param(b"nope", "not JSON", id="no json"),
         pytest.param(b'{"text": "\xff"}', "not JSON in UTF-8", id="not utf-8"),
         pytest.param(b"[" * 100_000, "not JSON", id="nested without end"),
+        pytest.param(b'{"text": "a", "finish_reason": 5}', "finish_reason must be a string", id="reason"),
+        pytest.param(b'{"text": "a", "turns": "b"}', "turns must be a list of strings", id="turns"),
         pytest.param(b"[1]", "not an object", id="no object"),
         pytest.param(b'{"id": "a"}', "text must be a string", id="no text"),
         pytest.param(b'{"text": 5}', "text must be a string", id="text is a number"),
@@ -168,3 +171,31 @@ def test_a_reference_that_repeats_itself_is_marked(capsys: pytest.CaptureFixture
     found = json.loads(lines[0])
     assert found["verdict"] == "PASS"
     assert found["reference_repeats"] is True
+
+
+@pytest.mark.parametrize(
+    ("reason", "verdict"), [("stop", "PASS"), ("length", "FAIL"), (None, "PASS"), ("tool_calls", "PASS")]
+)
+def test_the_reason_of_the_end_decides_about_a_loop_at_the_end(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, reason: str | None, verdict: str
+) -> None:
+    """An answer that was cut off in a short loop did not end it; another word is as good as none."""
+    text = filler(120) + " This is a part of the work that we all do." * 4
+    _, lines = run(capsys, write(tmp_path / "in.jsonl", {"text": text, "finish_reason": reason}), "--json")
+    assert json.loads(lines[0])["verdict"] == verdict
+
+
+def test_each_loop_says_whether_it_counts(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """One in an answer that passes does not."""
+    short = f"{CLEAN} {'go on ' * 4}{CLEAN[::-1]}"
+    _, lines = run(capsys, write(tmp_path / "in.jsonl", {"text": LOOP}, {"text": short}), "--json")
+    assert [[loop["counts"] for loop in json.loads(line)["loops"]] for line in lines] == [[True], [False]]
+
+
+def test_reasoning_and_earlier_turns_are_judged(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Neither hides behind a clean answer."""
+    thought = {"text": f"<think>{LOOP}</think>{GOOD}", "reference": GOOD}
+    again = {"text": CLEAN, "turns": ["Good morning.", CLEAN]}
+    code, lines = run(capsys, write(tmp_path / "in.jsonl", thought, again, {"text": CLEAN, "turns": []}))
+    assert code == 1
+    assert [line.split()[0] for line in lines[:3]] == ["FAIL", "FAIL", "PASS"]

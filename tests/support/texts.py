@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
+from random import Random
 from typing import Any
 
-__all__ = ["CLEAN", "labelled"]
+from tests.benchmarks.scores.material import sentences
+
+__all__ = ["CLEAN", "filler", "labelled"]
 
 CLEAN = (
     "The harbour was quiet that morning. Two boats lay against the wall, their nets drying in the sun, and a boy was "
@@ -16,6 +19,19 @@ CLEAN = (
     "noon it was done. His father came down the steps, looked for a long time, and said nothing at all."
 )
 """Prose of some hundred units."""
+
+
+def filler(count: int) -> str:
+    """So many sentences, none of which is said twice; after the bank's last one their words are shuffled."""
+    draw = Random(3)
+    found: list[str] = []
+    while len(found) < count:
+        for sentence in sentences("en"):
+            words = sentence[:-1].split()
+            if len(found) >= len(sentences("en")):
+                draw.shuffle(words)
+            found.append(" ".join(words) + ".")
+    return " ".join(found[:count])
 
 
 @cache

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -14,26 +13,12 @@ from harness.judging.lines import score_lines
 from harness.judging.results import Status
 from harness.judging.verdict import counted_loops, judge
 from harness.metrics import score
-from tests.benchmarks.scores.material import sentences
 from tests.support.builders import case
-from tests.support.texts import CLEAN, labelled
+from tests.support.texts import CLEAN, filler, labelled
 
 SENTENCE = "This is a very important part of the work that we do here. "
 SOUND = [row["text"] for row in labelled(looping=False)]
 REFERENCES = ["Yes.", "All is well.", "全部正常。", CLEAN, CLEAN[:120], "1. Open it.\n2. Close it.\n", *SOUND[::7]]
-
-
-def filler(count: int) -> str:
-    """So many sentences, none of which is said twice; after the bank's last one their words are shuffled."""
-    draw = Random(3)
-    found: list[str] = []
-    while len(found) < count:
-        for sentence in sentences("en"):
-            words = sentence[:-1].split()
-            if len(found) >= len(sentences("en")):
-                draw.shuffle(words)
-            found.append(" ".join(words) + ".")
-    return " ".join(found[:count])
 
 
 def rules(answer: str, finish_reason: FinishReason | None = None, standard_answer: str | None = None) -> set[str]:

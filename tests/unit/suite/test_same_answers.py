@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
+from harness.reports.console import summary
+from harness.reports.json_report import to_json
+from harness.reports.markdown_report import to_markdown
+from harness.reports.model import AdapterResults
 from harness.suite.same_answers import same_answers
-from tests.support.builders import case, result
+from tests.support.builders import case, report, result
 
 SORRY = "I'm sorry, but I cannot help with that."
 
@@ -26,3 +33,16 @@ def test_variants_of_one_prompt_may_share_their_answer() -> None:
     short = [result(case(f"badcase1/q{k}", prompt=f"Is it {k}?", standard_answer=None), "Yes.") for k in range(5)]
     asked = [result(case(f"badcase1/r{k}", prompt=f"What {k}?", standard_answer=SORRY), SORRY) for k in range(5)]
     assert same_answers([*same_prompt, *short, *asked]) == ()
+
+
+def test_every_report_tells_of_them() -> None:
+    """The terminal and Markdown in a line, JSON with all ids."""
+    results = tuple(
+        result(case(f"badcase1/p{k}", prompt=f"Question {chr(97 + k)}?", standard_answer=None), SORRY) for k in range(4)
+    )
+    adapter = AdapterResults("v4.0", results)
+    assert "the same answer to 4 different prompts" in summary([adapter], width=200)
+    whole = replace(report(), adapters=(adapter,))
+    assert "the same answer to 4 different prompts" in to_markdown(whole)
+    (told,) = json.loads(to_json(whole))["adapters"][0]["same_answers"]
+    assert told == {"answer": SORRY, "cases": [f"badcase1/p{k}" for k in range(4)]}
