@@ -10,8 +10,11 @@ from tests.support.projects import CLEAN
 CUT = {"sea": {"text": CLEAN, "finish_reason": "length"}, "hill": CLEAN, "calm": CLEAN}
 
 
-def test_the_line_of_its_test_and_the_summary_say_so(project: Make, pytester: pytest.Pytester) -> None:
+def test_the_line_of_its_test_and_the_summary_say_so(
+    project: Make, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It was one green dot among others."""
+    monkeypatch.setenv("COLUMNS", "200")
     root = project(script=CUT)
     done = pytester.runpytest("badcases", "-v")
     assert done.ret == 0
