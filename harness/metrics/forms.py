@@ -195,6 +195,7 @@ class Lines:
         self.text = text
         self._lines: list[tuple[int, str, bool]] | None = None
         self._known: dict[tuple[str, bool], Form] = {}
+        self._spans: dict[tuple[int, int], Form] = {}
 
     def _split(self) -> list[tuple[int, str, bool]]:
         """Offset and text of each line, and whether it stands in a code fence."""
@@ -220,6 +221,12 @@ class Lines:
 
     def form(self, start: int, end: int) -> Form:
         """The form of most characters from ``start`` to ``end``."""
+        if (start, end) in self._spans:
+            return self._spans[start, end]
+        form = self._spans[start, end] = self._most(start, end)
+        return form
+
+    def _most(self, start: int, end: int) -> Form:
         lines = self._split()
         weights: dict[Form, int] = {}
         first = max(0, bisect_right(lines, start, key=itemgetter(0)) - 1)

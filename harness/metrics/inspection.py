@@ -75,18 +75,20 @@ _SALUTATION = re.compile(
     r"|拝啓|親愛)\w*\b[^.!?。！？]{0,40}$|^\S{1,12}(?:様|殿|先生|女士|小姐|님께?)[:：，,、]?$",
     re.IGNORECASE | re.MULTILINE,
 )
-_COMMENT = re.compile(r"""^[ \t]*(?:\"\"\"|'''|\#|//|/?\*+)?[ \t]*(\w+ \w+ \w+ \w+) \w+ \w""", re.MULTILINE)
+_COMMENT_MARKS = "\"'#/* \t"
 
 
-def inspect_text(text: str, values: Mapping[str, float], spans: Sequence[tuple[int, int] | None]) -> dict[str, float]:
+def inspect_text(
+    lines: Lines, values: Mapping[str, float], spans: Sequence[tuple[int, int] | None]
+) -> dict[str, float]:
     """The scores ``INSPECTED`` of one text that are not 0.
 
     Args:
-        text: the text.
+        lines: of the text.
         values: what was counted in it.
         spans: characters of the runs and windows that ``FORMS`` are asked for; None where a form cannot matter.
     """
-    lines = Lines(text)
+    text = lines.text
     told = _forms(lines, spans)
     outside = values["rep8"] * values["units"] - values["loop_units"]
     echoes = outside >= ECHO_UNITS
@@ -152,5 +154,9 @@ def _size(text: str) -> int:
 
 
 def _restated(text: str) -> int:
-    starts = Counter(start.casefold() for start in _COMMENT.findall(text))
+    starts: Counter[str] = Counter()
+    for line in text.split("\n"):
+        words = line.strip(_COMMENT_MARKS).split(" ", 6)
+        if len(words) >= 6 and all(map(str.isalnum, words[:5])):
+            starts[" ".join(words[:4]).casefold()] += 1
     return max(starts.values(), default=0)

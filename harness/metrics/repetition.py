@@ -39,6 +39,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from harness.metrics import kernels, templates
+from harness.metrics.forms import Lines
 from harness.metrics.inspection import ECHO_UNITS, STALE, inspect_text, repeats
 from harness.metrics.invisible import Visible, visible
 from harness.metrics.ngrams import SHARES
@@ -204,7 +205,7 @@ def _one(counts: kernels.Counts, d: int, text: str) -> Scores:
     quiet = not (first[d] or second[d] or third[d] or span[1] > span[0] or tails[1])
     if quiet:
         if _repeats(values, n):
-            values.update(inspect_text(text, values, (None, None, None, None, None, _variety_span(counts, d))))
+            values.update(inspect_text(Lines(text), values, (None, None, None, None, None, _variety_span(counts, d))))
         return Scores(values)
     found = find_stretches(counts, d, text, span)
     for (name, length), run, size in zip(_LENGTHS, found.longest, (n, n, characters), strict=True):
@@ -226,7 +227,8 @@ def _one(counts: kernels.Counts, d: int, text: str) -> Scores:
         values["templated"] = templated
         values["templated_copies"] = copies
         values["templated_units"] = templated * n
-    values["lasting_units"] = lasting_units(counts, d, text, found.longest[0])
+    forms = Lines(text)
+    values["lasting_units"] = lasting_units(counts, d, forms, found.longest[0])
     exact, numbered, drawn = found.longest
     tail_size = 2 if found.tail_kind == "characters" else 1
     spans = [
@@ -237,7 +239,7 @@ def _one(counts: kernels.Counts, d: int, text: str) -> Scores:
     ]
     spans.append(_template_span(counts, d, span, values))
     spans.append(_variety_span(counts, d))
-    values.update(inspect_text(text, values, spans))
+    values.update(inspect_text(forms, values, spans))
     return Scores(values, found.loops)
 
 

@@ -24,7 +24,7 @@ from harness.metrics.units import NUMBER, PUNCTUATION, WORD
 __all__ = ["Found", "Run", "characters_of", "find_stretches", "lasting_units"]
 
 MAX_LOOPS = 8
-MOST_ROWS = 64
+MOST_ROWS = 16
 """Copies whose numbers are read."""
 DATA_NUMBERS = 2
 """Numbers in a copy that do not count up, from which on the copy is data."""
@@ -182,13 +182,15 @@ def _counts_on(counts: kernels.Counts, text: str, begin: int, run: Sequence[int]
     """
     start, end, period = run
     kinds = list(counts.kinds[start : start + period])
+    # So many copies tell.
+    end = min(end, start + MOST_ROWS * period)
     a, b = counts.starts[start] - begin, counts.ends[end - 1] - begin
     marks = [match.span() for match in TIME_MARK.finditer(text, a, b)]
     slots = [
         k for k, kind in enumerate(kinds) if kind == NUMBER and not _within(counts.starts[start + k] - begin, marks)
     ]
     rows = []
-    for first in range(start, min(end, start + MOST_ROWS * period) - period + 1, period):
+    for first in range(start, end - period + 1, period):
         parts = [text[counts.starts[first + k] - begin : counts.ends[first + k] - begin] for k in slots]
         rows.append([int(number[:15]) if number.isdecimal() else 0 for number in parts])
     copy_ends = counts.ends[min(end, start + period) - 1] - begin
@@ -264,7 +266,7 @@ MOST_UNITS, MOST_COPIES = 1200.0, 60.0
 """Units and copies from which on a run is a loop in every form (:mod:`harness.metrics.demands`)."""
 
 
-def lasting_units(counts: kernels.Counts, d: int, text: str, longest: Run) -> float:
+def lasting_units(counts: kernels.Counts, d: int, lines: Lines, longest: Run) -> float:
     """Units of the longest exact run; in a matrix or a stack trace of few rows a unit counts ``FAINT``.
 
     It never falls when a text goes on, since the early end of a search rests on it. A run that is no longer among the
@@ -273,7 +275,7 @@ def lasting_units(counts: kernels.Counts, d: int, text: str, longest: Run) -> fl
     if longest.end - longest.start < FORM_MATTERS:
         return float(longest.end - longest.start)
     most = 0.0
-    lines = Lines(text)
+    text = lines.text
     base = _KEEP * d
     for k in range(base, base + 3 * counts.found[0][d], 3):
         run = _unit_run(counts, d, text, counts.runs[0][k : k + 3], 0)
