@@ -40,10 +40,10 @@ class Thresholds:
     """What an answer is judged against. Shares are 0..1, similarities 0..1, lengths are mixed units."""
 
     max_rep8_excess: Share = 0.30
-    """Maximum of rep-8 above the standard answer's own. Values up to the usual 0.2 are excused where the answer ended
-    and the standard answer has less."""
+    """Maximum of rep-8 above the standard answer's own, or above the usual 0.2 where that is more. Code, tables and
+    lists are excused up to 0.35 more."""
     max_rep8d_excess: Share = 0.35
-    """The same with every run of digits replaced by one sign."""
+    """The same with every run of digits replaced by one sign; usual is 0.3."""
     max_loop_excess: Share = 0.15
     """Maximum share of the answer inside its longest tandem run (on units, numbered, on characters), above the standard
     answer's own. A run counts from ``min_loop_copies`` copies and ``min_loop_units`` units on."""
@@ -53,9 +53,11 @@ class Thresholds:
     """Maximum share of the answer in lines or sentences that repeat except for a word, above the standard answer's
     own."""
     min_loop_copies: NonNegative = 4.0
-    """Minimum number of copies of a loop; 3 are enough where one copy is a sentence (12 units) or longer."""
+    """Minimum number of copies of a loop in running text; 3 are enough where one copy is a sentence (12 units) or
+    longer. Other forms ask for a multiple."""
     min_loop_units: NonNegative = 32.0
-    """Minimum units of a loop; twice as many characters for a loop of characters."""
+    """Minimum units of a loop in running text; twice as many characters for a loop of characters. Other forms ask for a
+    multiple."""
     min_similarity: Share = 0.0
     """Minimum similarity to the standard answer; 0 is off, since a good answer may be worded differently."""
     min_units: Amount = 1

@@ -22,16 +22,16 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from harness.cases.model import Case, Message, Thresholds
+from harness.cases.model import Case, Thresholds
 from harness.engines.base import FinishReason
-from harness.judging.references import refusal
+from harness.judging.references import lone_case, refusal
 from harness.judging.results import Reason, Status, Verdict
 from harness.judging.rules import surely_passes
 from harness.judging.verdict import counted_loops, judge
 from harness.metrics.parts import answer_text, part_scores, split_parts
 from harness.metrics.published import compression_ratio, near_copies
 from harness.metrics.repetition import NOTHING, excesses, measure
-from harness.metrics.similarity import order_similarities, order_similarity, similarity
+from harness.metrics.similarity import order_similarities, similarity
 from harness.metrics.turns import turn_scores
 from harness.metrics.types import Loop, Scores
 
@@ -140,20 +140,17 @@ def _score(batch: list[_Record], limits: Thresholds, everything: bool) -> Iterat
             yield ScoredLine(record.id, Verdict(Status.ERROR, (Reason(rule="line", text=record.problem),)), _NO_SCORES)
             continue
         values = own.values
-        if (apart := _apart(record)) is not None:
-            scores, repeats = apart, False
-            if record.reference is not None:
-                next(references)
-        elif record.reference is None:
-            scores = Scores({**values, **excesses(values, None)}, own.loops)
-            repeats = False
-        else:
+        repeats = False
+        scores = Scores({**values, **excesses(values, None)}, own.loops)
+        if record.reference is not None:
             theirs, alike = next(references)
             against = theirs.values
             scores = Scores({**values, **excesses(values, against), "similarity": alike}, own.loops)
             repeats = (
                 against["loop_coverage"] > limits.max_loop_excess and refusal(_case(record, Thresholds())) is not None
             )
+        apart = _apart(record)
+        scores = apart or scores
         if everything:
             scores = _with_everything(record, scores)
         if surely_passes(scores.values, limits) and apart is None:
@@ -170,35 +167,26 @@ def _apart(record: _Record) -> Scores | None:
     found = part_scores(record.text, record.reference)
     values = {**found.values, **turn_scores(record.text, record.turns, record.reference)}
     if record.reference is not None:
-        values["similarity"] = order_similarity(answer_text(record.text), answer_text(record.reference))
+        (values["similarity"],) = order_similarities([(answer_text(record.text), answer_text(record.reference))])
     return Scores(values, found.loops)
 
 
 def _with_everything(record: _Record, scores: Scores) -> Scores:
-    more = {"compression_ratio": compression_ratio(record.text), "near_copies": near_copies(record.text)}
+    own = answer_text(record.text)
+    more = {"compression_ratio": compression_ratio(record.text), "near_copies": near_copies(own)}
     if record.reference is not None:
-        more |= similarity(record.text, record.reference)
+        more |= similarity(own, answer_text(record.reference))
     return Scores({**scores.values, **more}, scores.loops)
 
 
 def _case(record: _Record, limits: Thresholds) -> Case:
-    return _lone_case(limits) if record.reference is None else _made_case(record, limits)
+    # Without a standard answer, nothing in a case's pairs distinguishes it from another case.
+    return _unnamed(limits) if record.reference is None else lone_case(str(record.id), limits, record.reference)
 
 
 @lru_cache(maxsize=4)
-def _lone_case(limits: Thresholds) -> Case:
-    """Without a standard answer, nothing in a case's pairs distinguishes it from another case."""
-    return Case(id="line", folder="", messages=(Message("user", ""),), standard_answer=None, thresholds=limits)
-
-
-def _made_case(record: _Record, limits: Thresholds) -> Case:
-    return Case(
-        id=str(record.id),
-        folder="",
-        messages=(Message("user", ""),),
-        standard_answer=record.reference,
-        thresholds=limits,
-    )
+def _unnamed(limits: Thresholds) -> Case:
+    return lone_case("line", limits)
 
 
 def as_json(line: ScoredLine) -> str:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
-from harness.cases.model import Case
+from harness.cases.model import Case, Message, Thresholds
 from harness.metrics.repetition import EXCUSED_LENGTHS, measure, repetition
+from harness.metrics.similarity import bare
 
-__all__ = ["LASTING_SCALE", "loop_units", "reference_run", "refusal"]
+__all__ = ["LASTING_SCALE", "lone_case", "loop_units", "reference_run", "refusal"]
 
 LASTING_SCALE = 7.0
 """A run this many times ``min_loop_units`` above the standard answer's own fails an answer of any length."""
@@ -20,12 +21,17 @@ REFUSED_COVERAGE = 0.5
 """Share of a standard answer inside one run from which on it is refused."""
 
 
+def lone_case(name: str, limits: Thresholds, reference: str | None = None) -> Case:
+    """A case that is no more than a standard answer, for judging a text whose prompt is not known."""
+    return Case(id=name, folder="", messages=(Message("user", ""),), standard_answer=reference, thresholds=limits)
+
+
 def refusal(case: Case) -> str | None:
     """Why this case cannot be judged: its standard answer is itself a loop; None where it can. Names the case."""
     if case.standard_answer is None or case.thresholds.reference_may_repeat:
         return None
     unit = _looped(case.standard_answer, case.thresholds.min_loop_copies, case.thresholds.min_loop_units)
-    if unit is None or _bare(unit) in _bare(" ".join(m.content for m in case.messages)):
+    if unit is None or bare(unit) in bare(" ".join(m.content for m in case.messages)):
         return None
     shown = unit if len(unit) <= 40 else unit[:40] + "..."
     return (
@@ -51,11 +57,6 @@ def _looped(text: str, min_copies: float, min_units: float) -> str | None:
     exact = [x for x in scores.loops if x.kind in ("exact", "characters")] or scores.loops
     loop = max(exact, key=lambda x: x.end - x.start)
     return text[loop.start : loop.start + loop.period].strip()
-
-
-def _bare(text: str) -> str:
-    """Letters and digits only, case folded: how a prompt quotes what it asks for differs in marks and spaces."""
-    return "".join(c for c in text.casefold() if c.isalnum())
 
 
 def loop_units(case: Case) -> float | None:

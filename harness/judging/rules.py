@@ -35,6 +35,8 @@ from harness.judging.signs import (
 )
 from harness.metrics.repetition import EXCUSED_LENGTHS
 
+__all__ = ["RULES", "Rule", "show_number", "surely_passes"]
+
 MIN_REFERENCE_UNITS = 20
 """Units from which on the standard answer's length says how long an answer should be."""
 
@@ -151,7 +153,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         rule="restated",
-        text=lambda _: "comments in code that begin with the same words",
+        text=lambda _: "lines of code or comment that begin with the same words",
         value=restated_lines,
         limit=lambda a: max(MAX_RESTATED_CUT if a.cut else MAX_RESTATED, EXCUSED_LENGTHS * a.theirs("restated")),
         repetition=True,
@@ -229,7 +231,7 @@ def surely_passes(scores: Mapping[str, float], limits: Thresholds) -> bool:
         and scores["twice_coverage"] <= MAX_TWICE
         and scores["variety"] >= FEWEST_WORDS
         and scores["flood_characters"] <= FLOOD_SCALE * limits.min_loop_units
-        and scores["stale"] <= RESTATED_STALE
+        and scores["stale"] < RESTATED_STALE
         and scores.get("echo_copies", 0.0) <= MAX_ECHO
         and scores.get("passage_copies", 0.0) <= MAX_PASSAGES
         and (scores["words"] or scores["symbols"]) >= limits.min_units

@@ -2,8 +2,8 @@
 
 A sign is a number: how far a run is above what its form may repeat, units of an end that was cut off within a copy,
 copies of a sentence. It is made of recorded scores, the case's thresholds and the reason why the answer ended, so it
-can be made again under other thresholds. The constants say what is usual; they were chosen on the tuned half of the
-labelled texts (tests/benchmarks/scores).
+can be made again under other thresholds. The constants say what is usual. They were chosen on the labelled texts of
+tests/benchmarks/scores.
 """
 
 from __future__ import annotations

@@ -11,18 +11,19 @@ answer could still dilute, are left to the verdict on the whole. The last two un
 can still join them.
 
 A look at the whole text costs a score, so a cheap test decides when to take one: the last characters must stand at some
-distance before, and go on doing so for half the wanted length. Between looks a piece costs a few microseconds
-(``make bench-scores`` measures them). The object holds one answer and no lock: use one for each stream.
+distance before, and go on doing so for half the wanted length. The search's own test (engines/beam/proof.py) compares
+tokens instead and takes a hundred times as long, which a step of a search does not notice and a server does.
+``make bench-scores`` measures it. The object holds one answer and no lock: use one for each stream.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from harness.cases.model import Case, Message, Thresholds
+from harness.cases.model import Case, Thresholds
 from harness.engines.beam.proof import settled
 from harness.errors import UsageError
-from harness.judging.references import loop_units
+from harness.judging.references import lone_case, loop_units
 from harness.metrics.repetition import measure
 
 __all__ = ["LoopWatch"]
@@ -31,6 +32,8 @@ _EVERY = 32
 """Characters between tests."""
 _ANCHOR = 24
 """Characters at the end that must stand before."""
+_UNFINISHED = "\ufffd"
+"""What a tokenizer writes for a part of a character."""
 _WINDOW = 8192
 """Characters in which they are looked for."""
 
@@ -48,7 +51,7 @@ class LoopWatch:
         Raises:
             UsageError: the case's standard answer is itself a loop, so no answer can be judged.
         """
-        units = loop_units(case if case is not None else _any_case())
+        units = loop_units(case or lone_case("stream", Thresholds()))
         if units is None:
             raise UsageError(f"{case.id if case else ''}: its standard answer is a loop; give a clean one")
         self.units = units
@@ -57,6 +60,8 @@ class LoopWatch:
         """Whether the answer is certain to fail."""
         self._decode = decode
         self._ids: list[int] = []
+        """The last tokens: those before ``_shown``, whose text is known, and those whose text is not yet whole."""
+        self._shown = 0
         self._text = ""
         self._tested = 0
         self._look_at = 0
@@ -79,10 +84,15 @@ class LoopWatch:
         """
         if self._decode is None:
             raise UsageError("LoopWatch.feed_tokens needs decode=, a function from token ids to text")
+        # A token alone may be a part of a character, and its text may hang on the token before: only what the last
+        # few tokens add to the text is decoded, as vLLM's detokenizer does.
+        known = self._decode(self._ids[: self._shown])
         self._ids += ids
-        # Decoded at times only: a token alone may be half a character.
-        if len(self._ids) % 8 == 0 or len(ids) >= 8:
-            self._text = self._decode(self._ids)
+        text = self._decode(self._ids)
+        if len(text) > len(known) and not text.endswith(_UNFINISHED):
+            self._text += text[len(known) :]
+            self._ids = self._ids[self._shown :]
+            self._shown = len(self._ids)
         return self._test()
 
     def _test(self) -> bool:
@@ -118,7 +128,3 @@ class LoopWatch:
             else:
                 high = middle - 1
         return low + distance
-
-
-def _any_case() -> Case:
-    return Case(id="stream", folder="", messages=(Message("user", ""),), standard_answer=None, thresholds=Thresholds())

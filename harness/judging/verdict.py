@@ -12,7 +12,7 @@ Both are pure functions of the recorded scores, so thresholds can change without
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from harness.cases.model import Case
@@ -59,7 +59,7 @@ def judge(case: Case, scores: Scores, finish_reason: FinishReason | None) -> Ver
         return Verdict(
             Status.FAIL, (Reason(rule="loop", text=text, repetition=True), *_reasons(case, scores, finish_reason))
         )
-    results = tuple(_checks(case, scores, finish_reason, _fails))
+    results = tuple(_checks(case, scores, finish_reason, only_failed=True))
     unknown = [c for c in results if not math.isfinite(c.value)]
     if unknown:
         return Verdict(
@@ -94,7 +94,7 @@ def skipped(case: Case) -> Verdict:
 def _reasons(case: Case, scores: Scores, finish_reason: FinishReason | None) -> tuple[Reason, ...]:
     return tuple(
         Reason(rule=c.rule, text=c.text, value=c.value, limit=c.limit, repetition=c.repetition)
-        for c in _checks(case, scores, finish_reason, _fails)
+        for c in _checks(case, scores, finish_reason, only_failed=True)
         if c.repetition and math.isfinite(c.value)
     )
 
@@ -131,42 +131,38 @@ def _merged(verdicts: Sequence[Verdict], status: Status) -> tuple[Reason, ...]:
 
 def checks(case: Case, scores: Scores, finish_reason: FinishReason | None) -> tuple[RuleCheck, ...]:
     """Every rule that applies to this answer, passed or not, in the order to show."""
-    return tuple(_checks(case, scores, finish_reason, lambda _value, _limit, _upper: True))
-
-
-_Wanted = Callable[[float, float, bool], bool]
-"""Whether a check of this value and limit is wanted: most pass, and making their texts takes longer than all else."""
+    return tuple(_checks(case, scores, finish_reason, only_failed=False))
 
 
 def _passes(value: float, limit: float, upper: bool) -> bool:
     return math.isfinite(value) and (value <= limit if upper else value >= limit)
 
 
-def _fails(value: float, limit: float, upper: bool) -> bool:
-    return not _passes(value, limit, upper)
-
-
-def _checks(case: Case, scores: Scores, finish_reason: FinishReason | None, wanted: _Wanted) -> Iterator[RuleCheck]:
+def _checks(
+    case: Case, scores: Scores, finish_reason: FinishReason | None, *, only_failed: bool
+) -> Iterator[RuleCheck]:
+    # Most checks pass, and making their texts takes longer than all else.
     answer = Answer(case=case, scores=scores.values, finish_reason=finish_reason)
-    yield from _apply(RULES, answer, wanted)
-    yield from _parts(answer, wanted)
-    yield from (c for c in _patterns(case, scores) if wanted(c.value, c.limit, c.upper))
+    yield from _apply(RULES, answer, only_failed)
+    yield from _parts(answer, only_failed)
+    yield from (c for c in _patterns(case, scores) if not (only_failed and c.passed))
     for limits, upper in ((case.thresholds.min_metrics, False), (case.thresholds.max_metrics, True)):
         for name, limit in limits.items():
-            if wanted(value := answer.score(name), limit, upper):
+            value = answer.score(name)
+            if not (only_failed and _passes(value, limit, upper)):
                 yield _check(name, value, limit, name, upper=upper)
 
 
-def _apply(rules: Iterable[Rule], answer: Answer, wanted: _Wanted, where: str = "") -> Iterator[RuleCheck]:
+def _apply(rules: Iterable[Rule], answer: Answer, only_failed: bool, where: str = "") -> Iterator[RuleCheck]:
     for rule in rules:
         if rule.applies(answer):
             value, limit = rule.value(answer), rule.limit(answer)
-            if wanted(value, limit, rule.upper):
+            if not (only_failed and _passes(value, limit, rule.upper)):
                 text = where + rule.text(answer)
                 yield _check(rule.rule, value, limit, text, upper=rule.upper, repetition=rule.repetition)
 
 
-def _parts(answer: Answer, wanted: _Wanted) -> Iterator[RuleCheck]:
+def _parts(answer: Answer, only_failed: bool) -> Iterator[RuleCheck]:
     """The rules about repetition, applied to the reasoning and to the calls of tools, where there are any."""
     for part, where in (("reasoning", "in the reasoning: "), ("tools", "in the calls of tools: ")):
         prefix = f"{part}."
@@ -176,7 +172,7 @@ def _parts(answer: Answer, wanted: _Wanted) -> Iterator[RuleCheck]:
             ended = answer.finish_reason == "length" and answer.scores.get("units", 0.0) > 0.0
             case = replace(answer.case, standard_answer=None)
             own = Answer(case=case, scores=scores, finish_reason="stop" if ended else answer.finish_reason)
-            yield from _apply((rule for rule in RULES if rule.repetition), own, wanted, where)
+            yield from _apply((rule for rule in RULES if rule.repetition), own, only_failed, where)
 
 
 def _patterns(case: Case, scores: Scores) -> list[RuleCheck]:

@@ -2,8 +2,8 @@
 
 A table says "in stock" twelve times, a stack trace shows the same frame four times, and neither is a loop. So the
 number of copies, and the length, from which on a run is one depend on its form (:mod:`harness.metrics.forms`). They are
-factors of a case's ``min_loop_copies`` and ``min_loop_units``. The factors were chosen on the tuned halves of the
-labelled sets (tests/benchmarks/scores), and are reported on the others.
+factors of a case's ``min_loop_copies`` and ``min_loop_units``, chosen with their defaults, 4 copies and 32 units, on
+the labelled texts of tests/benchmarks/scores.
 
 An answer that was cut off within a copy did not end its table: there the plain demand of prose holds in every form.
 """
@@ -15,13 +15,10 @@ from typing import Literal, NamedTuple
 
 from harness.metrics.forms import Form
 
-__all__ = ["BASIC_COPIES", "BASIC_UNITS", "LONG_PERIOD", "Demand", "RunKind", "demand"]
+__all__ = ["Demand", "RunKind", "demand"]
 
 RunKind = Literal["exact", "numbered", "templated"]
 
-BASIC_COPIES = 4.0
-BASIC_UNITS = 32.0
-"""The default thresholds, which the factors were chosen with."""
 LONG_PERIOD = 12
 """Units of a copy from which on three copies make a loop of prose: a sentence said three times in a row."""
 LONG_VERSE = 48

@@ -64,14 +64,16 @@ TIME_MARK = re.compile(
 """A time stamp or a span of time."""
 
 _FENCE = re.compile(r"\s*(?:```|~~~)")
-_SUBTITLE = re.compile(rf"\s*(?:{TIME_MARK.pattern})(?:\s|$)|WEBVTT\b")
+_SUBTITLE = re.compile(rf"(?:{TIME_MARK.pattern})(?:\s|$)|WEBVTT\b")
 _TRACE = re.compile(
-    r"""\s*(?:File\s"[^"]+",\sline\s\d+|at\s\S+\s?\(?[^()\s]*:\d+|Traceback\s\(most\srecent|\#\d+\s+(?:0x)?[0-9a-f]+\s
-    |from\s\S+:\d+:in\s|.{0,120}\.(?:py|jsx?|tsx?|go|rs|java|kt|cc?|cpp|h|cs|rb|php|swift|scala|exs?|lua|pl):(?:line\s)?\d+\b|\[?Previous\sline\srepeated|goroutine\s\d+|\.\.\.\s\d+\smore)""",
+    r"""(?:File\s"[^"]+",\sline\s\d+|at\s\S+\s?\(?[^()\s]*:\d+|Traceback\s\(most\srecent|\#\d+\s+(?:0x)?[0-9a-f]+\s
+    |from\s\S+:\d+:in\s
+    |.{0,120}\.(?:py|jsx?|tsx?|go|rs|java|kt|cc?|cpp|h|cs|rb|php|swift|scala|exs?|lua|pl):(?:line\s)?\d+\b
+    |\[?Previous\sline\srepeated|goroutine\s\d+|\.\.\.\s\d+\smore)""",
     re.VERBOSE,
 )
 _LOG = re.compile(
-    r"""\s*(?:\[?\d{4}[-/]\d\d[-/]\d\d[T\s]\d\d:\d\d|\[?\d{2}:\d{2}:\d{2}[.,]?\d*\]?\s+\[?(?:TRACE|DEBUG|INFO|WARN|ERROR)
+    r"""(?:\[?\d{4}[-/]\d\d[-/]\d\d[T\s]\d\d:\d\d|\[?\d{2}:\d{2}:\d{2}[.,]?\d*\]?\s+\[?(?:TRACE|DEBUG|INFO|WARN|ERROR)
     |\d{1,3}(?:\.\d{1,3}){3}[\s:]
     |(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\s+\d{1,2}\s\d\d:\d\d:\d\d
     |(?:Epoch|step|iter(?:ation)?)\W*\d+\b.*\b(?:loss|acc)|[-dl][rwxst-]{9}\s|\d+\sbytes\sfrom\s|={2,}\d+={2,}
@@ -79,33 +81,34 @@ _LOG = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _ROWS = re.compile(
-    r"""\s*(?:[-*•]\s*)?(?:\*\*)?(?:(?:rows?|rnds?|rounds?|bars?|measures?|weeks?|days?|reihe|runde|takt|tag|rang|jour|vuelta|fila|día|ряд|такт|день)
+    r"""(?:[-*•]\s*)?(?:\*\*)?(?:(?:rows?|rnds?|rounds?|bars?|measures?|weeks?|days?
+    |reihe|runde|takt|tag|rang|jour|vuelta|fila|día|ряд|такт|день)
     \s?\d+|第\s?[0-9〇零一二三四五六七八九十百]+\s?(?:行|圈|针|段|小节|周|節|拍|天|日))""",
     re.VERBOSE | re.IGNORECASE,
 )
 _LIST = re.compile(
-    r"""\s*(?:\\item\b|[-*+•·–—▪◦‣✓✔☐☑■□●○]\s|\[[\sxX]?\]|\(\s?\)|\(?\d{1,4}[.)、．]|[（(]?[〇零一二三四五六七八九十百]+[)）、.．]
+    r"""(?:\\item\b|[-*+•·–—▪◦‣✓✔☐☑■□●○]\s|\[[\sxX]?\]|\(\s?\)|\(?\d{1,4}[.)、．]|[（(]?[〇零一二三四五六七八九十百]+[)）、.．]
     |[（(]\d{1,3}[)）]|第[0-9〇零一二三四五六七八九十百]+[条章节項项、]|[A-Za-z][.)]\s|\#{1,6}\s|[①-⑳])""",
     re.VERBOSE,
 )
 _LABEL = re.compile(
     r"(?:\*\*)?[^\s:：|=<>{}\[\];,，。.]{1,24}(?:\s[^\s:：|=<>{}\[\];,，。.]{1,24}){0,4}(?:\*\*)?\s?[:：](?!//)\s?\S?"
 )
-_MARKUP = re.compile(r"\s*(?:</?[A-Za-z!?][^>]*>|\\(?:begin|end|hline|section|[a-z]+\{)|&[a-z]+;)")
+_MARKUP = re.compile(r"(?:</?[A-Za-z!?][^>]*>|\\(?:begin|end|hline|section|[a-z]+\{)|&[a-z]+;)")
 _KEYWORD = re.compile(
-    r"""\s*(?:(?:def|class|elif|else|for|while|return|import|from|print|assert|raise|try|except|finally|with|public|private
+    r"""(?:(?:def|class|elif|else|for|while|return|import|from|print|assert|raise|try|except|finally|with|public|private
     |protected|static|void|int|float|double|char|bool|let|const|var|function|func|fn|struct|case|switch|default|using
-    |namespace|package|WHEN|ELSE|END|SELECT|INSERT|UPDATE|DELETE|CREATE|VALUES|echo|export|if|async|await|expect|describe|it|self
+    |namespace|package|WHEN|ELSE|END|SELECT|INSERT|UPDATE|DELETE|CREATE|VALUES
+    |echo|export|if|async|await|expect|describe|it|self
     |mov|add|sub|jmp|ret|nop|push|pop|shl|shr|cmp|call|lea|xor)\b|[@#]\w|//|/\*|\*/|--\s)""",
     re.VERBOSE,
 )
-_SQL = re.compile(r"\s*(?:WHEN\s.+\sTHEN|INSERT\sINTO|SELECT|CREATE\s|UPDATE\s\w+\sSET|DELETE\sFROM|ELSE\s'|END\b)")
+_SQL = re.compile(r"(?:WHEN\s.+\sTHEN|INSERT\sINTO|SELECT|CREATE\s|UPDATE\s\w+\sSET|DELETE\sFROM|ELSE\s'|END\b)")
 _CODE_MARK = re.compile(r"[;{}]\s*$|\)\s*[:;{]?\s*$|[\w\])]\s*[-+*/|&]?=\s*\S|\w\(\S*|=>|->|::|\w\.\w+\(|</|&&")
 _COMMAND = re.compile(r"^(?:\$\s|RUN\s|COPY\s|\w+\s(?:WARN|ERR|INFO|DEBUG)\b)|\s--?[a-zA-Z][\w-]*(?:\s|=|$)")
-_LETTERS = re.compile(r"[^\W\d_]")
 _CELLS = re.compile(r"\||\t|,(?=\S)|;(?=\S)")
 _FIELDS = re.compile(r"\s[–—·•/-]\s")
-_JSON = re.compile(r'\s*[\[{]\s*(?:["\[{\d-]|$)|\s*"[^"]*"\s*:')
+_JSON = re.compile(r'[\[{]\s*(?:["\[{\d-]|$)|"[^"]*"\s*:')
 _TOLD_FIRST = re.compile(
     rf"(?P<TRACE>{_TRACE.pattern})|(?P<SUBTITLES>{_SUBTITLE.pattern})|(?P<LOG>{_LOG.pattern})|(?P<MARKUP>{_MARKUP.pattern})",
     re.VERBOSE | re.IGNORECASE,

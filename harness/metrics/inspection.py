@@ -149,7 +149,7 @@ def _echoes(text: str) -> tuple[float, float, float]:
 
 
 def _size(text: str) -> int:
-    """Units of a text, but for marks."""
+    """Units of a text, but for marks; the kernels' arrays are in use here, so it cannot be split into units."""
     return len(_SIZE.findall(text))
 
 

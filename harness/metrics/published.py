@@ -1,19 +1,21 @@
 """Scores for comparison with published ones; no verdict uses them.
 
     seq_rep4            1 - distinct 4-grams / 4-grams of *model tokens* (Welleck et al. 2020); 0 without tokens
-    near_copies         share of the paragraphs that share half of their words with an earlier one; 0..1
+    near_copies         share of the paragraphs that share half of their shingles with an earlier one; 0..1
     compression_ratio   bytes of UTF-8 / bytes of zlib's output, level 6; above 2.4 Whisper retries (Radford 2022)
 
-Near copies are shingle containment (Broder 1997) on words, or pairs of characters in scripts without spaces. They do
-not separate loops from forms and refrains, so no verdict uses them. Token n-grams change with the tokenizer, and the
+Near copies are containment of shingles, which are pairs of neighbouring units (Broder 1997). They do not separate loops
+from forms and refrains, so no verdict uses them. Token n-grams change with the tokenizer, and the
 compression ratio with language and length.
 """
 
 from __future__ import annotations
 
-import re
 import zlib
 from collections.abc import Sequence
+from itertools import pairwise
+
+from harness.metrics.similarity import split
 
 __all__ = ["compression_ratio", "near_copies", "sequence_repetition"]
 
@@ -27,7 +29,7 @@ def sequence_repetition(tokens: Sequence[int], order: int = 4) -> float:
 
 
 def near_copies(text: str) -> float:
-    """Share of the paragraphs whose words an earlier paragraph holds by half or more; 0 for fewer than three."""
+    """Share of the paragraphs that hold half of an earlier one's shingles, or the other way; 0 for fewer than three."""
     shingles = [s for s in map(_shingles, text.split("\n")) if len(s) >= MIN_SHINGLES]
     if len(shingles) < MIN_PARAGRAPHS:
         return 0.0
@@ -37,19 +39,12 @@ def near_copies(text: str) -> float:
     return near / len(shingles)
 
 
-def _shingles(line: str) -> set[str]:
-    found: set[str] = set()
-    for word in _WORD.findall(line.casefold()):
-        found.update((word[k : k + 2] for k in range(len(word) - 1)) if _NO_SPACES.match(word) else (word,))
-    return found
+def _shingles(line: str) -> set[tuple[str, str]]:
+    return set(pairwise(split(line.casefold())))
 
 
 MIN_SHINGLES, MIN_PARAGRAPHS, LOOK_BACK = 24, 3, 32
-"""Different words of a paragraph, paragraphs of a text, and paragraphs before that are compared."""
-_NO_SPACES = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
-_WORD = re.compile(
-    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]+|[^\W\u3040-\u30ff\u3400-\u9fff]+"
-)
+"""Different shingles of a paragraph, paragraphs of a text, and paragraphs before that are compared."""
 
 
 def compression_ratio(text: str) -> float:

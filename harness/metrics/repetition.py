@@ -269,6 +269,7 @@ def _symbols(text: str) -> int:
 
 
 DRAWING_LINES = 3
+"""Lines from which on marks alone may be a drawing."""
 
 
 def _repeats(values: Mapping[str, float], n: int) -> bool:

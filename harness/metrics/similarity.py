@@ -23,7 +23,7 @@ from typing import Any
 
 from harness.metrics import kernels
 
-__all__ = ["LIMIT", "PARTIAL_LIMIT", "normalise", "order_similarities", "order_similarity", "similarity", "split"]
+__all__ = ["LIMIT", "PARTIAL_LIMIT", "bare", "normalise", "order_similarities", "similarity", "split"]
 
 LIMIT = 40_000
 PARTIAL_LIMIT = 200
@@ -33,6 +33,11 @@ _UNKNOWN, _CONTEXT = -1, -2
 def normalise(text: str) -> str:
     """NFKC, case folded, runs of white space as one space."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def bare(text: str) -> str:
+    """Letters and digits only, case folded: what stays equal where the same is written with other marks and spaces."""
+    return "".join(c for c in text.casefold() if c.isalnum())
 
 
 def split(text: str) -> list[str]:
@@ -49,11 +54,6 @@ def order_similarities(pairs: Sequence[tuple[str, str]]) -> list[float]:
         coded = kernels.code_pairs(list(zip(texts[::2], texts[1::2], strict=True)))
         scores.extend([_order(ours, theirs) for ours, theirs in coded])
     return scores
-
-
-def order_similarity(answer: str, reference: str) -> float:
-    """``similarity`` of one pair alone."""
-    return order_similarities([(answer, reference)])[0]
 
 
 def _normalise_all(texts: Sequence[str]) -> list[str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from harness.judging.results import CaseResult
 from harness.metrics.parts import answer_text
+from harness.metrics.similarity import bare
 
 __all__ = ["SameAnswer", "same_answers"]
 
@@ -50,11 +51,11 @@ def same_answers(results: Sequence[CaseResult]) -> tuple[SameAnswer, ...]:
         attempt = result.worst
         if attempt is None:
             continue
-        bare = _bare(answer_text(attempt.answer))
-        if len(bare) >= LEAST_LETTERS:
-            question = _bare(result.case.messages[-1].content)
+        said = bare(answer_text(attempt.answer))
+        if len(said) >= LEAST_LETTERS:
+            question = bare(result.case.messages[-1].content)
             key = (question, result.case.standard_answer)
-            groups.setdefault(bare, {}).setdefault(key, result)
+            groups.setdefault(said, {}).setdefault(key, result)
     shared = []
     for cases in groups.values():
         questions = {question for question, _ in cases}
@@ -66,7 +67,3 @@ def same_answers(results: Sequence[CaseResult]) -> tuple[SameAnswer, ...]:
             assert first is not None
             shared.append(SameAnswer(answer=first.answer, cases=tuple(r.case.id for r in found)))
     return tuple(sorted(shared, key=lambda s: -len(s.cases)))
-
-
-def _bare(text: str) -> str:
-    return "".join(c for c in text.casefold() if c.isalnum())

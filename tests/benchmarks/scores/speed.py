@@ -20,6 +20,7 @@ from random import Random
 from typing import Any
 
 from harness.judging.lines import as_json, score_lines
+from harness.judging.stream import LoopWatch
 from harness.metrics import measure, repetition, score
 from tests.benchmarks.scores.gopher_run import run_datatrove
 from tests.benchmarks.scores.loops import looping
@@ -87,11 +88,29 @@ def speed() -> dict[str, Any]:
         },
         "score(answer, case) with everything, us": {k: _whole(ts[:24]) for k, ts in material.items()},
         "lines to verdicts": _file(),
+        "LoopWatch, us a piece of four characters": {k: _watched(ts[:24]) for k, ts in material.items()},
         "growth, ns a character": _growth(),
         "harness score of one line, empty caches, seconds": _first_line(),
     }
     found["datatrove"] = _datatrove(material, found["all repetition scores, in batches, us a text"])
     return found
+
+
+def _watched(material: list[str]) -> float:
+    """Microseconds a piece, until the answer is certain to fail or ends."""
+    pieces = 0
+
+    def watch_all() -> None:
+        nonlocal pieces
+        pieces = 0
+        for text in material:
+            watch = LoopWatch()
+            for at in range(0, len(text), 4):
+                pieces += 1
+                if watch.feed(text[at : at + 4]):
+                    break
+
+    return best(watch_all, 3) / pieces * 1e6
 
 
 def _whole(material: list[str]) -> float:

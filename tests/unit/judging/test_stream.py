@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -55,10 +57,27 @@ def test_what_is_stopped_fails_whatever_follows(period: str, before: str, after:
     assert judge(of, score(watch.text + after, of), "stop").status is Status.FAIL
 
 
-def test_tokens_are_decoded_by_the_caller() -> None:
-    """A token may be a part of a character."""
-    watch = LoopWatch(decode=lambda ids: "".join(map(chr, ids)))
-    assert any(watch.feed_tokens([ord(c)]) for c in LOOP)
+def decode(ids: Sequence[int]) -> str:
+    """Bytes as tokens, as byte-level tokenizers have them: a Chinese character is three."""
+    return bytes(ids).decode("utf-8", "replace")
+
+
+@given(st.text(alphabet="ab 海，😅", max_size=40), st.integers(1, 7))
+@settings(max_examples=100, deadline=None)
+def test_the_text_of_tokens_is_that_of_all_together(text: str, size: int) -> None:
+    """However they come; a token may be a part of a character."""
+    ids = list(text.encode())
+    watch = LoopWatch(decode=decode)
+    for at in range(0, len(ids), size):
+        watch.feed_tokens(ids[at : at + size])
+    assert watch.text == text
+
+
+def test_a_loop_of_tokens_is_told_as_one_of_text_is() -> None:
+    """At the same place but for the rest of a piece."""
+    watch = LoopWatch(decode=decode)
+    stopped = next(k for k, byte in enumerate(LOOP.encode(), 1) if watch.feed_tokens([byte]))
+    assert stopped == fed(LOOP, 1)[1]
 
 
 @pytest.mark.parametrize(
