@@ -89,7 +89,9 @@ class LoopWatch:
         known = self._decode(self._ids[: self._shown])
         self._ids += ids
         text = self._decode(self._ids)
-        if len(text) > len(known) and not text.endswith(_UNFINISHED):
+        # A part of a character is one such mark; two were written by the model.
+        whole = not text.endswith(_UNFINISHED) or text.endswith(2 * _UNFINISHED)
+        if len(text) > len(known) and whole:
             self._text += text[len(known) :]
             self._ids = self._ids[self._shown :]
             self._shown = len(self._ids)

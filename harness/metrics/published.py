@@ -4,9 +4,9 @@
     near_copies         share of the paragraphs that share half of their shingles with an earlier one; 0..1
     compression_ratio   bytes of UTF-8 / bytes of zlib's output, level 6; above 2.4 Whisper retries (Radford 2022)
 
-Near copies are containment of shingles, which are pairs of neighbouring units (Broder 1997). They do not separate loops
-from forms and refrains, so no verdict uses them. Token n-grams change with the tokenizer, and the
-compression ratio with language and length.
+Near copies are containment of shingles, which are pairs of neighbouring units (Broder 1997). They do not separate
+loops from forms and refrains, so no verdict uses them. Token n-grams change with the tokenizer, and the compression
+ratio with language and length.
 """
 
 from __future__ import annotations

@@ -73,6 +73,14 @@ def test_the_text_of_tokens_is_that_of_all_together(text: str, size: int) -> Non
     assert watch.text == text
 
 
+def test_a_flood_of_broken_characters_is_text_too() -> None:
+    """It is not kept for ever, waiting for the rest of a character."""
+    watch = LoopWatch(decode=decode)
+    for _ in range(100):
+        watch.feed_tokens([0xE6])
+    assert len(watch.text) > 80
+
+
 def test_a_loop_of_tokens_is_told_as_one_of_text_is() -> None:
     """At the same place but for the rest of a piece."""
     watch = LoopWatch(decode=decode)
