@@ -5,7 +5,7 @@ number of copies, and the length, from which on a run is one depend on its form 
 factors of a case's ``min_loop_copies`` and ``min_loop_units``, chosen with their defaults, 4 copies and 32 units, on
 the labelled texts of tests/benchmarks/scores.
 
-An answer that was cut off within a copy did not end its table: there the plain demand of prose holds in every form.
+For an answer that was cut off within a copy the factors of prose hold in every form, since its table did not end.
 """
 
 from __future__ import annotations

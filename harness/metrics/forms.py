@@ -4,11 +4,10 @@ What repeats in a table is usual there and a loop in prose. So a rule about repe
 stretch stands (:class:`Lines`), and demands more copies where that form repeats by itself
 (:mod:`harness.metrics.demands`).
 
-A form is told line by line, by regular expressions, and the form that holds most characters of a stretch is the
-stretch's. Of a long text a sample of lines is looked at. Trade-off: a line has no context but the code fence that it
-stands in. That keeps this simple, and each decision can be explained by one line of text. Some lines are told wrongly,
-so no verdict rests on the form of a single line. Only texts that repeat something are looked at, since a look costs as
-much as all counts together.
+Each line is classified by itself, by regular expressions. A stretch has the form that holds most of its characters. Of
+a long stretch a sample of lines is classified. Trade-off: a line has no context but the code fence that it stands in.
+That keeps this simple, and one line of text explains each decision. Some lines are classified wrongly, so no verdict
+rests on a single line. Only texts that repeat something are classified, since that costs as much as all counts.
 
 Marks of time and number that only say where a line stands (``[03:21]``, ``00:00:03,000 --> 00:00:05,000``) are
 :data:`TIME_MARK`: a subtitle that says the same under new times is a loop.
@@ -161,7 +160,7 @@ def _form_of_line(line: str, fenced: bool) -> Form:
 
 
 def _form_of_words(line: str, bare: str, fenced: bool) -> Form:
-    """The form of a line that no mark at its start gives away."""
+    """The form of a line that no mark at its start shows."""
     letters = sum(map(str.isalpha, bare))
     # A picture says something, as a letter does.
     if not bare.isascii():
@@ -192,7 +191,7 @@ def _form_of_words(line: str, bare: str, fenced: bool) -> Form:
 
 
 class Lines:
-    """The lines of a text that hold something, with their forms; each is told once, when it is first asked for."""
+    """The lines of a text that hold something; the form of each is found once, when it is first asked for."""
 
     def __init__(self, text: str) -> None:
         self.text = text

@@ -1,7 +1,7 @@
 """A closer look at a text that repeats: in which form, how it ends, what it says again after something new.
 
-The counts (ngrams, tandem, templates, variety, novelty) see every text. What is told here costs ten times as much, so
-each score is only told where the counts leave room for it to matter, and is absent elsewhere:
+The counts (ngrams, tandem, templates, variety, novelty) are made of every text. The scores here cost ten times as much.
+So each is only made where the counts show that it can change a verdict, and is absent elsewhere:
 
     loop_form ..     the form that the longest run of each kind stands in (:class:`harness.metrics.forms.Form`)
     end_form         the form of the last ``END`` characters

@@ -1,8 +1,9 @@
 """The same answer to different prompts: a loop across the suite, which no single answer shows.
 
-A model that has collapsed says "I'm sorry, I can't help with that." to everything; each answer is clean by itself. Told
-are answers that are equal but for case, white space and marks, given to at least ``LEAST`` cases with different
-questions and different standard answers. They are a note in the reports and no rule: a suite may ask for refusals.
+A model that has collapsed says "I'm sorry, I can't help with that." to everything; each answer is clean by itself.
+Answers count as the same when they differ only in case, white space and marks. At least ``LEAST`` cases with different
+questions and different standard answers must share one. This is a note in the reports and no rule, since a suite may
+ask for refusals.
 """
 
 from __future__ import annotations
