@@ -12,15 +12,17 @@ import importlib
 from pathlib import Path
 
 from harness.errors import SettingsError
-from trainers.base import Checkpoint, Stage, Trainer, TrainProgress, TrainRequest, TrainResult
+from trainers.base import Checkpoint, Drift, Stage, Trainer, TrainProgress, TrainRequest, TrainResult, WatchedText
 
 __all__ = [
     "Checkpoint",
+    "Drift",
     "Stage",
     "TrainProgress",
     "TrainRequest",
     "TrainResult",
     "Trainer",
+    "WatchedText",
     "open_trainer",
 ]
 

@@ -21,6 +21,7 @@ from trainers.recipe import Recipe
 
 __all__ = [
     "Checkpoint",
+    "Drift",
     "OnProgress",
     "Phase",
     "Stage",
@@ -28,6 +29,7 @@ __all__ = [
     "TrainRequest",
     "TrainResult",
     "Trainer",
+    "WatchedText",
 ]
 
 Stage = Literal["sft", "dpo", "kto"]
@@ -60,6 +62,8 @@ class TrainRequest:
     """Processes, devices and nodes."""
     probes: tuple[Probe, ...] = ()
     """Dialogues that the training must render as the tests do; a difference stops it."""
+    watched: tuple[WatchedText, ...] = ()
+    """Texts on which every checkpoint is compared with the model before."""
     deadlines: Deadlines = field(default_factory=Deadlines)
     """After which a training that makes no step is ended."""
 
@@ -75,6 +79,7 @@ class TrainRequest:
         output: Path,
         parents: tuple[Path, ...] = (),
         resume: bool = False,
+        watched: tuple[WatchedText, ...] = (),
         deadlines: Deadlines | None = None,
         trust_remote_code: bool = False,
     ) -> TrainRequest:
@@ -88,6 +93,7 @@ class TrainRequest:
             parents=parents,
             resume=resume,
             launch=Launch.on_gpus(recipe.gpus, deepspeed=recipe.deepspeed),
+            watched=watched,
             probes=probes(renderer, pairs[:4]),
             deadlines=deadlines or Deadlines(),
             trust_remote_code=trust_remote_code,
@@ -114,12 +120,39 @@ class TrainProgress:
     """Seconds that the remaining steps will take at the speed so far."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchedText:
+    """A text that is not trained on, by which every checkpoint is compared with the model before the training."""
+
+    kind: str
+    """``ordinary``: running text that has nothing to do with the training; ``guard``: a guard's answer before."""
+    prompt: tuple[int, ...]
+    """Ids before the measured part; at least one."""
+    answer: tuple[int, ...]
+    """The measured ids."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """How far a checkpoint has moved away from the model before the training, on watched texts of one kind."""
+
+    kind: str
+    kl: float
+    """Mean KL(before || now) over the tokens, in nats a token; the sum runs over the whole vocabulary."""
+    before: float
+    """Mean log-probability of the tokens by the model before, in nats a token."""
+    now: float
+    tokens: float
+
+
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """Weights as they were at one step; loadable like any adapter folder."""
 
     step: int
     path: Path
+    drift: tuple[Drift, ...] = ()
+    """By kind of text; empty where nothing was measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

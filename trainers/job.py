@@ -39,7 +39,7 @@ __all__ = [
     "write_job",
 ]
 
-ENTRY = Path(__file__).with_name("entry.py")
+ENTRY = Path(__file__).with_name("worker") / "entry.py"
 JOB, PROGRESS = "job.json", "progress.jsonl"
 _FOREIGN = ("PYTEST_", "VLLM_", "PYTHON", "TORCHELASTIC_")
 _DISTRIBUTED = {"RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "USE_RAY", "USE_MCA", "USE_V1"}
@@ -112,7 +112,7 @@ def _half_tied(request: TrainRequest) -> list[str]:
 def write_job(
     request: TrainRequest, data: DataFacts, folder: Path, *, resume: Path | None = None, owned: bool = True
 ) -> Path:
-    """Write what :mod:`trainers.entry` reads, and the same arguments for LLaMA-Factory's own command and for people.
+    """Write what :mod:`trainers.worker.entry` reads, and the same arguments for LLaMA-Factory and for people.
 
     Args:
         request: the training.
@@ -128,11 +128,26 @@ def write_job(
     job = {
         "arguments": settings, "dataset": str(folder / "dataset"), "examples": str(data.train),
         "validation": str(data.validation) if data.validation else None, "progress": str(folder / PROGRESS),
-        "cache_reference": request.recipe.cache_reference, "threads": threads(request), "rows": data.rows,
+        "cache_reference": request.recipe.cache_reference, "pack_pairs": request.recipe.pack_pairs,
+        "threads": threads(request), "rows": data.rows,
         "tokens": data.tokens, "probes": [p.record() for p in request.probes],
+        "watched": str(_watched(request, folder)) if _measurable(request) else None,
         "lineage": lineage(request).notes(), "owner": owner() if owned else None,
     }  # fmt: skip
     return write_text(folder / JOB, json.dumps(job, indent=2) + "\n")
+
+
+def _measurable(request: TrainRequest) -> bool:
+    """Whether the model before is at hand during the training: it is the model without its new LoRA."""
+    recipe = request.recipe
+    return bool(request.watched) and recipe.tuning == "lora" and not (request.parents and recipe.parent == "continue")
+
+
+def _watched(request: TrainRequest, folder: Path) -> Path:
+    lines = [
+        json.dumps({"kind": t.kind, "prompt": list(t.prompt), "answer": list(t.answer)}) + "\n" for t in request.watched
+    ]
+    return write_text(folder / "watched.jsonl", "".join(lines))
 
 
 def _with_merged_parents(request: TrainRequest) -> TrainRequest:
@@ -190,6 +205,8 @@ def launch_variables(request: TrainRequest) -> dict[str, str]:
         variables["OMP_WAIT_POLICY"] = "PASSIVE"
         # Logits of several hundred MB come and go every step; giving them back to the kernel costs a third of the time.
         variables |= {"MALLOC_MMAP_THRESHOLD_": str(2**33), "MALLOC_TRIM_THRESHOLD_": str(2**34)}
+        # Huge pages where the kernel gives them: fewer misses in the address translation, a tenth of the time.
+        variables["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"
     if request.recipe.deepspeed is not None:
         variables["TORCH_EXTENSIONS_DIR"] = str(cache_folder() / "torch_extensions")
     return variables | dict(request.recipe.environment)

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from harness.errors import AdapterError, TrainerError, TrainerMissing
@@ -101,7 +102,7 @@ class LlamaFactory:
         timing = Timing.of(watch, data, total=total, prepared=prepared, ended=ended, per_step=per_step)
         write_timing(timing, folder)
         changed = [recipe.updates_text(data.rows, processes)] if per_step != recipe.per_update else []
-        notes = (*data.notes, *changed, *([f"went on from {resume.name}"] if resume else []))
+        notes = (*data.notes, *changed, *watch.notes, *([f"went on from {resume.name}"] if resume else []))
         return _result(request, data, folder, watch, time.monotonic() - began, notes)
 
 
@@ -154,6 +155,7 @@ def _result(
     request: TrainRequest, data: DataFacts, folder: Path, watch: Watch, seconds: float, notes: tuple[str, ...]
 ) -> TrainResult:
     weights, digest, checkpoints = collect(folder)
+    checkpoints = tuple(replace(c, drift=watch.drift.get(c.step, ())) for c in checkpoints)
     return TrainResult(
         adapter=weights,
         digest=digest,

@@ -2,8 +2,8 @@
 
 The group's leader is the training itself or ``torch.distributed.run``. Its workers have sessions of their own, so a
 signal to the group does not reach them. They end with it all the same: each asked the kernel for SIGKILL on its
-parent's death (:mod:`trainers.entry`), and each watches the process that asked for the training. Output goes to a log
-file that is kept.
+parent's death (:mod:`trainers.worker.entry`), and each watches the process that asked for the training. Output goes to
+a log file that is kept.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import TrainerError
-from trainers.entry import process_mark
+from trainers.worker.entry import process_mark
 
 __all__ = ["last_lines", "owner", "run_logged"]
 

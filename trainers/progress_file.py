@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.safe.files import write_text
-from trainers.base import OnProgress, TrainProgress
+from trainers.base import Drift, OnProgress, TrainProgress
 from trainers.examples import DataFacts
 
 __all__ = ["Timing", "Watch", "write_timing"]
@@ -36,6 +36,10 @@ class Watch:
         self.series: dict[str, list[tuple[int, float]]] = {"loss": [], "margins": [], "accuracies": []}
         self.steps: list[tuple[int, float]] = []
         """(step, seconds since the epoch) of every step that ended."""
+        self.notes: list[str] = []
+        """What the processes say that the user should know."""
+        self.drift: dict[int, tuple[Drift, ...]] = {}
+        """By step, what was measured at its checkpoint."""
         self.phases: dict[str, float] = {}
         """Seconds since the epoch at which a phase began."""
 
@@ -58,6 +62,15 @@ class Watch:
         if row["phase"] == "failed":
             # Ranks that die because another one failed say so later.
             self.failure = self.failure or row
+            return
+        if "drift" in row:
+            self.drift[int(row["step"])] = tuple(
+                Drift(kind=kind, **{name: float(value) for name, value in values.items()})
+                for kind, values in sorted(row["drift"].items())
+            )
+            return
+        if "note" in row:
+            self.notes.append(str(row["note"])[:500])
             return
         step = int(row.get("step", 0))
         if (row["phase"], step) != (self._last.phase, self._last.step):

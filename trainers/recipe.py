@@ -96,6 +96,9 @@ class Recipe:
     adam_beta2: Annotated[float, number(0, 0.999999)] = 0.999
     gradient_checkpointing: bool = True
     """Compute activations twice to hold fewer of them; slower, and needless for a small model."""
+    pack_pairs: bool = True
+    """dpo: compute what the answers of a pair share once, logits at answer tokens only, and LoRA layers in one step;
+    where the model does not allow it, LLaMA-Factory's own step is taken."""
     cache_reference: bool = True
     """Remember the reference's log-probabilities from the first epoch on (one process only)."""
     deepspeed: str | None = None

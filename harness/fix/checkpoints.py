@@ -10,11 +10,11 @@ all of them in one start of the engine, under the suite's own decoding, judged l
 
 At most ``MAX_CASES`` of each take part, evenly spread. Holdout cases have no influence: a figure that something was
 chosen by is no test. The rule, in this order: a version that may be blessed (no guard broken, no more answers cut off,
-something fixed) before one that may not; fewer guards broken; more cases passing; fewer answers cut off; less
-repetition; fewer steps. A version of fewer steps has moved less away from its parent, and every further step costs
-sound answers some of their length. Cut-off rates that differ by less than ``SAME_CUTOFFS`` from the lowest one count as
-equal, and so do repetition scores. Answers are stored, so those of the chosen checkpoint are not generated again when
-the suite runs.
+something fixed, lengths kept, not drifted away from its parent; :mod:`harness.fix.promotion` has the limits) before one
+that may not; fewer guards broken; more cases passing; fewer answers cut off; less repetition; fewer steps. A version of
+fewer steps has moved less away from its parent, and every further step costs sound answers some of their length.
+Cut-off rates that differ by less than ``SAME_CUTOFFS`` from the lowest one count as equal, and so do repetition scores.
+Answers are stored, so those of the chosen checkpoint are not generated again when the suite runs.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from harness.fix.promotion import drift_problems, length_problem, sound_lengths
 from harness.judging.results import CaseResult, Status
 from harness.pairs.build import spread
 from harness.runs.evaluation import Evaluation
 from harness.suite.figures import figures
+from trainers import Drift
 
 __all__ = ["MAX_CASES", "MIN_HELD_BACK", "CheckpointFigures", "Selection", "choose", "judge_checkpoints", "looked_at"]
 
@@ -52,6 +54,11 @@ class CheckpointFigures:
     repetition: float
     """Mean clamped excess, 0..1."""
     errors: int = 0
+    length_ratio: float | None = None
+    """Median length of answers that are sound on both sides, after by before; None where there are none."""
+    drift: tuple[Drift, ...] = ()
+    against: tuple[str, ...] = ()
+    """Why a version of these lengths and this drift may not be blessed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +93,11 @@ def looked_at(results: Sequence[CaseResult], trained_on: set[str]) -> tuple[tupl
 
 
 def judge_checkpoints(
-    evaluation: Evaluation, before: Sequence[CaseResult], steps: Mapping[str, int]
+    evaluation: Evaluation,
+    before: Sequence[CaseResult],
+    steps: Mapping[str, int],
+    drift: Mapping[int, tuple[Drift, ...]] | None = None,
+    max_drift: float = 0.0,
 ) -> tuple[CheckpointFigures, ...]:
     """Run the cases of ``before`` on every checkpoint.
 
@@ -94,13 +105,18 @@ def judge_checkpoints(
         evaluation: a fresh one whose manifest knows the checkpoints; the caller closes it.
         before: the parent's results.
         steps: adapter names of the checkpoints, oldest first, with their steps.
+        drift: by step, as the training measured it.
+        max_drift: limit of the divergence, in nats a token.
 
     Raises:
         HarnessError: the engine broke, or an adapter has no effect.
     """
     pairs = [(r.case, name) for name in steps for r in before]
     after = evaluation.run(pairs, {"kind": "selection", "command": ["harness", "fix"]})
-    return tuple(_figures(step, before, [r for r in after if r.adapter == name]) for name, step in steps.items())
+    return tuple(
+        _figures(step, before, [r for r in after if r.adapter == name], (drift or {}).get(step, ()), max_drift)
+        for name, step in steps.items()
+    )
 
 
 def choose(checkpoints: Sequence[CheckpointFigures], cutoff_before: float) -> int:
@@ -118,14 +134,22 @@ def choose(checkpoints: Sequence[CheckpointFigures], cutoff_before: float) -> in
     def rank(c: CheckpointFigures) -> tuple[float, ...]:
         if c.errors:
             return True, c.errors, 0, 0, 0, -c.step
-        refused = bool(c.guards_broken or c.errors or c.cutoff_rate > cutoff_before or not c.fixed)
+        refused = bool(c.guards_broken or c.errors or c.cutoff_rate > cutoff_before or not c.fixed or c.against)
         more = int((c.cutoff_rate - cutoffs) / SAME_CUTOFFS), int((c.repetition - repetition) / SAME_REPETITION)
         return refused, c.guards_broken, c.broken - c.fixed, *more, c.step
 
     return min(checkpoints, key=rank).step
 
 
-def _figures(step: int, before: Sequence[CaseResult], after: Sequence[CaseResult]) -> CheckpointFigures:
+def _figures(
+    step: int,
+    before: Sequence[CaseResult],
+    after: Sequence[CaseResult],
+    drift: tuple[Drift, ...],
+    max_drift: float,
+) -> CheckpointFigures:
+    lengths = sound_lengths(before, after)
+    problem = length_problem(lengths)
     passes = {r.case.id: r.verdict.status is Status.PASS for r in after}
     was = {r.case.id: r.verdict.status is Status.PASS for r in before}
     guards = {r.case.id for r in before if r.case.role == "guard"}
@@ -139,4 +163,7 @@ def _figures(step: int, before: Sequence[CaseResult], after: Sequence[CaseResult
         cutoff_rate=summary.cutoffs.value,
         repetition=summary.repetition.value,
         errors=sum(r.verdict.status is Status.ERROR for r in after),
+        length_ratio=lengths.ratio,
+        drift=drift,
+        against=(*((problem,) if problem else ()), *drift_problems(drift, max_drift)),
     )

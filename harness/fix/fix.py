@@ -31,6 +31,7 @@ from harness.fix.journal import Journal
 from harness.fix.names import claimed
 from harness.fix.plan import FixPlan, fitted, plan_fix
 from harness.fix.promotion import Effect, Promotion, decide, effects
+from harness.fix.watched import watched_texts
 from harness.judging.results import CaseResult, Status
 from harness.models.adapters.folder import check
 from harness.models.adapters.registration import register_version
@@ -211,6 +212,7 @@ class Fix:
             stage=self.plan.stage, model_path=self._target.base_path or self._target.model_path, parents=parent,
             recipe=recipe, output=self.folder, resume=self.journal.resume, pairs=pairs,
             renderer=self._target.renderer, deadlines=self._settings.deadlines,
+            watched=watched_texts(self.plan.results, self._target.renderer),
             trust_remote_code=self._target.model is not None and self._target.model.trust_remote_code,
         )  # fmt: skip
         try:
@@ -264,7 +266,8 @@ class Fix:
             known = {**evaluation.manifest.adapters, **{a.name: a for a in adapters}}
             manifest = evaluation.manifest = replace(evaluation.manifest, adapters=known)
             try:
-                judged = judge_checkpoints(evaluation, before, steps)
+                drift = {c.step: c.drift for c in trained.checkpoints}
+                judged = judge_checkpoints(evaluation, before, steps, drift, self._settings.max_drift)
             except AdapterError as error:
                 # An early checkpoint may be too weak for the canary. The rerun proves the last one.
                 note = f"the last one, since the others were refused: {error}"
@@ -320,7 +323,10 @@ class Fix:
         after = tuple(r for r in results if r.adapter == adapter.name)
         before = tuple(r for r in results if r.adapter == parent) if versions else self.plan.results
         whole = 0 if settings.allow_partial else self._suite.cases
-        promotion = decide(comparison, before, after, suite_cases=whole)
+        promotion = decide(
+            comparison, before, after, suite_cases=whole,
+            drift=version.checkpoint.drift, max_drift=settings.max_drift,
+        )  # fmt: skip
         scores = {"before": _figures(before), "after": _figures(after)}
         status = "blessed" if promotion.blessed else "candidate"
         set_status(self._settings.manifest_path, adapter.name, status, scores)

@@ -1,7 +1,12 @@
 """Whether a new adapter may replace its parent.
 
-Fixed cases alone do not bless a version. A version that breaks a guard, cuts more answers off or fixes no case stays a
-candidate, and the reasons are named. A person may still bless it by hand.
+Fixed cases alone do not bless a version. It stays a candidate, and the reasons are named, where it
+
+- breaks a guard, cuts more answers off, or fixes no case,
+- answers at another length: the median length of answers that are sound on both sides has left ``LENGTHS``,
+- has drifted: on watched texts its distributions have diverged from the parent's by more than ``max_drift``.
+
+A person may still bless it by hand.
 """
 
 from __future__ import annotations
@@ -13,8 +18,17 @@ from statistics import median
 from harness.judging.results import CaseResult, Status
 from harness.suite.compare import ROLES, Comparison, pair_up
 from harness.suite.figures import figures
+from trainers import Drift
 
-__all__ = ["Effect", "Promotion", "decide", "effects"]
+__all__ = [
+    "LENGTHS", "Effect", "Promotion", "SoundLengths", "decide", "drift_problems", "effects", "length_problem",
+    "sound_lengths",
+]  # fmt: skip
+
+LENGTHS = (0.8, 1.25)
+"""Range of the median length of sound answers, in lengths before, that is no change."""
+MIN_SOUND = 8
+"""Minimum number of cases that are sound on both sides for a median to count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +41,13 @@ class Promotion:
 
 
 def decide(
-    comparison: Comparison, before: Sequence[CaseResult], after: Sequence[CaseResult], *, suite_cases: int
+    comparison: Comparison,
+    before: Sequence[CaseResult],
+    after: Sequence[CaseResult],
+    *,
+    suite_cases: int,
+    drift: Sequence[Drift] = (),
+    max_drift: float = 0.0,
 ) -> Promotion:
     """Decide whether an adapter may replace its parent, on the same cases.
 
@@ -36,6 +56,8 @@ def decide(
         before: the parent's results.
         after: the adapter's results; must be complete.
         suite_cases: number of cases that must have run for a blessing: all of the suite, or 0 for no such condition.
+        drift: how far the adapter has moved away from its parent, as its training measured it; empty: not measured.
+        max_drift: limit of its divergence, in nats a token; 0 is no limit.
     """
     against: list[str] = []
     if len(after) < suite_cases:
@@ -53,7 +75,61 @@ def decide(
         against.append(f"more answers are cut off: {new:.0%} of them, {old:.0%} before")
     if not comparison.fixed:
         against.append("no case was fixed")
+    against += [problem] if (problem := length_problem(sound_lengths(before, after))) else []
+    against += drift_problems(drift, max_drift)
     return Promotion(not against, tuple(against))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoundLengths:
+    """Lengths of first answers, of the cases that loop on neither side."""
+
+    cases: int
+    before: float = 0.0
+    """Median, in units."""
+    after: float = 0.0
+
+    @property
+    def ratio(self) -> float | None:
+        """After by before; None where there is nothing to compare."""
+        return self.after / self.before if self.cases and self.before else None
+
+
+def sound_lengths(before: Sequence[CaseResult], after: Sequence[CaseResult]) -> SoundLengths:
+    """Paired by case, since a cured case has no sound length before."""
+    return _sound([(p.before, p.after) for p in pair_up(before, after)])
+
+
+def length_problem(lengths: SoundLengths) -> str | None:
+    """Why the lengths speak against a version; None where they do not, or are too few to tell."""
+    ratio = lengths.ratio
+    if ratio is None or lengths.cases < MIN_SOUND or LENGTHS[0] <= ratio <= LENGTHS[1]:
+        return None
+    return (
+        f"sound answers became {'shorter' if ratio < 1 else 'longer'}: a median of {lengths.after:.0f} words, "
+        f"{lengths.before:.0f} before ({ratio:.2f} of it; {LENGTHS[0]:g} to {LENGTHS[1]:g} is kept)"
+    )
+
+
+def drift_problems(drift: Sequence[Drift], limit: float) -> list[str]:
+    """One line for each kind of watched text on which the model has moved too far; a limit of 0 is none."""
+    if not limit:
+        return []
+    names = {"guard": "the guards' answers", "ordinary": "ordinary texts"}
+    return [
+        f"it has moved away from its parent on {names.get(d.kind, d.kind)}: a divergence of {d.kl:.3f} nats a token, "
+        f"more than max_drift = {limit:g}"
+        for d in drift
+        if not d.kl <= limit
+    ]
+
+
+def _sound(pairs: Sequence[tuple[CaseResult, CaseResult]]) -> SoundLengths:
+    sound = [p for p in pairs if not any(r.verdict.repeater for r in p)]
+    was, now = (_lengths([p[side] for p in sound]) for side in (0, 1))
+    if not was or not now:
+        return SoundLengths(cases=0)
+    return SoundLengths(cases=len(now), before=median(was), after=median(now))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +160,6 @@ def effects(before: Sequence[CaseResult], after: Sequence[CaseResult]) -> tuple[
 
 def _effect(role: str, pairs: Sequence[tuple[CaseResult, CaseResult]]) -> Effect:
     old, new = [p[0] for p in pairs], [p[1] for p in pairs]
-    sound = [p for p in pairs if not any(r.verdict.repeater for r in p)]
-    was, now = (_lengths([p[side] for p in sound]) for side in (0, 1))
     sides = [figures(side) for side in (old, new)]
     return Effect(
         role=role,
@@ -94,7 +168,7 @@ def _effect(role: str, pairs: Sequence[tuple[CaseResult, CaseResult]]) -> Effect
         cutoffs=(sides[0].cutting_off, sides[1].cutting_off),
         repetition=(sides[0].repetition.value, sides[1].repetition.value),
         similarity=(sides[0].similarity.value, sides[1].similarity.value) if sides[1].similarity.n else None,
-        length_ratio=median(now) / median(was) if was and now and median(was) else None,
+        length_ratio=_sound(pairs).ratio,
     )
 
 

@@ -25,7 +25,7 @@ from harness.project.deadlines import Deadlines
 from harness.project.manifest import MANIFEST_NAME
 from harness.project.sampling import Sampling
 from harness.safe.read import read_text, read_toml, reason
-from harness.safe.validate import Amount, Count, Share, problem
+from harness.safe.validate import Amount, Count, NonNegative, Share, problem
 
 __all__ = ["LIMIT_NAMES", "Limits", "Settings", "find_root", "read_settings"]
 
@@ -101,6 +101,9 @@ class Settings:
     """Gate and blessing: whether a run of some cases is judged like a run of the whole suite."""
     engine_options: Options = field(default_factory=dict)
     """[tool.harness.engine_options]: keyword arguments of the engine (max_model_len, dtype ...)."""
+    max_drift: NonNegative = 0.5
+    """Blessing: maximum divergence of a fixed version from its parent on texts that it was not trained on, in nats a
+    token; 0 is no limit."""
     trainer: str = "llamafactory"
     """``llamafactory``, or ``module:attribute`` of your own."""
     recipe: str = "fix"

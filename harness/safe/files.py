@@ -6,7 +6,7 @@ steps with :func:`new_folder`.
 
 Every file of a project is written through this module, with four exceptions. SQLite writes its own database. Logs of
 child processes are opened where the process starts. The trainer's environment does not have this package, so
-``trainers/entry.py`` writes its own files. ``setup/environments.py`` runs before anything is installed.
+``trainers/worker`` writes its own files. ``setup/environments.py`` runs before anything is installed.
 
 A writer holds a lock (flock) on its temporary file or folder. What a killed writer left has none, so the next write
 into the same folder removes it.

@@ -143,7 +143,7 @@ def data(place: Path, quick: bool) -> dict[str, Any]:
         file.writelines(json.dumps(_pair(i, words=45)) + "\n" for i in range(count))
     made = _measured([sys.executable, "-m", "tests.benchmarks.train.prepare", str(path), str(place / "out")])
     job = place / "out" / "job.json"
-    entry = ROOT / "trainers" / "entry.py"
+    entry = ROOT / "trainers" / "worker" / "entry.py"
     python = os.environ.get("HARNESS_TRAINER_PYTHON") or str(ROOT / ".venv-trainer" / "bin" / "python")
     arrow = _measured([python, str(entry), str(job), "prepare"])
     facts = json.loads((place / "out" / "facts.json").read_text("utf-8"))

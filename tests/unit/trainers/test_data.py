@@ -17,12 +17,12 @@ from harness.cases.model import Message
 from harness.errors import DataError
 from harness.models.prompts import PromptRenderer
 from tests.support.trainings import pairs, tiny_model
-from trainers.entry import columns
 from trainers.examples import PairExample, TurnsExample, pair_examples, write_examples
 from trainers.formats import Source, TrainingRecord
 from trainers.read_files import read_rows
 from trainers.recipe import Recipe
 from trainers.rendering import render_records
+from trainers.worker.dataset import columns
 
 USER = {"role": "user", "content": "Hi"}
 SAID = {"role": "assistant", "content": "Hello"}

@@ -21,11 +21,12 @@ from harness.models.adapters.lineage import read_lineage
 from harness.models.adapters.tensors import write_tensors
 from harness.models.prompts import PromptRenderer
 from tests.support.trainings import fake_python, pairs, tiny_model
-from trainers import TrainProgress, TrainRequest, entry
+from trainers import TrainProgress, TrainRequest
 from trainers.attempt import last_checkpoint
 from trainers.job import check_request
 from trainers.llamafactory_trainer import LlamaFactory, trainer_python
 from trainers.recipe import Recipe
+from trainers.worker import entry
 
 WAIT = "say(phase='loading'); (output.parent / 'pid').write_text(str(os.getpid())); time.sleep(60)"
 MODULE = "base_model.model.model.layers.0.self_attn.q_proj"
@@ -156,7 +157,7 @@ def test_workers_die_with_the_process_that_asked(tmp_path: Path) -> None:
     """Also after a SIGKILL, which nobody can catch: the kernel and the workers themselves see to it."""
     worker = tmp_path / "worker.py"
     worker.write_text("import sys; sys.path.insert(0, sys.argv[1])\n"
-                      "import time; from trainers.entry import _end_with; _end_with(None)\n"
+                      "import time; from trainers.worker.entry import _end_with; _end_with(None)\n"
                       "open(sys.argv[2], 'w').write('up'); time.sleep(60)\n", "utf-8")  # fmt: skip
     root, mark = str(Path(__file__).parents[3]), tmp_path / "up"
     parent = tmp_path / "parent.py"
@@ -184,7 +185,7 @@ def test_what_somebody_starts_by_hand_outlives_the_shell(tmp_path: Path) -> None
     """A job without an owner, and no worker of torchrun's."""
     worker = tmp_path / "worker.py"
     worker.write_text("import sys; sys.path.insert(0, sys.argv[1])\n"
-                      "import time; from trainers.entry import _end_with; _end_with(None)\n"
+                      "import time; from trainers.worker.entry import _end_with; _end_with(None)\n"
                       "time.sleep(2); open(sys.argv[2], 'w').write('done')\n", "utf-8")  # fmt: skip
     root, mark = str(Path(__file__).parents[3]), tmp_path / "done"
     start = "import subprocess, sys; subprocess.Popen([sys.executable, *sys.argv[1:]], start_new_session=True)"

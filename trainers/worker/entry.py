@@ -23,12 +23,9 @@ import sys
 import threading
 import time
 import types
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-IGNORED = -100
-"""Label of a token that is not trained on (torch's cross-entropy default)."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -45,7 +42,7 @@ def main(argv: list[str]) -> int:
     _stub_torchaudio()
     try:
         if _rank() == 0:
-            prepare(job)
+            _dataset().prepare(job)
         else:
             _await(Path(job["dataset"]) / "dataset_dict.json", Path(job["dataset"]).with_suffix(".failed"))
         if argv[1:] == ["prepare"]:
@@ -61,6 +58,11 @@ def main(argv: list[str]) -> int:
     except BaseException as error:
         report.write(phase="failed", reason=_reason(error), message=f"{type(error).__name__}: {error}"[:2000])
         raise
+
+
+def _dataset() -> Any:
+    """The module beside this file; the folder of a script is where Python looks first."""
+    return importlib.import_module("dataset")
 
 
 def train(job: dict[str, Any], report: ProgressFile) -> int:
@@ -81,10 +83,23 @@ def train(job: dict[str, Any], report: ProgressFile) -> int:
         deepspeed.init_distributed(auto_mpi_discovery=False)
     from llamafactory.train.tuner import run_exp
 
-    if job.get("cache_reference"):
-        _cache_reference()
+    if job["arguments"].get("stage") == "dpo":
+        _quicken(job, report)
     run_exp(args=dict(job["arguments"]), callbacks=[_callback(report, job)])
     return 0
+
+
+def _quicken(job: dict[str, Any], report: ProgressFile) -> None:
+    """Change LLaMA-Factory's preference step for a faster one; see :mod:`trainers.worker.dpo_step`."""
+    from llamafactory.train.dpo.trainer import CustomDPOTrainer
+
+    importlib.import_module("dpo_step").install(
+        CustomDPOTrainer,
+        {name: importlib.import_module(name) for name in ("packed_pairs", "lora_linear")},
+        packed=bool(job.get("pack_pairs")),
+        cache=bool(job.get("cache_reference")),
+        say=lambda text: report.write(phase="note", note=text),
+    )
 
 
 def build_extensions(job: dict[str, Any]) -> None:
@@ -194,6 +209,7 @@ def _callback(report: ProgressFile, job: dict[str, Any]) -> Any:
     from transformers import TrainerCallback
 
     lengths = int(job.get("tokens", 0)), int(job.get("rows", 1))
+    texts = importlib.import_module("drift").read_texts(Path(job["watched"])) if job.get("watched") else []
 
     class Progress(TrainerCallback):  # type: ignore[misc]
         """Loss, margin and accuracy of every step; stops at the first number that is not finite."""
@@ -221,96 +237,15 @@ def _callback(report: ProgressFile, job: dict[str, Any]) -> Any:
                 if value is not None and not math.isfinite(float(value)):
                     raise FloatingPointError(f"{name} = {value} at step {state.global_step}")
 
-        def on_save(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+        def on_save(self, _args: Any, state: Any, _control: Any, model: Any = None, **_: Any) -> None:
             report.write(phase="training", step=state.global_step, total_steps=state.max_steps, saved=True)
+            if texts and (drift := importlib.import_module("drift").measure(model, texts)):
+                report.write(phase="drift", step=state.global_step, drift=drift)
 
         def on_train_end(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
             report.write(phase="saving", step=state.global_step, total_steps=state.max_steps)
 
     return Progress()
-
-
-def prepare(job: dict[str, Any]) -> None:
-    """Build LLaMA-Factory's tokenised dataset from ``examples.jsonl`` (and ``validation.jsonl``), once."""
-    target = Path(job["dataset"])
-    if (target / "dataset_dict.json").exists():
-        return
-    failed = target.with_suffix(".failed")
-    failed.unlink(missing_ok=True)
-    try:
-        from datasets import Dataset, DatasetDict, disable_progress_bars
-
-        disable_progress_bars()
-        splits = {"train": job["examples"], "validation": job.get("validation")}
-        cache = str(target.with_suffix(".cache"))
-        DatasetDict(
-            {
-                name: Dataset.from_generator(_rows, gen_kwargs={"path": path}, cache_dir=cache, keep_in_memory=False)
-                for name, path in splits.items()
-                if path
-            }
-        ).save_to_disk(str(target.with_suffix(".part")))
-        _check_copy(job, target.with_suffix(".part"))
-        target.with_suffix(".part").rename(target)
-    except BaseException as error:
-        failed.write_text(f"{type(error).__name__}: {error}", "utf-8")
-        raise
-
-
-def _check_copy(job: dict[str, Any], folder: Path) -> None:
-    """What lies on the disk is what was asked for: as many rows, the first and the last of the same ids."""
-    from datasets import load_from_disk
-
-    rows = load_from_disk(str(folder))["train"]
-    if len(rows) != job["rows"]:
-        raise RuntimeError(f"the dataset has {len(rows)} rows, {job['rows']} were sent")
-    wanted = list(_ends(Path(job["examples"])))
-    for row, example in zip((rows[0], rows[len(rows) - 1]), (wanted[0], wanted[-1]), strict=True):
-        asked = columns(example)
-        if any(row[name] != asked[name] for name in asked):
-            raise PromptMismatch("the training data hold other ids than were sent")
-
-
-def _ends(path: Path) -> Iterator[dict[str, Any]]:
-    """The first and the last example."""
-    with path.open("rb") as file:
-        first = last = file.readline()
-        for last in file:  # noqa: B007 - the last one is wanted
-            pass
-    yield json.loads(first)
-    yield json.loads(last)
-
-
-def _rows(path: str) -> Iterator[dict[str, Any]]:
-    with Path(path).open(encoding="utf-8") as lines:
-        for line in lines:
-            yield columns(json.loads(line))
-
-
-def columns(example: dict[str, Any]) -> dict[str, Any]:
-    """One example in the columns that LLaMA-Factory's collators read, by its keys.
-
-    ``prompt, chosen, rejected``: DPO; ``prompt, answer, kl, label``: KTO (``kl``: another example's answer, which
-    estimates the divergence); ``ids, spans``: SFT, with the half-open spans that are trained on.
-    """
-    row: dict[str, Any] = {"images": None, "videos": None, "audios": None}
-    if "chosen" in example:
-        for side in ("chosen", "rejected"):
-            row |= _sequence(f"{side}_", example["prompt"] + example[side], [(len(example["prompt"]), None)])
-    elif "label" in example:
-        row |= _sequence("", example["prompt"] + example["answer"], [(len(example["prompt"]), None)])
-        row |= _sequence("kl_", example["prompt"] + example["kl"], [(len(example["prompt"]), None)])
-        row["kto_tags"] = example["label"]
-    else:
-        row |= _sequence("", example["ids"], example["spans"])
-    return row
-
-
-def _sequence(prefix: str, ids: list[int], spans: list[Any]) -> dict[str, list[int]]:
-    labels = [IGNORED] * len(ids)
-    for start, end in spans:
-        labels[start:end] = ids[start:end]
-    return {f"{prefix}input_ids": ids, f"{prefix}attention_mask": [1] * len(ids), f"{prefix}labels": labels}
 
 
 def to_jsonl(source: Path, target: Path) -> int:
@@ -341,34 +276,6 @@ def modelfile(model: str, name: str) -> int:
     sides = None if wanted == rendered else [own.decode(wanted), own.decode(rendered)]
     sys.stdout.write(json.dumps({"text": template.get_ollama_modelfile(tokenizer), "sides": sides}) + "\n")
     return 0
-
-
-def _cache_reference() -> None:
-    """Remember the reference's log-probability of every row.
-
-    LLaMA-Factory computes it again in every epoch although the reference never changes. One process only: ranks must
-    agree on who runs a forward pass, or collectives hang.
-    """
-    import torch
-    from llamafactory.train.dpo.trainer import CustomDPOTrainer
-
-    known: dict[bytes, float] = {}
-    compute = CustomDPOTrainer.compute_reference_log_probs
-
-    def cached(self: Any, model: Any, batch: dict[str, Any]) -> tuple[Any, Any]:
-        if not self.finetuning_args.use_ref_model or self.args.world_size > 1:
-            return compute(self, model, batch)  # type: ignore[no-any-return]
-        keys = [
-            bytes(ids[mask.bool()].cpu().numpy().tobytes() + labels[mask.bool()].cpu().numpy().tobytes())
-            for ids, mask, labels in zip(batch["input_ids"], batch["attention_mask"], batch["labels"], strict=True)
-        ]
-        if not all(key in known for key in keys):
-            chosen, rejected = compute(self, model, batch)
-            known.update(zip(keys, torch.cat([chosen, rejected]).float().tolist(), strict=True))
-        values = torch.tensor([known[key] for key in keys], device=self.accelerator.device)
-        return values[: len(keys) // 2], values[len(keys) // 2 :]
-
-    CustomDPOTrainer.compute_reference_log_probs = cached
 
 
 def _stub_torchaudio() -> None:
@@ -441,7 +348,7 @@ def _reason(error: BaseException) -> str:
     text = f"{type(error).__name__}: {error}".lower()
     if isinstance(error, FloatingPointError):
         return "not finite"
-    if isinstance(error, PromptMismatch):
+    if isinstance(error, PromptMismatch) or type(error).__name__ == "OtherIds":
         return "prompt"
     if isinstance(error, MemoryError) or "out of memory" in text or "not enough memory" in text:
         return "out of memory"
@@ -451,6 +358,4 @@ def _reason(error: BaseException) -> str:
 
 
 if __name__ == "__main__":
-    # This file's folder has a module that is called llamafactory too.
-    sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != Path(__file__).resolve().parent]
     raise SystemExit(main(sys.argv[1:]))

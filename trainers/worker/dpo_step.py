@@ -1,0 +1,173 @@
+"""A faster forward pass for LLaMA-Factory's preference training; losses, optimiser and files stay LLaMA-Factory's.
+
+    reference     log-probabilities of the reference once for each answer; it never changes
+    packed pairs  see :mod:`trainers.worker.packed_pairs`
+    fused LoRA    see :mod:`trainers.worker.lora_linear`
+
+The fast pass proves itself: the first batch goes both ways, and the log-probabilities of each answer must be the same
+within what the number type rounds. Where they differ, or the model does not take the fast pass, the training goes
+LLaMA-Factory's own way and says why. So a new architecture costs speed and never correctness.
+
+Trade-off: this replaces methods of LLaMA-Factory 0.9.5's ``CustomDPOTrainer``; a version with other methods is trained
+as it comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+__all__ = ["install"]
+
+_TOLERANCE = {torch.float32: 2e-3, torch.bfloat16: 2e-2, torch.float16: 4e-3}
+"""Allowed difference of an answer's mean log-probability, in nats a token, by the type of the weights."""
+_METHODS = ("concatenated_forward", "compute_reference_log_probs")
+
+
+def install(
+    trainer: type[Any], parts: dict[str, Any], *, packed: bool, cache: bool, say: Callable[[str], None]
+) -> None:
+    """Change LLaMA-Factory's preference trainer.
+
+    Args:
+        trainer: ``CustomDPOTrainer``.
+        parts: the modules ``packed_pairs`` and ``lora_linear``, which the caller loads.
+        packed: whether pairs are packed and LoRA layers fused, where the model allows it.
+        cache: whether the reference's log-probabilities are remembered.
+        say: called with a note for the user.
+    """
+    missing = [name for name in _METHODS if not callable(getattr(trainer, name, None))]
+    if missing:
+        say(f"this LLaMA-Factory has no {missing[0]}; it trains in its own way, more slowly")
+        return
+    if packed:
+        _Packing(trainer, parts, say)
+    if cache:
+        _remember_reference(trainer)
+
+
+class _Packing:
+    """Takes the place of ``concatenated_forward``: decides at the first batch, then goes one way."""
+
+    def __init__(self, trainer: type[Any], parts: dict[str, Any], say: Callable[[str], None]) -> None:
+        self._pairs, self._lora, self._say = parts["packed_pairs"], parts["lora_linear"], say
+        self._own = trainer.concatenated_forward
+        self._ready: bool | None = None
+
+        def forward(this: Any, model: Any, batch: dict[str, Any], is_ref_model: bool = False) -> dict[str, Any]:
+            if self._ready is None:
+                self._ready = self._prove(this, model, batch)
+            if not self._ready or this.ld_alpha is not None:
+                return self._own(this, model, batch, is_ref_model)  # type: ignore[no-any-return]
+            return self._forward(this, model, batch)
+
+        trainer.concatenated_forward = forward
+
+    def _prove(self, trainer: Any, model: Any, batch: dict[str, Any]) -> bool:
+        whole = trainer.accelerator.unwrap_model(model)
+        base = whole.get_base_model() if hasattr(whole, "get_base_model") else whole
+        if why := self._cannot(trainer, base):
+            self._say(f"pairs are not packed: {why}")
+            return False
+        with torch.no_grad():
+            wanted = self._own(trainer, model, dict(batch))
+            before = base.config._attn_implementation
+            self._register()
+            base.set_attn_implementation(self._pairs.ATTENTION)
+            if trainer.ref_model is not None:
+                reference = trainer.accelerator.unwrap_model(trainer.ref_model)
+                getattr(reference, "get_base_model", lambda: reference)().set_attn_implementation(self._pairs.ATTENTION)
+            changed = self._lora.fuse(whole)
+            actual = self._forward(trainer, model, dict(batch))
+        counted = (batch["labels"][:, 1:] != self._pairs.IGNORED).sum(-1).clamp(min=1)
+        far = max(
+            float(((wanted[side] - actual[side]).abs() * scale).max())
+            for side, scale in zip(("chosen_logps", "rejected_logps"), self._scales(trainer, counted), strict=True)
+        )
+        limit = _TOLERANCE.get(base.dtype, 2e-2)
+        if far <= limit:
+            self._say(f"pairs are packed, {changed} LoRA layers fused; proved to {far:.1e} nats a token")
+            return True
+        base.set_attn_implementation(before)
+        self._lora.part(whole)
+        self._say(f"pairs are not packed: log-probabilities differ by {far:.1e} nats a token from LLaMA-Factory's own")
+        return False
+
+    def _cannot(self, trainer: Any, base: Any) -> str:
+        if getattr(trainer, "is_fsdp_enabled", False) or _zero_stage(trainer) == 3:
+            return "the weights are spread over the processes"
+        if not self._pairs.packable(base):
+            return f"{type(base).__name__} has layers that do not attend to the whole text"
+        return ""
+
+    def _register(self) -> None:
+        from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+        ALL_ATTENTION_FUNCTIONS.register(self._pairs.ATTENTION, self._pairs.attention)
+
+    @staticmethod
+    def _scales(trainer: Any, counted: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """What makes a difference of log-probabilities one for each token; some losses take means already."""
+        scale = 1 / counted if trainer.loss_type not in ("ipo", "orpo", "simpo") else torch.ones_like(counted)
+        return scale[: len(counted) // 2], scale[len(counted) // 2 :]
+
+    def _forward(self, trainer: Any, model: Any, batch: dict[str, Any]) -> dict[str, Any]:
+        device = batch["input_ids"].device
+        answers = [
+            (ids[mask.bool()].tolist(), labels[mask.bool()].tolist())
+            for ids, mask, labels in zip(
+                batch["input_ids"].cpu(), batch["attention_mask"].cpu(), batch["labels"].cpu(), strict=True
+            )
+        ]
+        half = len(answers) // 2
+        packed = self._pairs.pack(answers[:half], answers[half:]).to(device)
+        self._pairs.attend_to(packed)
+        logits = model(
+            input_ids=packed.ids, position_ids=packed.positions, logits_to_keep=packed.rows, use_cache=False,
+            return_dict=True,
+        ).logits[0]  # fmt: skip
+        each = self._pairs.token_log_probs(logits, packed.targets)
+        zeros = torch.zeros(2 * half, device=device)
+        sums = zeros.index_add(0, packed.owners, each)
+        lengths = zeros.index_add(0, packed.owners, torch.ones_like(each)).clamp(min=1)
+        means = sums / lengths
+        first, second = (means if trainer.loss_type in ("ipo", "orpo", "simpo") else sums).split(half)
+        level = logits.detach().mean(dtype=torch.float32)
+        return {
+            "chosen_logps": first, "rejected_logps": second, "chosen_logits": level, "rejected_logits": level,
+            "chosen_logps_avg": means[:half],
+        }  # fmt: skip
+
+
+def _zero_stage(trainer: Any) -> int:
+    plugin = getattr(trainer.accelerator.state, "deepspeed_plugin", None)
+    return int(plugin.zero_stage) if plugin is not None else 0
+
+
+def _remember_reference(trainer: type[Any]) -> None:
+    """Remember the reference's log-probability of every answer.
+
+    LLaMA-Factory computes it again in every epoch. One process only: where weights are spread, ranks must agree on who
+    runs a forward pass, or collectives hang.
+    """
+    known: dict[bytes, float] = {}
+    compute = trainer.compute_reference_log_probs
+
+    def cached(self: Any, model: Any, batch: dict[str, Any]) -> tuple[Any, Any]:
+        if not self.finetuning_args.use_ref_model or self.args.world_size > 1:
+            return compute(self, model, batch)  # type: ignore[no-any-return]
+        keys = list(_keys(batch))
+        if not all(key in known for key in keys):
+            chosen, rejected = compute(self, model, batch)
+            known.update(zip(keys, torch.cat([chosen, rejected]).float().tolist(), strict=True))
+        values = torch.tensor([known[key] for key in keys], device=self.accelerator.device)
+        return values[: len(keys) // 2], values[len(keys) // 2 :]
+
+    trainer.compute_reference_log_probs = cached
+
+
+def _keys(batch: dict[str, Any]) -> Iterator[bytes]:
+    for ids, mask, labels in zip(batch["input_ids"], batch["attention_mask"], batch["labels"], strict=True):
+        yield bytes(ids[mask.bool()].cpu().numpy().tobytes() + labels[mask.bool()].cpu().numpy().tobytes())
