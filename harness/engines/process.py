@@ -146,6 +146,15 @@ class HostedEngine:
                 self._cancel()
             self._busy = False
 
+    def load_weights(self, model_path: Path) -> None:
+        """See :class:`harness.engines.kept.Reloadable`."""
+        self._wait_until_ready()
+        self._call += 1
+        self._send({"call": self._call, "weights": str(model_path)})
+        self._watch.call()
+        while "done" not in self._next_in_time():
+            pass
+
     def close(self) -> None:
         """End the child and wait until it is gone, its memory with it."""
         self._closed = True

@@ -20,7 +20,7 @@ from typing import Any
 
 from harness.engines import load_engine, messages
 from harness.engines.base import Engine, Progress
-from harness.errors import HarnessError
+from harness.errors import EngineError, HarnessError
 
 __all__ = ["main"]
 
@@ -53,7 +53,10 @@ class _Child:
             while True:
                 command = self._commands.get()
                 self._call = command["call"]
-                self._generate(engine, command["generate"])
+                if "weights" in command:
+                    _load_weights(engine, Path(command["weights"]))
+                else:
+                    self._generate(engine, command["generate"])
                 self._send({"done": self._call})
         except HarnessError as error:
             self._send({"error": {"class": type(error).__name__, "text": str(error)}})
@@ -102,6 +105,13 @@ class _Child:
             else:
                 self._commands.put(command)
         os._exit(0)
+
+
+def _load_weights(engine: Engine, model_path: Path) -> None:
+    load = getattr(engine, "load_weights", None)
+    if load is None:
+        raise EngineError(f"engine {engine.info.name} cannot take other weights")
+    load(model_path)
 
 
 def _die_with(parent: int) -> None:

@@ -230,6 +230,21 @@ class VllmEngine:
             for run in active:
                 self.drop(list(run.keys))
 
+    def load_weights(self, model_path: Path) -> None:
+        """See :class:`harness.engines.kept.Reloadable`."""
+        if self._llm is None or self._max_loras:
+            raise EngineError("only a running engine without adapters takes other weights")
+        try:
+            self._llm.collective_rpc("reload_weights", kwargs={"weights_path": str(model_path)})
+            # Blocks of the old weights must never be used again.
+            if not self._llm.reset_prefix_cache():
+                raise EngineError("vLLM did not drop its prefix cache")
+        except EngineError:
+            raise
+        except Exception as error:
+            raise EngineError(f"vLLM did not load the weights of {model_path}: {_one_line(error)}") from error
+        self._model_path = model_path
+
     def close(self) -> None:
         """Drop the engine. What a GPU process holds is only surely free when the process ends (HostedEngine)."""
         if self._llm is None:

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +25,7 @@ from harness.cases.model import Case
 from harness.cases.suite import SuiteFacts, case_digest, describe_suite
 from harness.engines import open_engine
 from harness.engines.base import Engine
+from harness.engines.kept import KeptEngine
 from harness.errors import AdapterError, UsageError
 from harness.fix.checkpoints import Selection, choose, judge_checkpoints, looked_at
 from harness.fix.estimate import estimate
@@ -129,7 +131,7 @@ class Fix:
         self._settings = settings
         self._store = store
         self._display = display
-        self._open_engine = engine
+        self._open_engine = self._judges = engine
         self._trainer = trainer or open_trainer(settings.trainer, settings.root)
         # Read before time is spent: the run that is fixed may be a part of the suite.
         self._cases = project_cases(settings)
@@ -154,8 +156,22 @@ class Fix:
         with claimed(self._settings, self.plan.name):
             pairs = self.pairs(edited)
             training = self.train(pairs)
-            version = TrainedVersion(pairs=pairs, training=training, selection=self.select(training, pairs))
-            return self.rerun(self.journal.registered or self.publish(version), version)
+            with self.judging():
+                version = TrainedVersion(pairs=pairs, training=training, selection=self.select(training, pairs))
+                return self.rerun(self.journal.registered or self.publish(version), version)
+
+    @contextmanager
+    def judging(self) -> Iterator[None]:
+        """One engine for the checkpoints and the rerun, where their weights can be loaded into a running one."""
+        cases = [*self._cases, *(r.case for r in self.plan.results)]
+        render = self._target.renderer.prompt_ids
+        longest = max(len(render(c.messages, c.chat_template_kwargs)) + c.decoding.max_tokens for c in cases)
+        with KeptEngine(self._open_engine, longest=longest) as kept:
+            self._judges = kept
+            try:
+                yield
+            finally:
+                self._judges = self._open_engine
 
     def pairs(self, edited: Path | None = None) -> tuple[Pair, ...]:
         """The pairs to train on: ``edited``, or those in the training's folder, or new ones.
@@ -260,7 +276,7 @@ class Fix:
         adapters = [self._checkpoint_entry(f"{self.plan.name}-step-{c.step}", c.path) for c in trained.checkpoints]
         steps = {a.name: c.step for a, c in zip(adapters, trained.checkpoints, strict=True)}
         with Evaluation(
-            replace(self._settings, baseline=""), store=self._store, engine=self._open_engine,
+            replace(self._settings, baseline=""), store=self._store, engine=self._judges,
             on_progress=self._display.running,
         ) as evaluation:  # fmt: skip
             known = {**evaluation.manifest.adapters, **{a.name: a for a in adapters}}
@@ -310,7 +326,7 @@ class Fix:
         cases, versions = self._rerun_of()
         self._display.step(f"running the suite again on {' and '.join((*versions, adapter.name))}")
         with Evaluation(
-            settings, store=self._store, engine=self._open_engine, on_progress=self._display.running
+            settings, store=self._store, engine=self._judges, on_progress=self._display.running
         ) as evaluation:
             results = evaluation.run(
                 [(case, name) for name in (*versions, adapter.name) for case in cases],

@@ -5,7 +5,8 @@ that it really gives. Every candidate is scored like any answer. Candidates that
 and are similar enough to the standard answer (in script, length and wording) become chosen answers, the most similar
 first. Looping candidates become further rejected answers. The bundled prompts of :mod:`harness.pairs.replay_prompts`
 are answered in the same start of the engine, for replay. Samples are stored like any generation, so a repeated or
-resumed fix draws none twice.
+resumed fix draws none twice. They come in two rounds: the second half of a case's samples is drawn only where the first
+did not give as many clean answers as are kept.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 from rapidfuzz import fuzz
 
@@ -75,6 +77,8 @@ class _Draw:
     prefix: str
     key: str
     request: Request
+    later: bool = False
+    """Drawn only where the case's earlier samples were not enough."""
 
 
 def draw_candidates(
@@ -100,29 +104,60 @@ def draw_candidates(
     """
     sampling = sampling.for_cases(len(failures))
     draws = _plan(failures, target, sampling)
-    answers: dict[int, Completion] = {}
-    for index, draw in enumerate(draws):
-        if (known := store.generation(draw.key)) is not None:
-            answers[index] = known
-    missing = [i for i in range(len(draws)) if i not in answers]
-    on_progress(len(answers), len(draws))
-    if missing:
-        longest = max(len(draws[i].request.prompt_ids) + draws[i].request.decoding.max_tokens for i in missing)
-        engine = open_engine(longest)
-        try:
-            for outcome in engine.generate([draws[i].request for i in missing]):
-                draw = draws[outcome.request_id]
-                if isinstance(outcome, Failure):
-                    if draw.case.folder == BUNDLED:
-                        continue  # Replay has other prompts; this one is optional.
-                    raise EngineError(f"sampling failed: {outcome.message}")
-                completion = dataclasses.replace(outcome, request_id=0)
-                store.save_generation(draw.key, {"sampling": to_data(draw.request.decoding)}, completion)
-                answers[outcome.request_id] = completion
-                on_progress(len(answers), len(draws))
-        finally:
-            engine.close()
-    return _sort(draws, answers, sampling)
+    longest = max((len(d.request.prompt_ids) + d.request.decoding.max_tokens for d in draws), default=0)
+    with _Drawing(store, lambda: open_engine(longest), on_progress) as drawing:
+        drawing.draw([d for d in draws if not d.later])
+        found = _sort(draws, drawing.answers, sampling)
+        short = {r.case.id for r in failures if len(found.clean.get(r.case.id, ())) < sampling.keep}
+        if more := [d for d in draws if d.later and d.case.id in short]:
+            drawing.draw(more)
+            found = _sort(draws, drawing.answers, sampling)
+    return dataclasses.replace(found, drawn=drawing.wanted)
+
+
+class _Drawing:
+    """Answers to draws, from the store or else from an engine that is opened at the first need."""
+
+    def __init__(
+        self, store: Store, open_engine: Callable[[], Engine], on_progress: Callable[[int, int], None]
+    ) -> None:
+        self.answers: dict[int, Completion] = {}
+        """By the request's id."""
+        self.wanted = 0
+        self._store = store
+        self._open = open_engine
+        self._engine: Engine | None = None
+        self._on_progress = on_progress
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._engine is not None:
+            self._engine.close()
+
+    def draw(self, draws: Sequence[_Draw]) -> None:
+        """Raises EngineError where the engine broke; a bundled prompt without an answer is left out."""
+        self.wanted += len(draws)
+        by_id = {d.request.id: d for d in draws}
+        for index, draw in by_id.items():
+            if (known := self._store.generation(draw.key)) is not None:
+                self.answers[index] = known
+        self._on_progress(len(self.answers), self.wanted)
+        missing = [d.request for index, d in by_id.items() if index not in self.answers]
+        if not missing:
+            return
+        self._engine = self._engine or self._open()
+        for outcome in self._engine.generate(missing):
+            draw = by_id[outcome.request_id]
+            if isinstance(outcome, Failure):
+                if draw.case.folder == BUNDLED:
+                    continue  # Replay has other prompts; this one is optional.
+                raise EngineError(f"sampling failed: {outcome.message}")
+            completion = dataclasses.replace(outcome, request_id=0)
+            self._store.save_generation(draw.key, {"sampling": to_data(draw.request.decoding)}, completion)
+            self.answers[outcome.request_id] = completion
+            self._on_progress(len(self.answers), self.wanted)
 
 
 def _plan(failures: Sequence[CaseResult], target: Target, sampling: Sampling) -> list[_Draw]:
@@ -143,6 +178,7 @@ def _plan(failures: Sequence[CaseResult], target: Target, sampling: Sampling) ->
                     prefix,
                     key,
                     Request(id=len(draws), prompt_ids=ids, decoding=decoding, adapter=target.weights, sample=sample),
+                    later=not prefix and case.folder != BUNDLED and sample >= (decoding.samples + 1) // 2 > 1,
                 )
             )
     return draws
@@ -218,7 +254,6 @@ def _sort(draws: Sequence[_Draw], answers: Mapping[int, Completion], sampling: S
         branches={i: _best(candidates, 1) for i, candidates in branches.items()},
         looping={i: tuple(candidates[:2]) for i, candidates in looping.items()},
         ordinary=ordinary,
-        drawn=len(draws),
     )
 
 

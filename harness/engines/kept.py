@@ -1,0 +1,166 @@
+"""One engine for several models of one kind, one after the other: their weights are loaded into it in place.
+
+A fix judges checkpoints as merged models where adapters are slow (on a CPU), and runs the suite on one of them.
+Starting an engine for each takes longer than its answers. The models differ in nothing but their weights, so a running
+vLLM can read those of the next one.
+
+Invariant: answers never come from other weights than those that were asked for. After a load the engine must compute
+other log-probabilities than before; where it does not, or cannot load at all, a new engine is started. Not supported:
+engines with adapters, and keeping an engine while a training runs, which needs its memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol, Self, runtime_checkable
+
+from harness.cases.decoding import Decoding
+from harness.engines.base import Completion, Engine, EngineInfo, OnProgress, Outcome, Progress, Request
+from harness.errors import HarnessError
+
+__all__ = ["KeptEngine", "Reloadable"]
+
+_MIN_EFFECT = 1e-4
+"""Nats by which other weights must change the log-probability of a fixed answer."""
+_PROBES = (tuple(range(20, 36)), tuple(range(40, 52)), (9, 7, 9, 7, 9))
+"""Prompts of the proof: ids that every vocabulary has."""
+_DECODING = Decoding(beam_width=1, max_tokens=8, early_fail=False)
+_ALIKE = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
+"""Files that must be the same for two models to differ in their weights only."""
+
+
+@runtime_checkable
+class Reloadable(Protocol):
+    """An engine that can take the weights of another model of the same kind."""
+
+    def load_weights(self, model_path: Path) -> None:
+        """Replace the weights by those in a model's folder, and forget what was computed with the others.
+
+        Raises:
+            EngineError: it cannot; the engine must not be used again.
+        """
+        ...
+
+
+class _Opens(Protocol):
+    def __call__(self, name: str, model_path: Path, **options: Any) -> Engine: ...
+
+
+class KeptEngine:
+    """Opens engines like ``open_engine``, and keeps the last one until another is needed. A context manager."""
+
+    def __init__(self, open_engine: _Opens, *, longest: int = 0) -> None:
+        """``longest``: tokens of the longest prompt with its answer that any caller will need."""
+        self._open = open_engine
+        self._longest = longest
+        self._engine: Engine | None = None
+        self._model: Path | None = None
+        self._asked: dict[str, Any] = {}
+        self._on_progress: OnProgress | None = None
+        self.reloads = 0
+        """How often weights were loaded into a running engine."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __call__(
+        self,
+        name: str,
+        model_path: Path,
+        *,
+        on_progress: OnProgress | None = None,
+        log_path: Path | None = None,
+        **options: Any,
+    ) -> Engine:
+        """An engine on that model, for :meth:`close` to give back."""
+        if "max_model_len" in options:
+            options["max_model_len"] = max(options["max_model_len"], self._longest)
+        asked = {"name": name, **options}
+        self._on_progress = on_progress
+        if not self._same(asked, model_path) and not self._reload(asked, model_path):
+            self.close()
+            self._engine = self._open(name, model_path, on_progress=self._tell, log_path=log_path, **options)
+            self._asked = asked
+        self._model = model_path
+        assert self._engine is not None
+        return _Lent(self._engine)
+
+    def close(self) -> None:
+        """End the engine."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.close()
+
+    def _same(self, asked: dict[str, Any], model_path: Path) -> bool:
+        return self._engine is not None and self._fits(asked) and self._model == model_path
+
+    def _fits(self, asked: dict[str, Any]) -> bool:
+        """Whether the running engine was opened with these options, or with room for more."""
+        wanted, there = asked.get("max_model_len"), self._asked.get("max_model_len")
+        room = wanted == there or (wanted is not None and there is not None and wanted <= there)
+        return room and {**asked, "max_model_len": 0} == {**self._asked, "max_model_len": 0}
+
+    def _reload(self, asked: dict[str, Any], model_path: Path) -> bool:
+        engine = self._engine
+        if not isinstance(engine, Reloadable) or asked.get("max_loras") or not self._fits(asked):
+            return False
+        if self._model is None or not _alike(self._model, model_path):
+            return False
+        # Whatever goes wrong here, a new engine is the answer.
+        with suppress(HarnessError):
+            before = _numbers(engine)
+            engine.load_weights(model_path)
+            after = _numbers(engine)
+            if len(before) == len(after) == len(_PROBES):
+                changed = any(abs(a - b) > _MIN_EFFECT for a, b in zip(before, after, strict=True))
+                self.reloads += changed
+                return changed
+        return False
+
+    def _tell(self, progress: Progress) -> None:
+        if self._on_progress is not None:
+            self._on_progress(progress)
+
+
+class _Lent:
+    """An engine that its user cannot end."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @property
+    def info(self) -> EngineInfo:
+        return self._engine.info
+
+    def generate(self, requests: Sequence[Request]) -> Iterator[Outcome]:
+        return self._engine.generate(requests)
+
+    def close(self) -> None:
+        """The engine stays for the next user."""
+
+
+def _numbers(engine: Any) -> list[float]:
+    """Log-probabilities of fixed prompts' answers; fewer than prompts where the engine tells none."""
+    requests = [Request(id=i, prompt_ids=ids, decoding=_DECODING) for i, ids in enumerate(_PROBES)]
+    answers = sorted(
+        (o for o in engine.generate(requests) if isinstance(o, Completion) and o.logprob is not None),
+        key=lambda o: o.request_id,
+    )
+    return [o.logprob for o in answers if o.logprob is not None]
+
+
+def _alike(one: Path, other: Path) -> bool:
+    """Whether two model folders differ in their weights only."""
+
+    def content(folder: Path, name: str) -> bytes | None:
+        try:
+            return (folder / name).read_bytes()
+        except OSError:
+            return None
+
+    return all(content(one, name) == content(other, name) for name in _ALIKE)
