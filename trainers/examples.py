@@ -89,6 +89,8 @@ class PairLike(Protocol):
     def rejected(self) -> str: ...
     @property
     def rejected_finished(self) -> bool: ...
+    @property
+    def fault_at(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,8 @@ class PairExample:
     """With the end-of-turn id."""
     rejected: Sequence[int]
     """With the end-of-turn id only if the model ended the answer itself."""
+    sound: int = 0
+    """Ids of the rejected answer before its fault; they are not unlearned."""
 
     @property
     def length(self) -> int:
@@ -118,7 +122,10 @@ class PairExample:
         return "chosen and rejected are the same" if list(self.chosen) == list(self.rejected) else None
 
     def record(self) -> dict[str, object]:
-        return {"prompt": list(self.prompt), "chosen": list(self.chosen), "rejected": list(self.rejected)}
+        record: dict[str, object] = {
+            "prompt": list(self.prompt), "chosen": list(self.chosen), "rejected": list(self.rejected),
+        }  # fmt: skip
+        return record | ({"sound": self.sound} if self.sound else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,11 +204,14 @@ def pair_examples(pairs: Iterable[PairLike], renderer: Renderer) -> Iterator[Pai
     end = renderer.end_of_turn
     for number, pair in enumerate(pairs, 1):
         rejected = renderer.answer_ids(pair.rejected)
+        sound = len(renderer.answer_ids(pair.rejected[: pair.fault_at])) if pair.fault_at else 0
         yield PairExample(
             source=f"pair {number} ({pair.case_id})",
             prompt=renderer.prompt_ids(pair.messages, pair.chat_template_kwargs),
             chosen=(*renderer.answer_ids(pair.chosen), end),
             rejected=(*rejected, end) if pair.rejected_finished else rejected,
+            # A token may reach over the border; one at least is left to unlearn.
+            sound=min(sound, len(rejected) - 1) if rejected else 0,
         )
 
 

@@ -58,7 +58,7 @@ _KNOWN_OF_A_TURN = {
 }
 _KNOWN = {
     *_PROMPT, *_CHOSEN, *_REJECTED, *_ANSWER, *_LABEL, *_TURNS,
-    "input", "query", "system", "history", "rejected_finished", "case_id", "origin", "text",
+    "input", "query", "system", "history", "rejected_finished", "fault_at", "case_id", "origin", "text",
     "chat_template_kwargs",
 }  # fmt: skip
 _GUANACO = re.compile(r"### ?(Human|Assistant): ?")
@@ -78,6 +78,8 @@ class TrainingRecord:
     rejected: str = ""
     rejected_finished: bool = True
     """False where the record says that the rejected answer was cut off."""
+    fault_at: int = 0
+    """Characters of the rejected answer that are not unlearned, since its fault comes after them."""
     label: bool | None = None
     """kto: whether the answer was liked."""
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
@@ -343,8 +345,18 @@ def _dpo(row: Mapping[str, Any], messages: Sequence[Message], where: str) -> Tra
         raise _Wrong(f"rejected_finished = {given!r} must be true or false")
     return TrainingRecord(
         source=where, messages=tuple(messages), chosen=chosen, rejected=rejected, rejected_finished=finished,
+        fault_at=_fault_at(row.get("fault_at", 0), rejected),
         fields={name: row[name] for name in ("case_id", "origin", "rejected_finished") if row.get(name) is not None},
     )  # fmt: skip
+
+
+def _fault_at(given: object, rejected: str) -> int:
+    """Where the fault begins; a text that was shortened since has none behind its end."""
+    if isinstance(given, bool) or not isinstance(given, int) or given < 0:
+        raise _Wrong(f"fault_at = {given!r} must be a number of characters, 0 or more")
+    if given and given >= len(rejected):
+        raise _Wrong(f"fault_at = {given} is not within the rejected answer of {len(rejected)} characters; remove it")
+    return given
 
 
 def _kto(row: Mapping[str, Any], messages: Sequence[Message], where: str) -> TrainingRecord:

@@ -88,6 +88,9 @@ class Recipe:
     pref_loss: Literal["sigmoid", "orpo", "simpo"] = "sigmoid"
     pref_ftx: Annotated[float, number(0, 100)] = 0.0
     """Weight of the chosen answers' mean negative log-likelihood beside the preference loss."""
+    unlikelihood: Annotated[float, number(0, 100)] = 0.0
+    """dpo: weight of the mean of -log(1 - p) over what a rejected answer repeats (token unlikelihood, Welleck et al.
+    2020, on the copied span as in DITTO). The preference loss saturates as soon as a loop is unlikely as a whole."""
     simpo_gamma: Annotated[float, number(0, 100)] = 0.5
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     """Of activations; trained weights are always kept in fp32. ``fp16`` needs a GPU."""
@@ -195,6 +198,8 @@ class Recipe:
             problems.append(f"attention = {self.attention!r} needs an NVIDIA GPU")
         if stage == "kto" and self.pref_loss != "sigmoid":
             problems.append(f"pref_loss = {self.pref_loss!r} is for dpo; kto has its own loss")
+        if stage != "dpo" and self.unlikelihood:
+            problems.append("unlikelihood is for dpo: it unlearns what rejected answers of pairs repeat")
         if stage == "sft" and self.pref_ftx:
             problems.append("pref_ftx is for dpo and kto; sft is nothing but that loss")
         if parents and self.tuning == "full" and self.parent == "continue":

@@ -55,11 +55,12 @@ def _pairs(block: Sequence[TrainingRecord], renderer: BulkRenderer) -> Iterator[
     chosen = _answers([r.chosen for r in block], renderer)
     rejected = _answers([r.rejected for r in block], renderer)
     end = renderer.end_of_turn
-    for record, prompt, first, second in zip(block, prompts, chosen, rejected, strict=True):
+    before = _answers([r.rejected[: r.fault_at] for r in block], renderer)
+    for record, prompt, first, second, sound in zip(block, prompts, chosen, rejected, before, strict=True):
         first.append(end)
         if record.rejected_finished:
             second.append(end)
-        yield PairExample(record.source, prompt, first, second)
+        yield PairExample(record.source, prompt, first, second, min(len(sound), len(second) - 1))
 
 
 def _feedback(block: Sequence[TrainingRecord], renderer: BulkRenderer) -> Iterator[FeedbackExample]:

@@ -1,10 +1,11 @@
 """Builds preference pairs out of failing cases, on the model's own answers.
 
 Rejected is what the model really answered, trimmed to prefix, onset and a few periods: with thousands of looping tokens
-the loss saturates on the tail and never reaches the onset. Chosen is the standard answer and, nearer to the model's own
-words, clean answers that it gave when sampled. A clean answer that branches off just before the loop stands against the
-very answer that it left. What they share cancels out, and only the wrong step is taught. An answer that passed but had
-to be cut off stands against the standard answer, because it never ends.
+the loss saturates on the tail and never reaches the onset. Only what follows the first copy is unlearned. The words
+before it are as sound as any, and unlearning them would make sound answers end sooner. Chosen is the standard answer
+and, nearer to the model's own words, clean answers that it gave when sampled. A clean answer that branches off just
+before the loop stands against the very answer that it left. What they share cancels out, and only the wrong step is
+taught. An answer that passed but had to be cut off stands against the standard answer, because it never ends.
 
 Replay pairs keep what worked, answers that repeat themselves for good reason included. A good answer stands against its
 looped copy, or against its own beginning, ended too early. Early ends are few while many answers never end, since they
@@ -107,7 +108,7 @@ def pairs_of_case(
     if not rejected:
         return ()
     pairs = []
-    for number, (answer, (bad, finished)) in enumerate(
+    for number, (answer, bad) in enumerate(
         zip(_chosen(case, clean, len(rejected)), itertools.cycle(rejected), strict=False)
     ):
         pairs.append(
@@ -116,9 +117,10 @@ def pairs_of_case(
                 messages=_prompt(case, number),
                 chat_template_kwargs=case.chat_template_kwargs,
                 chosen=answer.text,
-                rejected=bad,
+                rejected=bad.text,
                 origin=answer.origin,
-                rejected_finished=finished,
+                rejected_finished=bad.finished,
+                fault_at=bad.fault_at,
             )
         )
     # The rejected answer of a branch is the one that it shares its beginning with, whatever else there is.
@@ -129,13 +131,23 @@ def pairs_of_case(
             messages=case.messages,
             chat_template_kwargs=case.chat_template_kwargs,
             chosen=text,
-            rejected=left[0],
+            rejected=left.text,
             origin="branch",
-            rejected_finished=left[1],
+            rejected_finished=left.finished,
+            fault_at=left.fault_at,
         )
         for text in branches
     ]
     return tuple(p for p in pairs if p.chosen.strip() != p.rejected.strip())
+
+
+class _Rejected(NamedTuple):
+    """A rejected answer, and where its fault begins."""
+
+    text: str
+    finished: bool
+    """Whether the model itself ended it."""
+    fault_at: int = 0
 
 
 class _Chosen(NamedTuple):
@@ -289,42 +301,49 @@ def _replay(
                 rejected=rejected,
                 origin="replay",
                 rejected_finished=ended is not None,
+                fault_at=0 if ended else len(answer.rstrip()),
             )
         )
     return pairs
 
 
-def _rejected(result: CaseResult, looping: Sequence[Attempt]) -> list[tuple[str, bool]]:
-    """Rejected answers, each with whether the model itself ended it: all at one length, then at the others."""
+def _rejected(result: CaseResult, looping: Sequence[Attempt]) -> list[_Rejected]:
+    """Rejected answers: all at one length, then at the others."""
     distinct = _distinct(_trimmed((*result.attempts, *looping)))
     if distinct:
         return distinct
     # It fails for another reason (similarity, a pattern, cut off): its answer is rejected as it stands.
     most = 2 * _MAX_CHARACTERS
     return [
-        (a.answer[:most], _ended(a) and len(a.answer) <= most)
+        _Rejected(a.answer[:most], _ended(a) and len(a.answer) <= most)
         for a in result.attempts
         if a.verdict.status is Status.FAIL and a.answer.strip()
     ]
 
 
-def _trimmed(attempts: Sequence[Attempt]) -> list[tuple[str, bool]]:
+def _trimmed(attempts: Sequence[Attempt]) -> list[_Rejected]:
     loops = [(a, a.scores.loops[0]) for a in attempts if a.verdict.repeater and a.scores and a.scores.loops]
     return [
-        (trim_loop(a.answer, loop, copies), copies >= loop.copies and _ended(a))
+        _Rejected(text, copies >= loop.copies and _ended(a), min(_second_copy(loop), len(text) - 1))
         for turn in range(len(_COPIES))
         for number, (a, loop) in enumerate(loops)
         for copies in (_COPIES[(number + turn) % len(_COPIES)],)
+        for text in (trim_loop(a.answer, loop, copies),)
     ]
+
+
+def _second_copy(loop: Loop) -> int:
+    """Where a loop says something for the second time; copies of a templated loop differ in length."""
+    return loop.start + max(1, round((loop.end - loop.start) / loop.copies))
 
 
 def _ended(attempt: Attempt) -> bool:
     return attempt.finish_reason == "stop"
 
 
-def _distinct(answers: Iterable[tuple[str, bool]]) -> list[tuple[str, bool]]:
-    kept: list[tuple[str, bool]] = []
-    for text, finished in answers:
-        if text.strip() and all(fuzz.ratio(text, other) < _SAME_ANSWER_RATIO for other, _ in kept):
-            kept.append((text, finished))
+def _distinct(answers: Iterable[_Rejected]) -> list[_Rejected]:
+    kept: list[_Rejected] = []
+    for answer in answers:
+        if answer.text.strip() and all(fuzz.ratio(answer.text, k.text) < _SAME_ANSWER_RATIO for k in kept):
+            kept.append(answer)
     return kept

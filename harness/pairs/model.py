@@ -32,6 +32,10 @@ class Pair:
     """Whether the model itself ended the rejected answer. A cut-off answer has no end-of-turn token, and training that
     token down after a loop would teach the model to go on looping."""
 
+    fault_at: int = 0
+    """Characters of the rejected answer before its fault: a loop's second copy, a forbidden word. Only what follows is
+    unlearned, since what comes before it is as sound as any answer's beginning. 0: the whole answer is at fault."""
+
     @property
     def prompt(self) -> str:
         """The last user turn."""

@@ -81,13 +81,17 @@ def _rows(path: str) -> Iterator[dict[str, Any]]:
 def columns(example: dict[str, Any]) -> dict[str, Any]:
     """One example in the columns that LLaMA-Factory's collators read, by its keys.
 
-    ``prompt, chosen, rejected``: DPO; ``prompt, answer, kl, label``: KTO (``kl``: another example's answer, which
-    estimates the divergence); ``ids, spans``: SFT, with the half-open spans that are trained on.
+    ``prompt, chosen, rejected``: DPO, with the number of ids of the rejected answer that are ``sound`` and not
+    unlearned; ``prompt, answer, kl, label``: KTO (``kl``: another example's answer, which estimates the divergence);
+    ``ids, spans``: SFT, with the half-open spans that are trained on.
     """
     row: dict[str, Any] = {"images": None, "videos": None, "audios": None}
     if "chosen" in example:
-        for side in ("chosen", "rejected"):
-            row |= _sequence(f"{side}_", example["prompt"] + example[side], [(len(example["prompt"]), None)])
+        start = len(example["prompt"])
+        row |= _sequence("chosen_", example["prompt"] + example["chosen"], [(start, None)])
+        row |= _sequence(
+            "rejected_", example["prompt"] + example["rejected"], [(start + example.get("sound", 0), None)]
+        )
     elif "label" in example:
         row |= _sequence("", example["prompt"] + example["answer"], [(len(example["prompt"]), None)])
         row |= _sequence("kl_", example["prompt"] + example["kl"], [(len(example["prompt"]), None)])

@@ -1,8 +1,10 @@
-"""A faster forward pass for LLaMA-Factory's preference training; losses, optimiser and files stay LLaMA-Factory's.
+"""A faster step for LLaMA-Factory's preference training, and one loss more; all else stays LLaMA-Factory's.
 
     reference     log-probabilities of the reference once for each answer; it never changes
     packed pairs  see :mod:`trainers.worker.packed_pairs`
     fused LoRA    see :mod:`trainers.worker.lora_linear`
+    unlikelihood  mean of -log(1 - p) over the counted tokens of a rejected answer whose beginning is not counted,
+                  that is of a loop's further copies (Welleck et al. 2020)
 
 The fast pass proves itself: the first batch goes both ways, and the log-probabilities of each answer must be the same
 within what the number type rounds. Where they differ, or the model does not take the fast pass, the training goes
@@ -23,11 +25,19 @@ __all__ = ["install"]
 
 _TOLERANCE = {torch.float32: 2e-3, torch.bfloat16: 2e-2, torch.float16: 4e-3}
 """Allowed difference of an answer's mean log-probability, in nats a token, by the type of the weights."""
-_METHODS = ("concatenated_forward", "compute_reference_log_probs")
+_METHODS = ("concatenated_forward", "compute_reference_log_probs", "get_batch_loss_metrics")
+_NEARLY_ONE = -1e-4
+"""Log-probability above which -log(1 - p) is taken as there: it has no limit."""
 
 
 def install(
-    trainer: type[Any], parts: dict[str, Any], *, packed: bool, cache: bool, say: Callable[[str], None]
+    trainer: type[Any],
+    parts: dict[str, Any],
+    *,
+    packed: bool,
+    cache: bool,
+    say: Callable[[str], None],
+    unlikelihood: float = 0.0,
 ) -> None:
     """Change LLaMA-Factory's preference trainer.
 
@@ -37,13 +47,20 @@ def install(
         packed: whether pairs are packed and LoRA layers fused, where the model allows it.
         cache: whether the reference's log-probabilities are remembered.
         say: called with a note for the user.
+        unlikelihood: weight of the further loss.
+
+    Raises:
+        RuntimeError: the further loss is wanted, and this LLaMA-Factory has other methods.
     """
     missing = [name for name in _METHODS if not callable(getattr(trainer, name, None))]
+    if missing and unlikelihood:
+        raise RuntimeError(f"this LLaMA-Factory has no {missing[0]}, so unlikelihood cannot be added to its loss")
     if missing:
         say(f"this LLaMA-Factory has no {missing[0]}; it trains in its own way, more slowly")
         return
-    if packed:
-        _Packing(trainer, parts, say)
+    _Packing(trainer, parts, say, packed=packed, further=bool(unlikelihood))
+    if unlikelihood:
+        _add_unlikelihood(trainer, unlikelihood)
     if cache:
         _remember_reference(trainer)
 
@@ -51,17 +68,23 @@ def install(
 class _Packing:
     """Takes the place of ``concatenated_forward``: decides at the first batch, then goes one way."""
 
-    def __init__(self, trainer: type[Any], parts: dict[str, Any], say: Callable[[str], None]) -> None:
+    def __init__(
+        self, trainer: type[Any], parts: dict[str, Any], say: Callable[[str], None], *, packed: bool, further: bool
+    ) -> None:
         self._pairs, self._lora, self._say = parts["packed_pairs"], parts["lora_linear"], say
         self._own = trainer.concatenated_forward
-        self._ready: bool | None = None
+        self._ready: bool | None = None if packed else False
 
         def forward(this: Any, model: Any, batch: dict[str, Any], is_ref_model: bool = False) -> dict[str, Any]:
             if self._ready is None:
                 self._ready = self._prove(this, model, batch)
             if not self._ready or this.ld_alpha is not None:
-                return self._own(this, model, batch, is_ref_model)  # type: ignore[no-any-return]
-            return self._forward(this, model, batch)
+                labels = batch["labels"]
+                output = self._own(this, model, batch, is_ref_model)
+                if further and not is_ref_model:
+                    this.repeated = _repeated_of_logits(output["rejected_logits"], labels)
+                return output  # type: ignore[no-any-return]
+            return self._forward(this, model, batch, is_ref_model)
 
         trainer.concatenated_forward = forward
 
@@ -113,7 +136,7 @@ class _Packing:
         scale = 1 / counted if trainer.loss_type not in ("ipo", "orpo", "simpo") else torch.ones_like(counted)
         return scale[: len(counted) // 2], scale[len(counted) // 2 :]
 
-    def _forward(self, trainer: Any, model: Any, batch: dict[str, Any]) -> dict[str, Any]:
+    def _forward(self, trainer: Any, model: Any, batch: dict[str, Any], is_ref_model: bool = False) -> dict[str, Any]:
         device = batch["input_ids"].device
         answers = [
             (ids[mask.bool()].tolist(), labels[mask.bool()].tolist())
@@ -130,6 +153,9 @@ class _Packing:
         ).logits[0]  # fmt: skip
         each = self._pairs.token_log_probs(logits, packed.targets)
         zeros = torch.zeros(2 * half, device=device)
+        if not is_ref_model:
+            late = _starts_late(batch["labels"])
+            trainer.repeated = [each[packed.owners == half + i] for i in range(half) if late[i]]
         sums = zeros.index_add(0, packed.owners, each)
         lengths = zeros.index_add(0, packed.owners, torch.ones_like(each)).clamp(min=1)
         means = sums / lengths
@@ -139,6 +165,40 @@ class _Packing:
             "chosen_logps": first, "rejected_logps": second, "chosen_logits": level, "rejected_logits": level,
             "chosen_logps_avg": means[:half],
         }  # fmt: skip
+
+
+def _starts_late(labels: torch.Tensor) -> list[bool]:
+    """Of each pair, whether the beginning of its rejected answer is not counted, though the chosen answer's is."""
+    first = (labels != -100).int().argmax(-1)
+    half = len(first) // 2
+    return [bool(rejected > chosen) for chosen, rejected in zip(first[:half], first[half:], strict=True)]
+
+
+def _repeated_of_logits(logits: torch.Tensor, labels: torch.Tensor) -> list[torch.Tensor]:
+    """Log-probabilities of the counted tokens of rejected answers whose beginning is not counted."""
+    wanted = labels[len(labels) // 2 :, 1:]
+    late = _starts_late(labels)
+    each = logits[:, :-1].log_softmax(-1).gather(2, wanted.clamp(min=0)[..., None])[..., 0]
+    return [each[i][wanted[i] != -100] for i in range(len(wanted)) if late[i]]
+
+
+def _add_unlikelihood(trainer: type[Any], weight: float) -> None:
+    """Add ``weight`` times the unlikelihood of what rejected answers repeat to the loss of a batch of pairs."""
+    compute = trainer.get_batch_loss_metrics
+
+    def with_unlikelihood(
+        self: Any, model: Any, batch: dict[str, Any], train_eval: str = "train"
+    ) -> tuple[torch.Tensor, dict[str, Any]]:
+        pairs = len(batch["labels"]) // 2
+        loss, metrics = compute(self, model, batch, train_eval)
+        if self.repeated:
+            terms = [-torch.log1p(-torch.exp(each.clamp(max=_NEARLY_ONE))).mean() for each in self.repeated]
+            further = torch.stack(terms).sum() / pairs
+            loss = loss + weight * further
+            metrics[f"{'eval_' if train_eval == 'eval' else ''}unlikelihood"] = further.item()
+        return loss, metrics
+
+    trainer.get_batch_loss_metrics = with_unlikelihood
 
 
 def _zero_stage(trainer: Any) -> int:

@@ -166,6 +166,7 @@ class Trainer:
     ref_model = None
     ld_alpha = None
     loss_type = "sigmoid"
+    repeated: Sequence[torch.Tensor] = ()
     is_fsdp_enabled = False
 
     def __init__(self, error: float = 0.0) -> None:
@@ -178,6 +179,8 @@ class Trainer:
         return {"chosen_logps": chosen, "rejected_logps": rejected, "own": True}
 
     def compute_reference_log_probs(self, model: Any, batch: dict[str, Any]) -> None: ...
+
+    def get_batch_loss_metrics(self, model: Any, batch: dict[str, Any], train_eval: str = "train") -> Any: ...
 
 
 def batch() -> dict[str, Any]:
@@ -215,3 +218,43 @@ def test_a_trainer_with_other_methods_is_left_alone() -> None:
     notes: list[str] = []
     dpo_step.install(object, {}, packed=True, cache=True, say=notes.append)
     assert "its own way" in notes[0]
+
+
+def late(labels: torch.Tensor) -> torch.Tensor:
+    """The labels with the first token of the second pair's rejected answer not counted."""
+    changed = labels.clone()
+    row = changed[len(PAIRS) + 1]
+    row[int((row != IGNORED).int().argmax())] = IGNORED
+    return changed
+
+
+@pytest.mark.parametrize("packed", [True, False], ids=["packed", "as it comes"])
+def test_unlikelihood_is_that_of_the_counted_tokens_of_a_fault(model: Any, packed: bool) -> None:
+    """Only answers whose beginning is not counted are unlearned so, and both ways of computing agree."""
+
+    class Own(Trainer):
+        def concatenated_forward(self, model: Any, batch: dict[str, Any], is_ref_model: bool = False) -> dict[str, Any]:
+            labels = batch["labels"]
+            logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits.float()
+            each = logits[:, :-1].log_softmax(-1).gather(2, labels[:, 1:].clamp(min=0)[..., None])[..., 0]
+            sums = (each * (labels[:, 1:] != IGNORED)).sum(-1)
+            half = len(labels) // 2
+            return {"chosen_logps": sums[:half], "rejected_logps": sums[half:], "rejected_logits": logits[half:]}
+
+        def get_batch_loss_metrics(self, model: Any, batch: dict[str, Any], train_eval: str = "train") -> Any:
+            self.concatenated_forward(model, batch)
+            return torch.zeros(()), {}
+
+    whole = copy.deepcopy(model)
+    whole.get_base_model().set_attn_implementation("sdpa")
+    parts = {"packed_pairs": packed_pairs, "lora_linear": lora_linear}
+    dpo_step.install(Own, parts, packed=packed, cache=False, say=lambda _: None, unlikelihood=2.0)
+    pairs = batch() | {"labels": late(batch()["labels"])}
+    loss, metrics = Own().get_batch_loss_metrics(whole, pairs)
+    prompt, _, rejected = PAIRS[1]
+    model.get_base_model().set_attn_implementation("sdpa")
+    every = model(input_ids=torch.tensor([[*prompt, *rejected]])).logits[0, :-1].log_softmax(-1)
+    each = every.gather(1, torch.tensor([*prompt, *rejected])[1:, None])[len(prompt) :, 0]
+    wanted = float(-torch.log1p(-each.detach().exp()).mean() / len(PAIRS))
+    assert metrics["unlikelihood"] == pytest.approx(wanted, rel=1e-3)
+    assert float(loss.detach()) == pytest.approx(2.0 * wanted, rel=1e-3)
