@@ -17,6 +17,7 @@ from harness.pairs import Pair
 from harness.reports.console import comparison_table, summary
 from harness.safe.escape import shorten
 from harness.store import Store
+from trainers import Drift
 from trainers.recipe import named_recipe
 
 __all__ = ["add_parser", "pairs_text", "run"]
@@ -129,12 +130,24 @@ def _selection_text(selection: Selection) -> str:
         [
             f"step {c.step}" + (" <- kept" if c.step == selection.step else ""), f"{c.fixed}/{selection.failing}",
             f"{c.broken}/{selection.passing}", f"{c.guards_broken}/{selection.guards}", f"{c.cutoff_rate:.0%}",
-            f"{c.repetition:.3f}",
+            f"{c.repetition:.3f}", "-" if c.length_ratio is None else f"{c.length_ratio:.2f}",
+            ", ".join(f"{d.kl:.3f}" for d in c.drift) or "-",
         ]
         for c in selection.checkpoints
     ]  # fmt: skip
     seen = "failing cases that were held back" if selection.held_back else "failing cases"
-    return table(("checkpoint", f"fixed of the {seen}", "broken", "guards broken", "cut off", "repetition"), rows)
+    return table(
+        ("checkpoint", f"fixed of the {seen}", "broken", "guards broken", "cut off", "repetition", "length", "drift"),
+        rows,
+    )
+
+
+def _drift_text(drift: Sequence[Drift]) -> str:
+    """How far the kept checkpoint has moved on texts that were not trained on."""
+    rows = [
+        [d.kind, int(d.tokens), f"{d.kl:.3f}", f"{d.before:.3f} -> {d.now:.3f}"] for d in drift
+    ]  # fmt: skip
+    return table(("texts not trained on", "tokens", "KL, nats a token", "log-probability a token"), rows)
 
 
 def _effects_text(effects: Sequence[Effect]) -> str:
@@ -144,18 +157,19 @@ def _effects_text(effects: Sequence[Effect]) -> str:
     rows = [
         [
             e.role, e.cases, two(e.repeaters, "d"), two(e.cutoffs, "d"), two(e.repetition, ".3f"),
-            two(e.similarity, ".3f"), "-" if e.length_ratio is None else f"{e.length_ratio:.2f}",
+            two(e.similarity, ".3f"), *("-" if r is None else f"{r:.2f}" for r in (e.length_all, e.length_ratio)),
         ]
         for e in effects
     ]  # fmt: skip
-    return table(("role", "cases", "repeaters", "cut off", "repetition", "similarity", "length ratio"), rows)
+    return table(("role", "cases", "repeaters", "cut off", "repetition", "similarity", "length", "same cases"), rows)
 
 
 def _facts(result: FixResult) -> dict[str, Any]:
     return {
         "adapter": result.adapter.name, "parent": result.adapter.parent, "status": result.adapter.status,
         "stage": result.adapter.method, "reasons": result.promotion.reasons, "pairs": len(result.version.pairs),
-        "run": result.conclusion.run.id, "selection": result.version.selection, "effects": result.effects,
+        "run": result.conclusion.run.id, "drift": result.version.checkpoint.drift,
+        "selection": result.version.selection, "effects": result.effects,
         "roles": {r: result.comparison.by_role(r) for r in ("fix", "holdout", "guard")},
         "reports": [str(p) for p in result.conclusion.reports],
     }  # fmt: skip
@@ -168,6 +182,8 @@ def _report(result: FixResult) -> None:
     echo(comparison_table(result.conclusion.changes, color=color))
     echo(_effects_text(result.effects))
     echo(_selection_text(result.version.selection))
+    if drift := result.version.checkpoint.drift:
+        echo(_drift_text(drift))
     name = result.adapter.name
     if result.promotion.blessed:
         echo(f"{name} is blessed: it fixes cases, breaks no guard and cuts off no more answers")

@@ -10,9 +10,9 @@ all of them in one start of the engine, under the suite's own decoding, judged l
 
 At most ``MAX_CASES`` of each take part, evenly spread. Holdout cases have no influence: a figure that something was
 chosen by is no test. The rule, in this order: a version that may be blessed (no guard broken, no more answers cut off,
-something fixed, lengths kept, not drifted away from its parent; :mod:`harness.fix.promotion` has the limits) before one
-that may not; fewer guards broken; more cases passing; fewer answers cut off; less repetition; fewer steps. A version of
-fewer steps has moved less away from its parent, and every further step costs sound answers some of their length.
+something fixed, lengths kept, not drifted away from its parent; :mod:`harness.fix.side_effects` has the limits) before
+one that may not; fewer guards broken; more cases passing; fewer answers cut off; less repetition; fewer steps. A
+version of fewer steps has moved less away from its parent.
 Cut-off rates that differ by less than ``SAME_CUTOFFS`` from the lowest one count as equal, and so do repetition scores.
 Answers are stored, so those of the chosen checkpoint are not generated again when the suite runs.
 """
@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.fix.promotion import drift_problems, length_problem, sound_lengths
+from harness.fix.side_effects import drift_problems, length_problem, sound_lengths
 from harness.judging.results import CaseResult, Status
 from harness.pairs.build import spread
 from harness.runs.evaluation import Evaluation
@@ -55,7 +55,7 @@ class CheckpointFigures:
     """Mean clamped excess, 0..1."""
     errors: int = 0
     length_ratio: float | None = None
-    """Median length of answers that are sound on both sides, after by before; None where there are none."""
+    """Median length of sound answers, after by before; None where there are none."""
     drift: tuple[Drift, ...] = ()
     against: tuple[str, ...] = ()
     """Why a version of these lengths and this drift may not be blessed."""

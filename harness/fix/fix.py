@@ -413,6 +413,11 @@ class Fix:
             "seconds": round(training.seconds, 1), "losses": training.losses,
             "checkpoint": f"step {selection.step} of {selection.steps}",
         }  # fmt: skip
+        if drift := version.checkpoint.drift:
+            facts["drift"] = "; ".join(
+                f"{d.kind} texts: KL {d.kl:.3f} nats a token, log-probability {d.before:.3f} -> {d.now:.3f}"
+                for d in drift
+            )
         if selection.checkpoints:
             facts["checkpoints"] = "; ".join(
                 f"step {c.step}: {c.fixed} of {selection.failing} fixed, {c.broken + c.guards_broken} broken, "

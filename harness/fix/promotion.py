@@ -3,8 +3,7 @@
 Fixed cases alone do not bless a version. It stays a candidate, and the reasons are named, where it
 
 - breaks a guard, cuts more answers off, or fixes no case,
-- answers at another length: the median length of answers that are sound on both sides has left ``LENGTHS``,
-- has drifted: on watched texts its distributions have diverged from the parent's by more than ``max_drift``.
+- answers at another length, or has drifted away from its parent (:mod:`harness.fix.side_effects`).
 
 A person may still bless it by hand.
 """
@@ -13,22 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 
+from harness.fix.side_effects import drift_problems, length_problem, sound_lengths
 from harness.judging.results import CaseResult, Status
 from harness.suite.compare import ROLES, Comparison, pair_up
 from harness.suite.figures import figures
 from trainers import Drift
 
-__all__ = [
-    "LENGTHS", "Effect", "Promotion", "SoundLengths", "decide", "drift_problems", "effects", "length_problem",
-    "sound_lengths",
-]  # fmt: skip
-
-LENGTHS = (0.8, 1.25)
-"""Range of the median length of sound answers, in lengths before, that is no change."""
-MIN_SOUND = 8
-"""Minimum number of cases that are sound on both sides for a median to count."""
+__all__ = ["Effect", "Promotion", "decide", "effects"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,58 +72,6 @@ def decide(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SoundLengths:
-    """Lengths of first answers, of the cases that loop on neither side."""
-
-    cases: int
-    before: float = 0.0
-    """Median, in units."""
-    after: float = 0.0
-
-    @property
-    def ratio(self) -> float | None:
-        """After by before; None where there is nothing to compare."""
-        return self.after / self.before if self.cases and self.before else None
-
-
-def sound_lengths(before: Sequence[CaseResult], after: Sequence[CaseResult]) -> SoundLengths:
-    """Paired by case, since a cured case has no sound length before."""
-    return _sound([(p.before, p.after) for p in pair_up(before, after)])
-
-
-def length_problem(lengths: SoundLengths) -> str | None:
-    """Why the lengths speak against a version; None where they do not, or are too few to tell."""
-    ratio = lengths.ratio
-    if ratio is None or lengths.cases < MIN_SOUND or LENGTHS[0] <= ratio <= LENGTHS[1]:
-        return None
-    return (
-        f"sound answers became {'shorter' if ratio < 1 else 'longer'}: a median of {lengths.after:.0f} words, "
-        f"{lengths.before:.0f} before ({ratio:.2f} of it; {LENGTHS[0]:g} to {LENGTHS[1]:g} is kept)"
-    )
-
-
-def drift_problems(drift: Sequence[Drift], limit: float) -> list[str]:
-    """One line for each kind of watched text on which the model has moved too far; a limit of 0 is none."""
-    if not limit:
-        return []
-    names = {"guard": "the guards' answers", "ordinary": "ordinary texts"}
-    return [
-        f"it has moved away from its parent on {names.get(d.kind, d.kind)}: a divergence of {d.kl:.3f} nats a token, "
-        f"more than max_drift = {limit:g}"
-        for d in drift
-        if not d.kl <= limit
-    ]
-
-
-def _sound(pairs: Sequence[tuple[CaseResult, CaseResult]]) -> SoundLengths:
-    sound = [p for p in pairs if not any(r.verdict.repeater for r in p)]
-    was, now = (_lengths([p[side] for p in sound]) for side in (0, 1))
-    if not was or not now:
-        return SoundLengths(cases=0)
-    return SoundLengths(cases=len(now), before=median(was), after=median(now))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
     """The effect of a version on the cases of one role that both sides judged; pairs are (before, after)."""
 
@@ -147,8 +86,10 @@ class Effect:
     similarity: tuple[float, float] | None
     """Mean to the standard answer; None where no case has one."""
     length_ratio: float | None
-    """Median length (units) of the answers after, by that before, of cases that loop on neither side; None where all
-    do. Paired, since a cured case has no sound length before."""
+    """Median length (units) of sound answers after, by that before, of the cases that are sound on both sides; None
+    where there are none."""
+    length_all: float | None = None
+    """The same over all sound answers, cured ones among those after."""
 
 
 def effects(before: Sequence[CaseResult], after: Sequence[CaseResult]) -> tuple[Effect, ...]:
@@ -161,6 +102,7 @@ def effects(before: Sequence[CaseResult], after: Sequence[CaseResult]) -> tuple[
 def _effect(role: str, pairs: Sequence[tuple[CaseResult, CaseResult]]) -> Effect:
     old, new = [p[0] for p in pairs], [p[1] for p in pairs]
     sides = [figures(side) for side in (old, new)]
+    lengths = sound_lengths(old, new)
     return Effect(
         role=role,
         cases=len(pairs),
@@ -168,9 +110,6 @@ def _effect(role: str, pairs: Sequence[tuple[CaseResult, CaseResult]]) -> Effect
         cutoffs=(sides[0].cutting_off, sides[1].cutting_off),
         repetition=(sides[0].repetition.value, sides[1].repetition.value),
         similarity=(sides[0].similarity.value, sides[1].similarity.value) if sides[1].similarity.n else None,
-        length_ratio=_sound(pairs).ratio,
+        length_ratio=lengths.paired_ratio,
+        length_all=lengths.ratio,
     )
-
-
-def _lengths(results: Sequence[CaseResult]) -> list[float]:
-    return [a.scores.values["units"] for r in results for a in r.attempts[:1] if a.scores is not None]

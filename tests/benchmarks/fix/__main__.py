@@ -28,7 +28,7 @@ from harness.project.settings import read_settings
 from harness.safe.files import write_text
 from harness.store import Store
 from tests.benchmarks.fix.arms import ARMS, Bench, Lines, Size, choose_cases, run_arm
-from tests.benchmarks.fix.measure import LIMITS, after_rounds, summarise
+from tests.benchmarks.fix.measure import LANGUAGES, LIMITS, after_rounds, summarise
 
 ROOT = Path(__file__).resolve().parents[3]
 PLACE = ROOT / "reports" / "bench" / "fix"
@@ -123,7 +123,10 @@ def show(size: str, results: list[Any], columns: dict[str, Any]) -> None:
         for name, (what, low, high) in LIMITS.items():
             cells = "".join(f"{_cell(c[decoding][name], '.3f'):>17}" for c in columns.values())
             wanted = f"{low:g}..{high:g}" if low and high != 1 else f">= {low:g}" if high == 1 else f"<= {high:g}"
-            say(f"{decoding + ': ' + what:<56}{wanted:>10}{cells}")
+            say(f"{decoding + ': ' + what:<56}{wanted if high else '':>10}{cells}")
+        for name, what in LANGUAGES.items():
+            cells = "".join(f"{_cell(c[decoding][name], '.3f'):>17}" for c in columns.values())
+            say(f"{decoding + ': ' + what:<56}{'':>10}{cells}")
 
 
 def _columns(by_arm: dict[str, list[Any]]) -> dict[str, Any]:

@@ -7,6 +7,8 @@ cutoffs         answers of all cases that did not end by themselves, before and 
 guards          guards that passed before, and how many of them do not any more
 length_ratio    median length after by median length before, over cases that loop on neither side
 length_all      the same over all answers that do not loop: cured ones, which have no sound length before, count after
+length_ended    the same over all answers that do not loop and ended by themselves: a cut-off answer has no length
+by_language     repeaters and cut-off answers of cases in English and in Chinese (tag zh), before and after
 similarity      mean similarity to the standard answers, before and after
 """
 
@@ -18,19 +20,28 @@ from typing import Any
 
 from harness.fix.promotion import effects
 from harness.judging.results import CaseResult, Status
+from harness.suite.figures import cut_off
 
-__all__ = ["LIMITS", "after_rounds", "measure", "summarise"]
+__all__ = ["LANGUAGES", "LIMITS", "after_rounds", "measure", "summarise"]
 
 LIMITS: Mapping[str, tuple[str, float, float]] = {
     "trained_on.pass": ("trained-on repeaters that pass on repetition", 0.95, 1.0),
     "holdout.reduction": ("unseen repeaters gone", 0.85, 1.0),
     "cutoffs.reduction": ("cut-off answers gone", 0.80, 1.0),
     "guards.broken_share": ("guards broken", 0.0, 0.01),
-    "length_ratio": ("median length of sound answers, same cases", 0.7, 1.3),
-    "length_all": ("median length of all sound answers, after by before", 0.7, 1.3),
+    "length_all": ("median length of all sound answers, after by before", 0.8, 1.25),
+    "length_ended": ("... of those that ended by themselves", 0.0, 0.0),
+    "length_ratio": ("... of those that were sound on both sides", 0.0, 0.0),
     "similarity.rise": ("similarity to the standard answers, rise", 0.0, 1.0),
 }
-"""Figure: what it is, least, most."""
+"""Figure: what it is, least, most; 0 and 0: no limit, shown for what it tells."""
+LANGUAGES: Mapping[str, str] = {
+    "by_language.en.repeaters": "repeaters gone, English",
+    "by_language.zh.repeaters": "repeaters gone, Chinese",
+    "by_language.en.cutoffs": "cut-off answers gone, English",
+    "by_language.zh.cutoffs": "cut-off answers gone, Chinese",
+}
+"""Figures without limits: the embedded model knows next to no Chinese, so its share is shown apart."""
 
 
 def measure(
@@ -66,6 +77,11 @@ def measure(
         "guards": {"passed": len(guards), "broken": broken, "broken_share": _share(len(broken), len(guards))},
         "length_ratio": whole.length_ratio,
         "length_all": _median_length(after) / _median_length(before),
+        "length_ended": _median_length(after, ended=True) / _median_length(before, ended=True),
+        "by_language": {
+            name: _gone([r for r in before if ("zh" in r.case.tags) is chinese], new)
+            for name, chinese in (("en", False), ("zh", True))
+        },
         "similarity": {"before": whole.similarity and whole.similarity[0],
                        "after": whole.similarity and whole.similarity[1], "rise": rise},
     }  # fmt: skip
@@ -91,21 +107,31 @@ def summarise(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     for decoding in ("beam", "greedy"):
         rows = [r[decoding] for r in results if decoding in r]
         found[decoding] = {
-            name: _mean([v for row in rows if (v := _look_up(row, name)) is not None]) for name in LIMITS
+            name: _mean([v for row in rows if (v := _look_up(row, name)) is not None]) for name in (*LIMITS, *LANGUAGES)
         }
     return found
 
 
-def _median_length(results: Sequence[CaseResult]) -> float:
-    """In units, of first answers that do not loop."""
+def _gone(before: Sequence[CaseResult], after: Mapping[str, CaseResult]) -> dict[str, float | None]:
+    """Shares of the repeaters and of the cut-off answers that are gone."""
+    now = [after[r.case.id] for r in before]
+    loops = [sum(r.verdict.repeater for r in side) for side in (before, now)]
+    cuts = [sum(cut_off(r) for r in side) for side in (before, now)]
+    return {"repeaters": _share(loops[0] - loops[1], loops[0]), "cutoffs": _share(cuts[0] - cuts[1], cuts[0])}
+
+
+def _median_length(results: Sequence[CaseResult], *, ended: bool = False) -> float:
+    """In units, of first answers that do not loop; ``ended``: only of those that ended by themselves."""
     firsts = [r.attempts[0] for r in results if r.attempts and not r.verdict.repeater]
+    firsts = [a for a in firsts if a.finish_reason == "stop" or not ended]
     return median([float(a.scores.values["units"]) for a in firsts if a.scores] or [1.0])
 
 
 def _look_up(row: Mapping[str, Any], name: str) -> float | None:
     value: Any = row
     for part in name.split("."):
-        value = value[part]
+        # A result of an earlier version lacks what was not measured then.
+        value = None if value is None else value.get(part)
     return None if value is None else float(value)
 
 

@@ -1,0 +1,78 @@
+"""A cure that costs sound answers their length, or the model its language, is told and not blessed."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.fix.checkpoints import CheckpointFigures, choose
+from harness.fix.side_effects import drift_problems, length_problem, sound_lengths
+from harness.judging.results import CaseResult
+from tests.support.builders import case, looped, result
+from trainers import Drift
+
+LOOPING, LOOPS = looped("The sea is blue. ", "The waves roll in. ", 40)
+CLEAN = "The sea is wide."
+GUARD = Drift(kind="guard", kl=0.3, before=-1.0, now=-1.1, tokens=400.0)
+
+
+def sound(number: int, units: float, finish_reason: str = "stop") -> CaseResult:
+    return result(case(f"badcase1/c{number}"), CLEAN, values={"units": units}, finish_reason=finish_reason)
+
+
+def side(*lengths: float) -> list[CaseResult]:
+    return [sound(number, units) for number, units in enumerate(lengths)]
+
+
+@pytest.mark.parametrize(
+    ("after", "word"), [(60.0, "shorter"), (85.0, None), (120.0, None), (140.0, "longer")], ids=str
+)
+def test_sound_answers_of_another_length_are_a_problem(after: float, word: str | None) -> None:
+    """0.8 to 1.25 times the length before is no change."""
+    problem = length_problem(sound_lengths(side(*[100.0] * 10), side(*[after] * 10)))
+    assert (word in problem) if word and problem else problem is None and word is None
+
+
+def test_a_few_answers_tell_nothing_about_lengths() -> None:
+    """A median of seven is no evidence."""
+    assert length_problem(sound_lengths(side(*[100.0] * 7), side(*[10.0] * 7))) is None
+
+
+def test_answers_that_were_cut_off_or_loop_have_no_length() -> None:
+    """Only what ended by itself counts, on its own side."""
+    before = [sound(0, 50.0), sound(1, 250.0, "length"), result(case("badcase1/c2"), LOOPING, LOOPS)]
+    lengths = sound_lengths(before, side(60.0, 80.0, 90.0))
+    assert (lengths.before, lengths.after, lengths.cases, lengths.fewest) == (50.0, 80.0, 1, 1)
+    assert (lengths.paired_before, lengths.paired_after) == (50.0, 60.0)
+
+
+def test_cured_answers_that_are_longer_are_no_problem_by_themselves() -> None:
+    """Prompts that looped ask for more: the cases that were sound before decide with."""
+    before = [*side(*[50.0] * 10), *(result(case(f"badcase1/l{i}"), LOOPING, LOOPS) for i in range(30))]
+    cured = [result(case(f"badcase1/l{i}"), CLEAN, values={"units": 120.0}) for i in range(30)]
+    assert length_problem(sound_lengths(before, [*side(*[50.0] * 10), *cured])) is None
+
+
+def test_a_side_without_sound_answers_has_no_ratio() -> None:
+    """Nothing is divided by nothing."""
+    lengths = sound_lengths([result(case("badcase1/c0"), LOOPING, LOOPS)], side(50.0))
+    assert (lengths.ratio, lengths.paired_ratio, length_problem(lengths)) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("limit", "kl", "problems"),
+    [(0.5, 0.3, 0), (0.2, 0.3, 1), (0.0, 9.0, 0), (0.5, float("nan"), 1)],
+    ids=["below", "above", "no limit", "not a number"],
+)
+def test_a_model_that_has_moved_too_far_is_named(limit: float, kl: float, problems: int) -> None:
+    """The limit is a finite test: a divergence that is no number is not below it."""
+    drift = Drift(kind="guard", kl=kl, before=-1.0, now=-1.0, tokens=10.0)
+    assert len(drift_problems([drift], limit)) == problems
+
+
+def test_a_checkpoint_of_other_lengths_is_taken_last() -> None:
+    """It may not be blessed, so one that fixes less and may is better."""
+    good = CheckpointFigures(step=9, fixed=3, broken=0, guards_broken=0, cutoff_rate=0.1, repetition=0.1)
+    short = CheckpointFigures(
+        step=18, fixed=9, broken=0, guards_broken=0, cutoff_rate=0.0, repetition=0.0, against=("shorter",)
+    )
+    assert choose([good, short], cutoff_before=0.5) == 9
