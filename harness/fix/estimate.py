@@ -1,24 +1,42 @@
-"""What a training will take, as far as it can be known before it: memory for the weights, and time by the last one.
+"""What a fix will take, as far as it can be known before it: memory for the weights, and time by earlier work.
+
+The time of the training is that of the last training's updates in this project, whatever recipe it had. The time of
+the checkpoints and of the suite's rerun is that of the answers of the run that is fixed.
 
 Trade-off: activations are not estimated. They depend on the longest example, and a wrong figure would be worse than
-none. The time is that of the last training's updates in this project, whatever recipe it had.
+none.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from harness.judging.results import CaseResult
 from harness.runs.progress import duration
-from harness.store import Store
+from harness.store import Run, Store
 from trainers.launch import Launch
 from trainers.recipe import Recipe
 
-__all__ = ["estimate"]
+__all__ = ["estimate", "seconds_of_judging"]
 
 _GIB = 2**30
+_FEWEST = 4
+"""Answers that a run must have generated to tell how long one takes."""
 
 
-def estimate(recipe: Recipe, examples: int, launch: Launch, model: Path, store: Store) -> str:
+def seconds_of_judging(run: Run, results: Sequence[CaseResult], answers: int) -> float | None:
+    """Seconds that so many answers will take, by those that the run generated; None where it generated too few."""
+    generated = sum(not a.cached for r in results for a in r.attempts)
+    seconds = run.facts.get("seconds")
+    if generated < _FEWEST or not isinstance(seconds, int | float) or seconds <= 0:
+        return None
+    return float(seconds) / generated * answers
+
+
+def estimate(
+    recipe: Recipe, examples: int, launch: Launch, model: Path, store: Store, judging: float | None = None
+) -> str:
     """``weights 0.3 GiB on each process, and activations; about 06:10, at 5.3 s an update as in the last training``.
 
     Args:
@@ -27,6 +45,7 @@ def estimate(recipe: Recipe, examples: int, launch: Launch, model: Path, store: 
         launch: processes and devices.
         model: folder of the base model.
         store: where earlier trainings are recorded.
+        judging: seconds for checkpoints and rerun; None: not known.
     """
     weights = sum(path.stat().st_size for path in model.glob("*.safetensors"))
     if recipe.quantization is not None:
@@ -35,10 +54,11 @@ def estimate(recipe: Recipe, examples: int, launch: Launch, model: Path, store: 
     where = "GPU" if launch.devices else "process"
     memory = f"weights {share / _GIB:.1f} GiB on each {where}, and activations"
     each = _seconds_an_update(store)
+    after = "" if judging is None else f"; then about {duration(judging)} for the checkpoints and the suite"
     if each is None:
-        return f"{memory}; the time is not known before the first training"
+        return f"{memory}; the time is not known before the first training{after}"
     seconds = each * recipe.updates(examples, launch.world_size)
-    return f"{memory}; about {duration(seconds)}, at {each:.1f} s an update as in the last training"
+    return f"{memory}; about {duration(seconds)}, at {each:.1f} s an update as in the last training{after}"
 
 
 def _seconds_an_update(store: Store) -> float | None:

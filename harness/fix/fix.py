@@ -28,7 +28,7 @@ from harness.engines.base import Engine
 from harness.engines.kept import KeptEngine
 from harness.errors import AdapterError, UsageError
 from harness.fix.checkpoints import Selection, choose, judge_checkpoints, looked_at
-from harness.fix.estimate import estimate
+from harness.fix.estimate import estimate, seconds_of_judging
 from harness.fix.journal import Journal
 from harness.fix.names import claimed
 from harness.fix.plan import FixPlan, fitted, plan_fix
@@ -47,6 +47,7 @@ from harness.project.settings import Settings
 from harness.project.suite import project_cases
 from harness.reports.conclusion import Conclusion, conclude_run
 from harness.runs.evaluation import Evaluation
+from harness.runs.progress import duration
 from harness.runs.runner import OpenEngine, RunnerProgress
 from harness.safe.records import dump, to_data
 from harness.store import Store
@@ -220,7 +221,9 @@ class Fix:
         if (earlier := self.journal.trained(asked)) is not None:
             return earlier
         facts: dict[str, Any] = {"pairs": len(pairs)}
-        self._display.step(f"training {self.plan.name} on {len(pairs)} pairs")
+        after = self._judging_seconds(pairs)
+        then = "" if after is None else f"; then about {duration(after)} for the checkpoints and the suite"
+        self._display.step(f"training {self.plan.name} on {len(pairs)} pairs{then}")
         self.journal.record("started", facts)
         # A version that no engine takes as one LoRA is sampled from merged, and trained on as what it consists of.
         parent = (self._target.weights.path,) if self._target.weights else self._target.parents
@@ -253,8 +256,17 @@ class Fix:
         launch = Launch.on_gpus(recipe.gpus, deepspeed=recipe.deepspeed, available=elsewhere)
         planned = fitted(recipe, examples, launch)
         model = self._target.base_path or self._target.model_path
-        needs = estimate(planned, examples, launch, model, self._store)
+        needs = estimate(planned, examples, launch, model, self._store, self._judging_seconds(pairs))
         return f"{planned.updates_text(examples, launch.world_size)}; {needs}"
+
+    def _judging_seconds(self, pairs: Sequence[Pair]) -> float | None:
+        """Time for the checkpoints and the rerun, whose answers for the kept checkpoint are there by then."""
+        kept = self.plan.recipe.keep_checkpoints
+        compared = looked_at(self.plan.results, {p.case_id for p in pairs})[0] if kept > 1 else ()
+        samples = sum(r.case.decoding.samples for r in compared)
+        cases, versions = self._rerun_of()
+        suite = sum(c.decoding.samples for c in cases) * (1 + len(versions))
+        return seconds_of_judging(self.plan.run, self.plan.results, samples * kept + max(0, suite - samples))
 
     def _examples(self, pairs: Sequence[Pair]) -> int:
         return len(pairs) * (2 if self.plan.stage == "kto" else 1)
