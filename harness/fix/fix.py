@@ -33,6 +33,7 @@ from harness.fix.journal import Journal
 from harness.fix.names import claimed
 from harness.fix.plan import FixPlan, fitted, plan_fix
 from harness.fix.promotion import Effect, Promotion, decide, effects
+from harness.fix.unknown import advice, unknown_answers
 from harness.fix.watched import watched_texts
 from harness.judging.results import CaseResult, Status
 from harness.models.adapters.folder import check
@@ -209,6 +210,8 @@ class Fix:
     def _new_pairs(self) -> tuple[Pair, ...]:
         self._display.step(f"drawing candidates on {self.plan.parent.name}")
         drawn = self._candidates()
+        if self.plan.stage != "sft" and (unknown := unknown_answers(self.plan.training, drawn.clean)):
+            self._display.step(advice(unknown, len(self.plan.training)))
         return build_pairs(
             self.plan.training, self.plan.passing, drawn.clean, drawn.branches, drawn.looping,
             ordinary=drawn.ordinary, protected=self._protected(),

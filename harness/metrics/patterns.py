@@ -16,7 +16,7 @@ import regex
 from harness.cases.model import Case
 from harness.errors import CaseFileError
 
-__all__ = ["TIME_LIMIT", "UNKNOWN", "check_patterns", "search"]
+__all__ = ["TIME_LIMIT", "UNKNOWN", "check_patterns", "first_match", "search"]
 
 TIME_LIMIT = 1.0
 """Seconds a search may take."""
@@ -35,6 +35,15 @@ def search(pattern: str, text: str, time_limit: float = TIME_LIMIT) -> float:
         return float(_compiled(pattern).search(text, timeout=time_limit) is not None)
     except TimeoutError:
         return UNKNOWN
+
+
+def first_match(pattern: str, text: str, time_limit: float = TIME_LIMIT) -> tuple[int, int] | None:
+    """Start and end of the first match; None where there is none, or it was not found in time."""
+    try:
+        match = _compiled(pattern).search(text, timeout=time_limit)
+    except TimeoutError:
+        return None
+    return match.span() if match is not None else None
 
 
 def check_patterns(answer: str, case: Case) -> dict[str, float]:

@@ -1,11 +1,9 @@
 """Builds preference pairs out of failing cases, on the model's own answers.
 
-Rejected is what the model really answered, trimmed to prefix, onset and a few periods: with thousands of looping tokens
-the loss saturates on the tail and never reaches the onset. Only what follows the first copy is unlearned. The words
-before it are as sound as any, and unlearning them would make sound answers end sooner. Chosen is the standard answer
-and, nearer to the model's own words, clean answers that it gave when sampled. A clean answer that branches off just
-before the loop stands against the very answer that it left. What they share cancels out, and only the wrong step is
-taught. An answer that passed but had to be cut off stands against the standard answer, because it never ends.
+Rejected is what the model really answered (:mod:`harness.pairs.rejected`). Chosen is the standard answer and, nearer to
+the model's own words, clean answers that it gave when sampled. A clean answer that branches off just before the fault
+stands against the very answer that it left. What they share cancels out, and only the wrong step is taught. An answer
+that passed but had to be cut off stands against the standard answer, because it never ends.
 
 Replay pairs keep what worked, answers that repeat themselves for good reason included. A good answer stands against its
 looped copy, or against its own beginning, ended too early. Early ends are few while many answers never end, since they
@@ -23,34 +21,28 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
-from rapidfuzz import fuzz
-
 from harness.cases.model import Case, Message
 from harness.judging.results import Attempt, CaseResult, Status
-from harness.metrics.types import Loop
 from harness.pairs.model import Origin, Pair
 from harness.pairs.prompts import same_prompt, varied
+from harness.pairs.rejected import COPIES, MAX_CHARACTERS, rejected_answers
 from harness.pairs.replay_prompts import EVERYDAY, ORDINARY
 from harness.safe.escape import well_formed
 from harness.suite.figures import figures
 
-__all__ = ["build_pairs", "early_end", "loop_copy", "pairs_of_case", "spread", "trim_loop"]
+__all__ = ["build_pairs", "early_end", "loop_copy", "pairs_of_case", "spread"]
 
 T = TypeVar("T")
 
 _SENTENCE = re.compile(r"(?:[.!?](?=\s)|[。！？]|(?<=\S)\n)(?=\s*\S)")
 """Where a sentence or line ends and another one follows."""
 
-_COPIES = (4, 2, 8)
-"""Copies of the loop that the rejected answers keep, in turn: variety, so that no single length is learnt."""
 _VARY_EVERY = 3
 """One pair in so many stands under a varied prompt."""
 _MIN_PAIRS = 3
 """Of a case, where it has as many different rejected answers."""
 _MIN_REPLAY = 32
 """Minimum number of replay pairs: three cases in forty updates would otherwise be all that the model learns."""
-_MAX_CHARACTERS = 1_200
-"""Of a rejected answer from its loop on; of one without a loop at all, twice that."""
 _MAX_LOOPED_UNITS = 160
 """Characters of a looped copy's period."""
 _UNENDED = 4
@@ -61,18 +53,6 @@ _MAX_EARLY_SHARE = 1 / 2
 """Share of replay pairs whose rejected answer is an early end, where every answer ends by itself ..."""
 _MANY_UNENDED = 0.75
 """... and the share of answers that never end from which there is none."""
-_SAME_ANSWER_RATIO = 90.0
-"""rapidfuzz ratio from which two answers count as one."""
-
-
-def trim_loop(answer: str, loop: Loop, copies: int) -> str:
-    """The answer up to and with ``copies`` copies of the loop; whole when the loop is shorter than that."""
-    if loop.copies <= copies:
-        return answer
-    # Copies of a templated loop differ in length, so the share of the loop counts, not the period.
-    length = round((loop.end - loop.start) * copies / loop.copies)
-    end = min(loop.start + max(length, loop.period), loop.start + _MAX_CHARACTERS)
-    return answer[:end]
 
 
 def loop_copy(answer: str, copies: int = 4) -> str:
@@ -100,11 +80,11 @@ def pairs_of_case(
     Args:
         result: a FAIL; its failing attempts are the rejected answers.
         clean: answers of the model's own that passed, best first; every third one stands under a varied prompt.
-        branches: whole answers that leave the failing one (``result.worst``) before its loop, and passed.
+        branches: whole answers that leave the failing one (``result.worst``) before its fault, and passed.
         looping: further failing answers of the same model (sampled, or by another decoder).
     """
     case = result.case
-    rejected = _rejected(result, looping)
+    rejected = rejected_answers(result, looping)
     if not rejected:
         return ()
     pairs = []
@@ -124,7 +104,7 @@ def pairs_of_case(
             )
         )
     # The rejected answer of a branch is the one that it shares its beginning with, whatever else there is.
-    left = next(iter(_trimmed([result.worst] if result.worst else [])), rejected[0])
+    left = next(iter(rejected_answers(result, ())), rejected[0])
     pairs += [
         Pair(
             case_id=case.id,
@@ -139,15 +119,6 @@ def pairs_of_case(
         for text in branches
     ]
     return tuple(p for p in pairs if p.chosen.strip() != p.rejected.strip())
-
-
-class _Rejected(NamedTuple):
-    """A rejected answer, and where its fault begins."""
-
-    text: str
-    finished: bool
-    """Whether the model itself ended it."""
-    fault_at: int = 0
 
 
 class _Chosen(NamedTuple):
@@ -234,7 +205,7 @@ def _unended(passing: Sequence[CaseResult], most: int) -> list[Pair]:
             messages=r.case.messages,
             chat_template_kwargs=r.case.chat_template_kwargs,
             chosen=r.case.standard_answer,
-            rejected=a.answer[: 2 * _MAX_CHARACTERS],
+            rejected=a.answer[: 2 * MAX_CHARACTERS],
             origin="standard",
         )
         for r in passing
@@ -291,7 +262,7 @@ def _replay(
     early_ones = set(spread(range(len(kept)), round(len(kept) * early)))
     for number, (case_id, messages, answer) in enumerate(kept):
         ended = early_end(answer) if number in early_ones else None
-        rejected = ended or loop_copy(answer, _COPIES[number % len(_COPIES)])
+        rejected = ended or loop_copy(answer, COPIES[number % len(COPIES)])
         pairs.append(
             Pair(
                 case_id=case_id,
@@ -305,45 +276,3 @@ def _replay(
             )
         )
     return pairs
-
-
-def _rejected(result: CaseResult, looping: Sequence[Attempt]) -> list[_Rejected]:
-    """Rejected answers: all at one length, then at the others."""
-    distinct = _distinct(_trimmed((*result.attempts, *looping)))
-    if distinct:
-        return distinct
-    # It fails for another reason (similarity, a pattern, cut off): its answer is rejected as it stands.
-    most = 2 * _MAX_CHARACTERS
-    return [
-        _Rejected(a.answer[:most], _ended(a) and len(a.answer) <= most)
-        for a in result.attempts
-        if a.verdict.status is Status.FAIL and a.answer.strip()
-    ]
-
-
-def _trimmed(attempts: Sequence[Attempt]) -> list[_Rejected]:
-    loops = [(a, a.scores.loops[0]) for a in attempts if a.verdict.repeater and a.scores and a.scores.loops]
-    return [
-        _Rejected(text, copies >= loop.copies and _ended(a), min(_second_copy(loop), len(text) - 1))
-        for turn in range(len(_COPIES))
-        for number, (a, loop) in enumerate(loops)
-        for copies in (_COPIES[(number + turn) % len(_COPIES)],)
-        for text in (trim_loop(a.answer, loop, copies),)
-    ]
-
-
-def _second_copy(loop: Loop) -> int:
-    """Where a loop says something for the second time; copies of a templated loop differ in length."""
-    return loop.start + max(1, round((loop.end - loop.start) / loop.copies))
-
-
-def _ended(attempt: Attempt) -> bool:
-    return attempt.finish_reason == "stop"
-
-
-def _distinct(answers: Iterable[_Rejected]) -> list[_Rejected]:
-    kept: list[_Rejected] = []
-    for answer in answers:
-        if answer.text.strip() and all(fuzz.ratio(answer.text, k.text) < _SAME_ANSWER_RATIO for k in kept):
-            kept.append(answer)
-    return kept

@@ -31,6 +31,7 @@ from harness.judging.results import Attempt, CaseResult, Status
 from harness.judging.verdict import judge
 from harness.metrics import measure, score
 from harness.models.target import Target
+from harness.pairs.rejected import before_fault
 from harness.pairs.replay_prompts import BUNDLED, EVERYDAY, ORDINARY
 from harness.project.sampling import Sampling
 from harness.safe.records import to_data
@@ -64,7 +65,7 @@ class Candidates:
     clean: Mapping[str, tuple[str, ...]]
     """Passing answers, the most like the standard answer first."""
     branches: Mapping[str, tuple[str, ...]]
-    """Whole answers that begin like the failing one and leave it before its loop."""
+    """Whole answers that begin like the failing one and leave it before its fault."""
     looping: Mapping[str, tuple[Attempt, ...]]
     ordinary: Mapping[str, str] = field(default_factory=dict)
     """Clean answers to the bundled prompts."""
@@ -189,7 +190,7 @@ def _wanted(result: CaseResult, sampling: Sampling) -> Iterator[tuple[str, Decod
     case = result.case
     if sampling.answers:
         yield "", sampling.decoding(case, sampling.answers)
-    if sampling.continuations and (prefix := _before_loop(result)):
+    if sampling.continuations and (prefix := before_fault(result)):
         yield prefix, sampling.decoding(case, sampling.continuations)
     if sampling.greedy and case.decoding.method != "greedy":
         most = min(case.decoding.max_tokens, sampling.max_tokens)
@@ -203,16 +204,6 @@ def _bundled(stop: tuple[str, ...]) -> list[Case]:
         Case(id=o.id, folder=BUNDLED, messages=o.messages, standard_answer=o.answer or None, decoding=decoding)
         for o in (*ORDINARY, *EVERYDAY)
     ]
-
-
-def _before_loop(result: CaseResult) -> str:
-    """The failing answer up to and including the first copy of its loop; empty where that is too short."""
-    attempt = result.worst
-    if attempt is None or attempt.scores is None or not attempt.scores.loops:
-        return ""
-    loop = attempt.scores.loops[0]
-    text = attempt.answer[: loop.start + loop.period].rstrip()
-    return text if len(text) >= 20 else ""
 
 
 def _sort(draws: Sequence[_Draw], answers: Mapping[int, Completion], sampling: Sampling) -> Candidates:
