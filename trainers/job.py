@@ -129,7 +129,7 @@ def write_job(
         "arguments": settings, "dataset": str(folder / "dataset"), "examples": str(data.train),
         "validation": str(data.validation) if data.validation else None, "progress": str(folder / PROGRESS),
         "cache_reference": request.recipe.cache_reference, "pack_pairs": request.recipe.pack_pairs,
-        "unlikelihood": request.recipe.unlikelihood,
+        "unlikelihood": request.recipe.unlikelihood, "end_apart": request.recipe.end_apart,
         "threads": threads(request), "rows": data.rows,
         "tokens": data.tokens, "probes": [p.record() for p in request.probes],
         "watched": str(_watched(request, folder)) if _measurable(request) else None,

@@ -91,6 +91,9 @@ class Recipe:
     unlikelihood: Annotated[float, number(0, 100)] = 0.0
     """dpo: weight of the mean of -log(1 - p) over what a rejected answer repeats (token unlikelihood, Welleck et al.
     2020, on the copied span as in DITTO). The preference loss saturates as soon as a loop is unlikely as a whole."""
+    end_apart: bool = False
+    """dpo: leave the end of a chosen answer out of the preference where the rejected one was cut off and has none, so
+    that the comparison does not teach to end sooner; ``pref_ftx`` teaches the end all the same."""
     simpo_gamma: Annotated[float, number(0, 100)] = 0.5
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     """Of activations; trained weights are always kept in fp32. ``fp16`` needs a GPU."""
@@ -200,6 +203,8 @@ class Recipe:
             problems.append(f"pref_loss = {self.pref_loss!r} is for dpo; kto has its own loss")
         if stage != "dpo" and self.unlikelihood:
             problems.append("unlikelihood is for dpo: it unlearns what rejected answers of pairs repeat")
+        if stage != "dpo" and self.end_apart:
+            problems.append("end_apart is for dpo: it concerns the two answers of a pair")
         if stage == "sft" and self.pref_ftx:
             problems.append("pref_ftx is for dpo and kto; sft is nothing but that loss")
         if parents and self.tuning == "full" and self.parent == "continue":

@@ -5,6 +5,7 @@
     fused LoRA    see :mod:`trainers.worker.lora_linear`
     unlikelihood  mean of -log(1 - p) over the counted tokens of a rejected answer whose beginning is not counted,
                   that is of a loop's further copies (Welleck et al. 2020)
+    end apart     the end of a chosen answer is no part of the preference where the rejected one was cut off
 
 The fast pass proves itself: the first batch goes both ways, and the log-probabilities of each answer must be the same
 within what the number type rounds. Where they differ, or the model does not take the fast pass, the training goes
@@ -38,6 +39,7 @@ def install(
     cache: bool,
     say: Callable[[str], None],
     unlikelihood: float = 0.0,
+    end_apart: bool = False,
 ) -> None:
     """Change LLaMA-Factory's preference trainer.
 
@@ -48,17 +50,18 @@ def install(
         cache: whether the reference's log-probabilities are remembered.
         say: called with a note for the user.
         unlikelihood: weight of the further loss.
+        end_apart: whether ends that have no counterpart are left out of the preference.
 
     Raises:
-        RuntimeError: the further loss is wanted, and this LLaMA-Factory has other methods.
+        RuntimeError: another loss is wanted, and this LLaMA-Factory has other methods.
     """
     missing = [name for name in _METHODS if not callable(getattr(trainer, name, None))]
-    if missing and unlikelihood:
-        raise RuntimeError(f"this LLaMA-Factory has no {missing[0]}, so unlikelihood cannot be added to its loss")
+    if missing and (unlikelihood or end_apart):
+        raise RuntimeError(f"this LLaMA-Factory has no {missing[0]}, so its loss cannot be changed as the recipe says")
     if missing:
         say(f"this LLaMA-Factory has no {missing[0]}; it trains in its own way, more slowly")
         return
-    _Packing(trainer, parts, say, packed=packed, further=bool(unlikelihood))
+    _Packing(trainer, parts, say, packed=packed, further=bool(unlikelihood), end_apart=end_apart)
     if unlikelihood:
         _add_unlikelihood(trainer, unlikelihood)
     if cache:
@@ -69,7 +72,14 @@ class _Packing:
     """Takes the place of ``concatenated_forward``: decides at the first batch, then goes one way."""
 
     def __init__(
-        self, trainer: type[Any], parts: dict[str, Any], say: Callable[[str], None], *, packed: bool, further: bool
+        self,
+        trainer: type[Any],
+        parts: dict[str, Any],
+        say: Callable[[str], None],
+        *,
+        packed: bool,
+        further: bool,
+        end_apart: bool,
     ) -> None:
         self._pairs, self._lora, self._say = parts["packed_pairs"], parts["lora_linear"], say
         self._own = trainer.concatenated_forward
@@ -78,13 +88,21 @@ class _Packing:
         def forward(this: Any, model: Any, batch: dict[str, Any], is_ref_model: bool = False) -> dict[str, Any]:
             if self._ready is None:
                 self._ready = self._prove(this, model, batch)
-            if not self._ready or this.ld_alpha is not None:
-                labels = batch["labels"]
+            labels = batch["labels"]
+            if self._ready and this.ld_alpha is None:
+                output = self._forward(this, model, batch)
+            else:
                 output = self._own(this, model, batch, is_ref_model)
-                if further and not is_ref_model:
-                    this.repeated = _repeated_of_logits(output["rejected_logits"], labels)
-                return output  # type: ignore[no-any-return]
-            return self._forward(this, model, batch, is_ref_model)
+                if end_apart:
+                    output["ends"] = _ends_of_logits(output["chosen_logits"], labels)
+                if further:
+                    output["repeated"] = _repeated_of_logits(output["rejected_logits"], labels)
+            if end_apart and this.loss_type == "sigmoid":
+                lonely = torch.tensor(_lonely_ends(labels), device=output["ends"].device)
+                output["chosen_logps"] = output["chosen_logps"] - output["ends"] * lonely
+            if further and not is_ref_model:
+                this.repeated = output["repeated"]
+            return output
 
         trainer.concatenated_forward = forward
 
@@ -136,7 +154,7 @@ class _Packing:
         scale = 1 / counted if trainer.loss_type not in ("ipo", "orpo", "simpo") else torch.ones_like(counted)
         return scale[: len(counted) // 2], scale[len(counted) // 2 :]
 
-    def _forward(self, trainer: Any, model: Any, batch: dict[str, Any], is_ref_model: bool = False) -> dict[str, Any]:
+    def _forward(self, trainer: Any, model: Any, batch: dict[str, Any]) -> dict[str, Any]:
         device = batch["input_ids"].device
         answers = [
             (ids[mask.bool()].tolist(), labels[mask.bool()].tolist())
@@ -153,9 +171,7 @@ class _Packing:
         ).logits[0]  # fmt: skip
         each = self._pairs.token_log_probs(logits, packed.targets)
         zeros = torch.zeros(2 * half, device=device)
-        if not is_ref_model:
-            late = _starts_late(batch["labels"])
-            trainer.repeated = [each[packed.owners == half + i] for i in range(half) if late[i]]
+        late = _starts_late(batch["labels"])
         sums = zeros.index_add(0, packed.owners, each)
         lengths = zeros.index_add(0, packed.owners, torch.ones_like(each)).clamp(min=1)
         means = sums / lengths
@@ -164,6 +180,8 @@ class _Packing:
         return {
             "chosen_logps": first, "rejected_logps": second, "chosen_logits": level, "rejected_logits": level,
             "chosen_logps_avg": means[:half],
+            "ends": torch.stack([each[packed.owners == i][-1] for i in range(half)]),
+            "repeated": [each[packed.owners == half + i] for i in range(half) if late[i]],
         }  # fmt: skip
 
 
@@ -172,6 +190,20 @@ def _starts_late(labels: torch.Tensor) -> list[bool]:
     first = (labels != -100).int().argmax(-1)
     half = len(first) // 2
     return [bool(rejected > chosen) for chosen, rejected in zip(first[:half], first[half:], strict=True)]
+
+
+def _lonely_ends(labels: torch.Tensor) -> list[bool]:
+    """Of each pair, whether the chosen answer's last token does not end the rejected one, which was cut off."""
+    last = [row[row != -100][-1] for row in labels]
+    half = len(last) // 2
+    return [bool(chosen != rejected) for chosen, rejected in zip(last[:half], last[half:], strict=True)]
+
+
+def _ends_of_logits(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """[pairs]: log-probability of the last token of each chosen answer."""
+    wanted = labels[: len(labels) // 2, 1:]
+    each = logits[:, :-1].log_softmax(-1).gather(2, wanted.clamp(min=0)[..., None])[..., 0]
+    return torch.stack([row[mask][-1] for row, mask in zip(each, wanted != -100, strict=True)])
 
 
 def _repeated_of_logits(logits: torch.Tensor, labels: torch.Tensor) -> list[torch.Tensor]:

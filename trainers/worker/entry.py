@@ -98,6 +98,7 @@ def _quicken(job: dict[str, Any], report: ProgressFile) -> None:
         {name: importlib.import_module(name) for name in ("packed_pairs", "lora_linear")},
         packed=bool(job.get("pack_pairs")),
         unlikelihood=float(job.get("unlikelihood", 0.0)),
+        end_apart=bool(job.get("end_apart")),
         cache=bool(job.get("cache_reference")),
         say=lambda text: report.write(phase="note", note=text),
     )

@@ -220,6 +220,27 @@ def test_a_trainer_with_other_methods_is_left_alone() -> None:
     assert "its own way" in notes[0]
 
 
+class OwnLogits(Trainer):
+    """A trainer whose own forward pass gives logits, as LLaMA-Factory's does."""
+
+    def concatenated_forward(self, model: Any, batch: dict[str, Any], is_ref_model: bool = False) -> dict[str, Any]:
+        labels = batch["labels"]
+        logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits.float()
+        each = logits[:, :-1].log_softmax(-1).gather(2, labels[:, 1:].clamp(min=0)[..., None])[..., 0]
+        sums = (each * (labels[:, 1:] != IGNORED)).sum(-1)
+        half = len(labels) // 2
+        return {
+            "chosen_logps": sums[:half],
+            "rejected_logps": sums[half:],
+            "rejected_logits": logits[half:],
+            "chosen_logits": logits[:half],
+        }
+
+    def get_batch_loss_metrics(self, model: Any, batch: dict[str, Any], train_eval: str = "train") -> Any:
+        self.concatenated_forward(model, batch)
+        return torch.zeros(()), {}
+
+
 def late(labels: torch.Tensor) -> torch.Tensor:
     """The labels with the first token of the second pair's rejected answer not counted."""
     changed = labels.clone()
@@ -232,25 +253,13 @@ def late(labels: torch.Tensor) -> torch.Tensor:
 def test_unlikelihood_is_that_of_the_counted_tokens_of_a_fault(model: Any, packed: bool) -> None:
     """Only answers whose beginning is not counted are unlearned so, and both ways of computing agree."""
 
-    class Own(Trainer):
-        def concatenated_forward(self, model: Any, batch: dict[str, Any], is_ref_model: bool = False) -> dict[str, Any]:
-            labels = batch["labels"]
-            logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits.float()
-            each = logits[:, :-1].log_softmax(-1).gather(2, labels[:, 1:].clamp(min=0)[..., None])[..., 0]
-            sums = (each * (labels[:, 1:] != IGNORED)).sum(-1)
-            half = len(labels) // 2
-            return {"chosen_logps": sums[:half], "rejected_logps": sums[half:], "rejected_logits": logits[half:]}
-
-        def get_batch_loss_metrics(self, model: Any, batch: dict[str, Any], train_eval: str = "train") -> Any:
-            self.concatenated_forward(model, batch)
-            return torch.zeros(()), {}
-
+    kind = type("Own", (OwnLogits,), {"concatenated_forward": OwnLogits.concatenated_forward})
     whole = copy.deepcopy(model)
     whole.get_base_model().set_attn_implementation("sdpa")
     parts = {"packed_pairs": packed_pairs, "lora_linear": lora_linear}
-    dpo_step.install(Own, parts, packed=packed, cache=False, say=lambda _: None, unlikelihood=2.0)
+    dpo_step.install(kind, parts, packed=packed, cache=False, say=lambda _: None, unlikelihood=2.0)
     pairs = batch() | {"labels": late(batch()["labels"])}
-    loss, metrics = Own().get_batch_loss_metrics(whole, pairs)
+    loss, metrics = kind().get_batch_loss_metrics(whole, pairs)
     prompt, _, rejected = PAIRS[1]
     model.get_base_model().set_attn_implementation("sdpa")
     every = model(input_ids=torch.tensor([[*prompt, *rejected]])).logits[0, :-1].log_softmax(-1)
@@ -258,3 +267,21 @@ def test_unlikelihood_is_that_of_the_counted_tokens_of_a_fault(model: Any, packe
     wanted = float(-torch.log1p(-each.detach().exp()).mean() / len(PAIRS))
     assert metrics["unlikelihood"] == pytest.approx(wanted, rel=1e-3)
     assert float(loss.detach()) == pytest.approx(2.0 * wanted, rel=1e-3)
+
+
+@pytest.mark.parametrize("packed", [True, False], ids=["packed", "as it comes"])
+def test_an_end_without_a_counterpart_is_no_part_of_the_preference(model: Any, packed: bool) -> None:
+    """The chosen answer's end counts where the rejected one ended too, and not where it was cut off."""
+    kind = type("Own", (OwnLogits,), {"concatenated_forward": OwnLogits.concatenated_forward})
+    parts = {"packed_pairs": packed_pairs, "lora_linear": lora_linear}
+    dpo_step.install(kind, parts, packed=packed, cache=False, say=lambda _: None, end_apart=True)
+    whole = copy.deepcopy(model)
+    whole.get_base_model().set_attn_implementation("sdpa")
+    with torch.no_grad():
+        actual = kind().concatenated_forward(whole, batch())["chosen_logps"]
+        wanted = single_sums(model, PAIRS)[: len(PAIRS)]
+        for number, (prompt, chosen, rejected) in enumerate(PAIRS):
+            if chosen[-1] != rejected[-1]:
+                logits = model(input_ids=torch.tensor([[*prompt, *chosen]])).logits[0, -2]
+                wanted[number] -= logits.log_softmax(-1)[chosen[-1]]
+    torch.testing.assert_close(actual, wanted, rtol=1e-4, atol=1e-3)
