@@ -41,6 +41,7 @@ from harness.models.adapters.registration import register_version
 from harness.models.adapters.tokenizer import training_problem
 from harness.models.target import engine_options, resolve_target
 from harness.pairs import Pair, build_pairs, check_pairs, import_pairs, read_hand_made
+from harness.pairs.build import RULES
 from harness.pairs.candidates import Candidates, draw_candidates
 from harness.pairs.files import DATASET
 from harness.project.manifest import Adapter, Manifest, read_manifest, set_status
@@ -205,7 +206,7 @@ class Fix:
         """Digest of everything that decides the pairs: results, sampling, the model sampled from, hand-made pairs."""
         plan = self.plan
         results = (plan.training, plan.passing, [r.case for r in plan.results], self._cases)
-        return _digest([harness.__version__, results, plan.sampling, self._target.digest, by_hand])
+        return _digest([harness.__version__, RULES, results, plan.sampling, self._target.digest, by_hand])
 
     def _new_pairs(self) -> tuple[Pair, ...]:
         self._display.step(f"drawing candidates on {self.plan.parent.name}")

@@ -30,9 +30,12 @@ from harness.pairs.replay_prompts import EVERYDAY, ORDINARY
 from harness.safe.escape import well_formed
 from harness.suite.figures import figures
 
-__all__ = ["build_pairs", "early_end", "loop_copy", "pairs_of_case", "spread"]
+__all__ = ["RULES", "build_pairs", "early_end", "loop_copy", "pairs_of_case", "spread"]
 
 T = TypeVar("T")
+
+RULES = 2
+"""Version of how pairs are built; raised with every change, so that pairs of earlier rules are not trained on again."""
 
 _SENTENCE = re.compile(r"(?:[.!?](?=\s)|[。！？]|(?<=\S)\n)(?=\s*\S)")
 """Where a sentence or line ends and another one follows."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
 from harness.fix.checkpoints import CheckpointFigures, choose
@@ -15,7 +17,7 @@ CLEAN = "The sea is wide."
 GUARD = Drift(kind="guard", kl=0.3, before=-1.0, now=-1.1, tokens=400.0)
 
 
-def sound(number: int, units: float, finish_reason: str = "stop") -> CaseResult:
+def sound(number: int, units: float, finish_reason: Literal["stop", "length"] = "stop") -> CaseResult:
     return result(case(f"badcase1/c{number}"), CLEAN, values={"units": units}, finish_reason=finish_reason)
 
 

@@ -436,3 +436,23 @@ def test_a_case_without_clean_answers_weighs_as_much() -> None:
     pairs = pairs_of_case(failed, [], [], [attempt(other, other_loops, sample=1)])
     assert [p.origin for p in pairs] == ["standard"] * 3
     assert len({p.rejected for p in pairs}) == 3
+
+
+@pytest.mark.parametrize(("clean", "asked"), [(True, 5), (False, 10)], ids=["enough", "not enough"])
+def test_a_case_with_enough_clean_answers_gets_no_more_samples(tmp_path: Path, clean: bool, asked: int) -> None:
+    """The second half of the samples is for cases whose first half did not give as many as are kept."""
+    failed = result(answer=LOOPING, loops=LOOPS)
+    samples: list[Request] = []
+
+    def answer(request: Request) -> str:
+        if request.decoding.method == "sample" and request.decoding.samples == 10:
+            samples.append(request)
+            return (
+                f"{'abcdefghij'[request.sample] * 9} is a word for what lies {request.sample} miles out."
+                if clean
+                else LOOPING
+            )
+        return LOOPING
+
+    drawn(tmp_path, failed, answer)
+    assert [r.sample for r in samples] == list(range(asked))
