@@ -27,8 +27,9 @@ ATTENTION = "packed_pairs"
 """Name of this module's attention among those of transformers."""
 _BLOCK = 64
 """Rows of logits whose log-softmax is computed at once: 64 x 50,000 in float32 stay in a processor's cache."""
-_MULTIPLE = 32
-"""Lengths are padded to a multiple of this: kernels are compiled for each new shape on a CPU."""
+_MULTIPLE = 128
+"""Sizes are padded to a multiple of this. On a CPU kernels are compiled for each new shape, and blocks of memory of
+ever new sizes leave gaps between them that no later one fits into."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,8 @@ class Packed:
     targets: torch.Tensor
     """[m]: token ids."""
     owners: torch.Tensor
-    """[m]: the answer that a target belongs to: chosen answers by number, then the rejected ones."""
+    """[m]: the answer that a target belongs to: chosen answers by number, then the rejected ones; what fills up belongs
+    to none, and has the number after them."""
     pairs: int
     used: int
     """Tokens of the row that are not padding, which is at its end."""
@@ -101,6 +103,8 @@ def pack(chosen: Sequence[Answer], rejected: Sequence[Answer], padding: int = 0)
         home[where] = flat
         if number >= len(chosen):
             second[where] = flat
+    # What fills up is computed and dropped.
+    counted += [(0, 0, len(places))] * (_rounded(len(counted)) - len(counted))
     rows, targets, owners = zip(*counted, strict=True) if counted else ((), (), ())
     return Packed(
         ids=torch.tensor([ids + [padding] * (row - used)]),

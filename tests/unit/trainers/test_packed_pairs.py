@@ -58,7 +58,7 @@ def packed_sums(model: Any, pairs: Sequence[Pair]) -> torch.Tensor:
     attend_to(row)
     model.get_base_model().set_attn_implementation(packed_pairs.ATTENTION)
     logits = model(input_ids=row.ids, position_ids=row.positions, logits_to_keep=row.rows, use_cache=False).logits[0]
-    return torch.zeros(2 * len(pairs)).index_add(0, row.owners, token_log_probs(logits, row.targets))
+    return torch.zeros(2 * len(pairs) + 1).index_add(0, row.owners, token_log_probs(logits, row.targets))[:-1]
 
 
 def single_sums(model: Any, pairs: Sequence[Pair]) -> torch.Tensor:
