@@ -9,9 +9,14 @@ from typing import Any
 
 import pytest
 
+from harness.cases import read_suite
+from harness.cases.model import Thresholds
+from harness.judging.results import Status, Verdict
 from harness.project.settings import read_settings
 from harness.store import Store
+from tests.benchmarks.fix import arms
 from tests.benchmarks.fix.arms import ARMS, Bench, Lines, Size, choose_cases, run_arm
+from tests.benchmarks.fix.kinds import KINDS, make_suite
 from tests.benchmarks.fix.measure import after_rounds, measure, summarise
 from tests.support.builders import case, looped, result
 from tests.support.projects import CLEAN, LOOP, make_project, record
@@ -147,3 +152,24 @@ def test_a_summary_has_no_spread_of_one_seed() -> None:
     two = summarise([one, json.loads(json.dumps(one)) | {"training_seconds": 180.0}])
     assert two["training_minutes"] == {"mean": 2.0, "spread": 1.4142, "n": 2}
     assert two["beam"]["holdout.reduction"] == {"mean": None, "spread": None, "n": 0}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_suite_of_every_kind_can_be_read(tmp_path: Path, name: str) -> None:
+    """Each has cases to train on, held-out ones and guards, and only guards are judged as before."""
+    make_suite(KINDS[name], Path(arms.__file__).with_name("suite"), tmp_path)
+    cases = read_suite(tmp_path)
+    usual = Thresholds()
+    by_role = {role: [c for c in cases if c.role == role] for role in ("fix", "holdout", "guard")}
+    assert all(len(found) >= 20 for found in by_role.values())
+    changed = {c.role for c in cases if c.thresholds != usual or c.must_not_include}
+    assert changed == (set() if name == "repetition" else {"fix", "holdout"})
+
+
+def test_another_kind_of_failure_is_counted_by_its_verdict() -> None:
+    """What is fixed is what failed, whether it looped or not."""
+    of = [case(f"s/fix{i}") for i in range(2)]
+    before = [result(c, SOUND, verdict=Verdict(Status.FAIL)) for c in of]
+    after = [result(of[0], SOUND), before[1]]
+    found = measure(before, after, {"s/fix0", "s/fix1"}, failed=KINDS["length"].failed)
+    assert (found["trained_on"]["looped"], found["trained_on"]["cured"]) == (2, 1)

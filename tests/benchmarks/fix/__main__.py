@@ -5,6 +5,9 @@
     sft     the chosen answers alone
     peers   what is done by hand today: four written pairs, lr 1e-4, 5 epochs, the last checkpoint
 
+``--kind`` takes a suite of other failures (:mod:`tests.benchmarks.fix.kinds`): cut-off answers, length, a forbidden
+pattern, similarity.
+
 Each arm and seed is kept in reports/bench/fix/results and not run again; a run that was stopped goes on where it was.
 ``--show`` only prints the table of what is there. All of it takes hours on 2 cores: take parts with ``--arms``,
 ``--seeds``, ``--limit`` (cases of each role) and ``--failing`` (cases to train on). ``--quick`` is a smoke test.
@@ -28,6 +31,7 @@ from harness.project.settings import read_settings
 from harness.safe.files import write_text
 from harness.store import Store
 from tests.benchmarks.fix.arms import ARMS, Bench, Lines, Size, choose_cases, run_arm
+from tests.benchmarks.fix.kinds import KINDS, Kind, make_suite
 from tests.benchmarks.fix.measure import LANGUAGES, LIMITS, after_rounds, summarise
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -38,6 +42,7 @@ SUITE = Path(__file__).with_name("suite")
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--arms", default=",".join(ARMS), help="comma-separated, of: " + ", ".join(ARMS))
+    parser.add_argument("--kind", default="repetition", choices=tuple(KINDS), help="what the cases fail on")
     parser.add_argument("--seeds", default="1,2,3", help="comma-separated numbers")
     parser.add_argument("--limit", type=int, metavar="N", help="most cases of each role")
     parser.add_argument("--failing", type=int, metavar="N", help="most failing cases to train on")
@@ -50,52 +55,49 @@ def main() -> int:
     seeds = [1] if options.quick else [int(s) for s in options.seeds.split(",")]
     if unknown := sorted(set(arms) - set(ARMS)):
         parser.error(f"--arms: no arm {', '.join(unknown)}; there are {', '.join(ARMS)}")
-    if options.show or not run(arms, seeds, size):
-        report()
+    place = PLACE if options.kind == "repetition" else PLACE / options.kind
+    if options.show or not run(arms, seeds, size, KINDS[options.kind], place):
+        report(place)
     return 0
 
 
-def run(arms: list[str], seeds: list[int], size: Size) -> bool:
+def run(arms: list[str], seeds: list[int], size: Size, kind: Kind = KINDS["repetition"], place: Path = PLACE) -> bool:
     """Whatever of arms x seeds is not there yet, seed by seed, so that a stop leaves whole comparisons.
 
     Returns:
         Whether anything was run, and so reported.
     """
-    missing = [(a, s) for s in seeds for a in arms if not _is_there(a, s, size)]
+    missing = [(a, s) for s in seeds for a in arms if not _is_there(a, s, size, place)]
     if not missing:
         say("every result is there")
         return False
-    settings = read_settings(make_project())
+    settings = read_settings(make_project(kind, place))
     with Store(settings.database) as store:
-        bench = Bench(settings, store, Lines(say))
+        bench = Bench(settings, store, Lines(say), failed=kind.failed)
         cases = choose_cases(bench, size)
         for arm, seed in missing:
             say(f"== {arm}, seed {seed}, {size.key}: {len(cases)} cases")
             began = time.monotonic()
             found = run_arm(bench, ARMS[arm], seed, size, cases)
             facts = {"wall_seconds": round(time.monotonic() - began, 1), **about()}
-            write_text(_result(arm, seed, size), json.dumps(found | facts, indent=2, ensure_ascii=False) + "\n")
-            report()
+            write_text(_result(arm, seed, size, place), json.dumps(found | facts, indent=2, ensure_ascii=False) + "\n")
+            report(place)
     return True
 
 
-def make_project() -> Path:
+def make_project(kind: Kind = KINDS["repetition"], place: Path = PLACE) -> Path:
     """The project that all arms share; made once, since its store holds what is expensive."""
-    project = PLACE / "project"
-    for path in SUITE.glob("*.jsonl"):
-        folder = project / "badcases" / path.stem
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, folder / "test.jsonl")
-        shutil.copyfile(SUITE / "case.toml", folder / "case.toml")
+    project = place / "project"
+    make_suite(kind, SUITE, project / "badcases")
     if not (project / "adapters_manifest.toml").is_file():
         shutil.copyfile(ROOT / "adapters_manifest.toml", project / "adapters_manifest.toml")
     write_text(project / "pyproject.toml", '[tool.harness]\nadapter = "v4.0"\nmerge = true\nallow_partial = true\n')
     return project
 
 
-def report() -> None:
-    """Print the table and write reports/bench/fix.json out of every result that is there."""
-    results = [json.loads(p.read_text("utf-8")) for p in sorted((PLACE / "results").glob("*.json"))]
+def report(place: Path = PLACE) -> None:
+    """Print the table and write reports/bench/fix.json (of a kind: fix/KIND.json) out of every result that is there."""
+    results = [json.loads(p.read_text("utf-8")) for p in sorted((place / "results").glob("*.json"))]
     by_size: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
     for result in results:
         by_size[result["size"]][result["arm"]].append(result)
@@ -109,8 +111,8 @@ def report() -> None:
         "limits": {name: {"what": what, "least": low, "most": high} for name, (what, low, high) in LIMITS.items()},
         "arms": {name: arm.text for name, arm in ARMS.items()}, "summary": summary, "results": results,
     }  # fmt: skip
-    write_text(PLACE.with_suffix(".json"), json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
-    say(f"figures: {PLACE.with_suffix('.json').relative_to(ROOT)}")
+    write_text(place.with_suffix(".json"), json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+    say(f"figures: {place.with_suffix('.json').relative_to(ROOT)}")
 
 
 def show(size: str, results: list[Any], columns: dict[str, Any]) -> None:
@@ -161,14 +163,14 @@ def say(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}" if text[:1] not in ("\n", "") else text, flush=True)
 
 
-def _is_there(arm: str, seed: int, size: Size) -> bool:
+def _is_there(arm: str, seed: int, size: Size, place: Path) -> bool:
     """Whether that arm and seed were run, with as many rounds as are wanted now."""
-    path = _result(arm, seed, size)
+    path = _result(arm, seed, size, place)
     return path.is_file() and json.loads(path.read_text("utf-8"))["most_rounds"] >= min(ARMS[arm].rounds, size.rounds)
 
 
-def _result(arm: str, seed: int, size: Size) -> Path:
-    return PLACE / "results" / f"{arm}-seed{seed}-{size.key}.json"
+def _result(arm: str, seed: int, size: Size, place: Path) -> Path:
+    return place / "results" / f"{arm}-seed{seed}-{size.key}.json"
 
 
 if __name__ == "__main__":

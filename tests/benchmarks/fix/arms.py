@@ -128,6 +128,8 @@ class Bench:
     store: Store
     display: Lines
     engine: OpenEngine = open_engine
+    failed: Callable[[CaseResult], bool] = lambda r: r.verdict.repeater
+    """Whether a case fails in the way that this suite is about."""
 
     def answer(self, cases: Sequence[Case], adapter: str) -> Mapping[str, list[CaseResult]]:
         """Results by decoding, in one start of the engine at most."""
@@ -183,7 +185,7 @@ def run_arm(bench: Bench, arm: Arm, seed: int, size: Size, cases: Sequence[Case]
             break
         after, trained, facts = made
         trained_on |= trained
-        rounds.append(facts | {f"{d}": measure(before[d], after[d], trained_on, GREEDY) for d in before})
+        rounds.append(facts | {f"{d}": measure(before[d], after[d], trained_on, GREEDY, bench.failed) for d in before})
         bench.display.step(f"{name}: {facts['status']}; " + json.dumps(rounds[-1]["beam"]["trained_on"]))
         if not facts["blessed"]:
             break

@@ -1,8 +1,8 @@
 """The figures of the experiment, and the limits that they are held against.
 
 trained_on      cases of role fix that looped before under this decoding and that pairs were made from; pass: share
-                of them that do not loop any more
-holdout         holdout cases that loop, before and after; reduction: share of them that is gone
+                of them that do not loop any more (of another kind of suite: that failed, and do not fail any more)
+holdout         holdout cases that loop (fail), before and after; reduction: share of them that is gone
 cutoffs         answers of all cases that did not end by themselves, before and after
 guards          guards that passed before, and how many of them do not any more
 length_ratio    median length after by median length before, over cases that loop on neither side
@@ -14,7 +14,7 @@ similarity      mean similarity to the standard answers, before and after
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean, median, stdev
 from typing import Any
 
@@ -45,7 +45,11 @@ LANGUAGES: Mapping[str, str] = {
 
 
 def measure(
-    before: Sequence[CaseResult], after: Sequence[CaseResult], trained_on: set[str], suffix: str = ""
+    before: Sequence[CaseResult],
+    after: Sequence[CaseResult],
+    trained_on: set[str],
+    suffix: str = "",
+    failed: Callable[[CaseResult], bool] = lambda r: r.verdict.repeater,
 ) -> dict[str, Any]:
     """The figures of one decoding.
 
@@ -54,14 +58,15 @@ def measure(
         after: the version, on the same cases.
         trained_on: ids of cases that pairs were made from, without ``suffix``.
         suffix: what the ids of this decoding's cases may have behind the case's own.
+        failed: whether a case fails in the way that is fixed.
     """
     new = {r.case.id: r for r in after}
 
     def loops(results: Sequence[CaseResult], role: str) -> list[str]:
-        return [r.case.id for r in results if r.case.role == role and r.verdict.repeater]
+        return [r.case.id for r in results if r.case.role == role and failed(r)]
 
     looped = [i for i in loops(before, "fix") if i.removesuffix(suffix) in trained_on]
-    cured = [i for i in looped if not new[i].verdict.repeater]
+    cured = [i for i in looped if not failed(new[i])]
     held = loops(before, "holdout"), loops(after, "holdout")
     guards = [r.case.id for r in before if r.case.role == "guard" and r.verdict.status is Status.PASS]
     broken = [i for i in guards if new[i].verdict.status is not Status.PASS]
