@@ -67,6 +67,8 @@ def arguments(request: TrainRequest, data: DataFacts, folder: Path, *, resume: P
     }
     if recipe.attention != "auto":
         values["flash_attn"] = recipe.attention
+    if recipe.liger_kernels:
+        values["enable_liger_kernel"] = True
     if request.trust_remote_code:
         values["trust_remote_code"] = True
     if recipe.max_steps is not None:

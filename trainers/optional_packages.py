@@ -58,6 +58,10 @@ def _needed(recipe: Recipe) -> dict[str, str]:
         needed["bitsandbytes"] = f"quantization = {recipe.quantization}"
     if recipe.report_to != "none":
         needed[recipe.report_to] = f"report_to = {recipe.report_to!r}"
+    if recipe.liger_kernels:
+        needed["liger_kernel"] = "liger_kernels = true"
+    if recipe.attention == "fa2":
+        needed["flash_attn"] = "attention = 'fa2'"
     if recipe.deepspeed is not None:
         needed["deepspeed"] = f"deepspeed = {recipe.deepspeed!r}"
     return needed

@@ -99,6 +99,9 @@ class Recipe:
     """Of activations; trained weights are always kept in fp32. ``fp16`` needs a GPU."""
     attention: Literal["auto", "disabled", "sdpa", "fa2", "fa3"] = "auto"
     """LLaMA-Factory's ``flash_attn``: which implementation of attention; ``fa2`` needs the package flash-attn."""
+    liger_kernels: bool = False
+    """LLaMA-Factory's ``enable_liger_kernel``: fused kernels for norms, rotary embeddings and activations on a GPU;
+    needs the package liger-kernel."""
     adam_beta2: Annotated[float, number(0, 0.999999)] = 0.999
     gradient_checkpointing: bool = True
     """Compute activations twice to hold fewer of them; slower, and needless for a small model."""
@@ -199,6 +202,8 @@ class Recipe:
             problems.append("precision = 'fp16' needs an NVIDIA GPU; use bf16 or fp32")
         if self.attention in ("fa2", "fa3") and not cuda:
             problems.append(f"attention = {self.attention!r} needs an NVIDIA GPU")
+        if self.liger_kernels and not cuda:
+            problems.append("liger_kernels needs an NVIDIA GPU: its kernels are written in Triton")
         if stage == "kto" and self.pref_loss != "sigmoid":
             problems.append(f"pref_loss = {self.pref_loss!r} is for dpo; kto has its own loss")
         if stage != "dpo" and self.unlikelihood:

@@ -24,8 +24,14 @@ def python(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("values", "package"),
-    [({"quantization": 4}, "bitsandbytes"), ({"report_to": "wandb"}, "wandb"), ({"deepspeed": "zero2"}, "deepspeed")],
-    ids=["qlora", "wandb", "deepspeed"],
+    [
+        ({"quantization": 4}, "bitsandbytes"),
+        ({"report_to": "wandb"}, "wandb"),
+        ({"deepspeed": "zero2"}, "deepspeed"),
+        ({"liger_kernels": True}, "liger_kernel"),
+        ({"attention": "fa2"}, "flash_attn"),
+    ],
+    ids=["qlora", "wandb", "deepspeed", "liger", "flash attention"],
 )
 def test_a_missing_package_is_named_with_the_command(python: Path, values: dict[str, object], package: str) -> None:
     """The field that needs it, too."""
