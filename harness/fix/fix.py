@@ -169,7 +169,9 @@ class Fix:
         cases = [*self._cases, *(r.case for r in self.plan.results)]
         render = self._target.renderer.prompt_ids
         longest = max(len(render(c.messages, c.chat_template_kwargs)) + c.decoding.max_tokens for c in cases)
-        with KeptEngine(self._open_engine, longest=longest) as kept:
+        # A limit that the user has set is none to raise.
+        limited = "max_model_len" in self._settings.engine_options
+        with KeptEngine(self._open_engine, longest=0 if limited else longest) as kept:
             self._judges = kept
             try:
                 yield

@@ -28,8 +28,9 @@ from harness.models.adapters.merge import merge
 from harness.models.adapters.stack import can_stack, stack
 from harness.models.prompts import PromptRenderer
 from tests.support.trainings import pairs, tiny_model
-from trainers import TrainProgress, TrainRequest, TrainResult, open_trainer
+from trainers import TrainProgress, TrainRequest, TrainResult, WatchedText, open_trainer
 from trainers.attempt import last_checkpoint, trainer_state
+from trainers.examples import PairExample
 from trainers.formats import TrainingRecord
 from trainers.launch import Launch
 from trainers.prompt_parity import probes
@@ -94,6 +95,37 @@ def sft(model: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainResult:
 def chained(model: Path, sft: TrainResult, tmp_path_factory: pytest.TempPathFactory) -> TrainResult:
     """A DPO LoRA on top of the SFT LoRA."""
     return train(request(model, tmp_path_factory.mktemp("dpo"), parents=(sft.adapter,)))
+
+
+@pytest.mark.parametrize("unlikelihood", [0.0, 0.5], ids=["preference", "and unlikelihood"])
+def test_the_fast_step_trains_as_llamafactory_does(model: Path, tmp_path: Path, unlikelihood: float) -> None:
+    """Packed pairs, fused layers and a remembered reference: the same losses, step for step."""
+    losses = {}
+    for fast in (True, False):
+        asked = request(
+            model,
+            tmp_path / str(fast),
+            pack_pairs=fast,
+            cache_reference=fast,
+            unlikelihood=unlikelihood,
+            end_apart=True,
+        )
+        examples = [replace(e, sound=2) for e in asked.examples if isinstance(e, PairExample)]
+        trained = train(replace(asked, examples=examples))
+        losses[fast] = [loss for _, loss in trained.losses]
+        assert any("pairs are packed" in note for note in trained.notes) is fast
+    assert losses[True] == pytest.approx(losses[False], rel=1e-3)
+
+
+def test_every_checkpoint_is_compared_with_the_model_before(model: Path, tmp_path: Path) -> None:
+    """A training moves the model away from where it began, and says how far."""
+    texts = tuple(WatchedText(kind=kind, prompt=(5, 6), answer=(7, 8, 9)) for kind in ("guard", "ordinary"))
+    trained = train(replace(request(model, tmp_path), watched=texts))
+    assert len(trained.checkpoints) > 1
+    for checkpoint in trained.checkpoints:
+        assert [d.kind for d in checkpoint.drift] == ["guard", "ordinary"]
+        assert all(d.kl > 0 and d.tokens == 3 for d in checkpoint.drift)
+    assert len({d.before for c in trained.checkpoints for d in c.drift if d.kind == "guard"}) == 1
 
 
 def test_sft_learns(sft: TrainResult) -> None:
