@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tests.support.builders import case, result
+from tests.support.llama import llama_with_lora
 from trainers import WatchedText
 from trainers.worker import drift, packed_pairs
 
@@ -23,21 +24,7 @@ TEXTS = [
 @pytest.fixture(scope="module")
 def model() -> Any:
     """A random Llama with a LoRA that does something."""
-    from peft import LoraConfig, get_peft_model
-    from transformers import LlamaConfig, LlamaForCausalLM
-    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
-
-    ALL_ATTENTION_FUNCTIONS.register(packed_pairs.ATTENTION, packed_pairs.attention)
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=40, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, attn_implementation="sdpa",
-    )  # fmt: skip
-    whole = get_peft_model(LlamaForCausalLM(config), LoraConfig(r=4, target_modules=["q_proj", "up_proj"]))
-    for name, weight in whole.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(weight, std=0.5)
-    return whole
+    return llama_with_lora(["q_proj", "up_proj"], vocabulary=40, std=0.5)
 
 
 def expected(model: Any, kind: str) -> dict[str, float]:

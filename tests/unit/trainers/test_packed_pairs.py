@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.llama import llama_with_lora
 from trainers.worker import dpo_step, lora_linear, packed_pairs
 from trainers.worker.packed_pairs import IGNORED, attend_to, pack, packable, token_log_probs
 
@@ -27,22 +28,8 @@ PAIRS: list[Pair] = [
 @pytest.fixture(scope="module")
 def model() -> Any:
     """A random Llama of two layers with grouped heads, with a LoRA on every linear layer."""
-    from peft import LoraConfig, get_peft_model
-    from transformers import LlamaConfig, LlamaForCausalLM
-    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
-
-    ALL_ATTENTION_FUNCTIONS.register(packed_pairs.ATTENTION, packed_pairs.attention)
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=50, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, attn_implementation="sdpa",
-    )  # fmt: skip
     targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-    whole = get_peft_model(LlamaForCausalLM(config), LoraConfig(r=4, lora_alpha=8, target_modules=targets))
-    for name, weight in whole.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(weight, std=0.2)
-    return whole.train()
+    return llama_with_lora(targets).train()
 
 
 def answers(pairs: Sequence[Pair]) -> tuple[list[Any], list[Any]]:
