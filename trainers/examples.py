@@ -105,7 +105,8 @@ class PairExample:
     rejected: Sequence[int]
     """With the end-of-turn id only if the model ended the answer itself."""
     sound: int = 0
-    """Ids of the rejected answer before its fault; they are not unlearned."""
+    """Ids of the rejected answer before its fault; they are not unlearned. A token may reach over the border, so the
+    record leaves one at least to unlearn."""
 
     @property
     def length(self) -> int:
@@ -125,7 +126,8 @@ class PairExample:
         record: dict[str, object] = {
             "prompt": list(self.prompt), "chosen": list(self.chosen), "rejected": list(self.rejected),
         }  # fmt: skip
-        return record | ({"sound": self.sound} if self.sound else {})
+        sound = min(self.sound, len(self.rejected) - 1)
+        return record | ({"sound": sound} if sound else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,14 +206,12 @@ def pair_examples(pairs: Iterable[PairLike], renderer: Renderer) -> Iterator[Pai
     end = renderer.end_of_turn
     for number, pair in enumerate(pairs, 1):
         rejected = renderer.answer_ids(pair.rejected)
-        sound = len(renderer.answer_ids(pair.rejected[: pair.fault_at])) if pair.fault_at else 0
         yield PairExample(
             source=f"pair {number} ({pair.case_id})",
             prompt=renderer.prompt_ids(pair.messages, pair.chat_template_kwargs),
             chosen=(*renderer.answer_ids(pair.chosen), end),
             rejected=(*rejected, end) if pair.rejected_finished else rejected,
-            # A token may reach over the border; one at least is left to unlearn.
-            sound=min(sound, len(rejected) - 1) if rejected else 0,
+            sound=len(renderer.answer_ids(pair.rejected[: pair.fault_at])) if pair.fault_at else 0,
         )
 
 

@@ -208,8 +208,8 @@ class Recipe:
             problems.append(f"pref_loss = {self.pref_loss!r} is for dpo; kto has its own loss")
         if stage != "dpo" and self.unlikelihood:
             problems.append("unlikelihood is for dpo: it unlearns what rejected answers of pairs repeat")
-        if stage != "dpo" and self.end_apart:
-            problems.append("end_apart is for dpo: it concerns the two answers of a pair")
+        if self.end_apart and (stage != "dpo" or self.pref_loss != "sigmoid"):
+            problems.append("end_apart is for dpo with pref_loss = 'sigmoid': other losses take means of whole answers")
         if stage == "sft" and self.pref_ftx:
             problems.append("pref_ftx is for dpo and kto; sft is nothing but that loss")
         if parents and self.tuning == "full" and self.parent == "continue":

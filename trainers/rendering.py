@@ -60,7 +60,7 @@ def _pairs(block: Sequence[TrainingRecord], renderer: BulkRenderer) -> Iterator[
         first.append(end)
         if record.rejected_finished:
             second.append(end)
-        yield PairExample(record.source, prompt, first, second, min(len(sound), len(second) - 1))
+        yield PairExample(record.source, prompt, first, second, len(sound))
 
 
 def _feedback(block: Sequence[TrainingRecord], renderer: BulkRenderer) -> Iterator[FeedbackExample]:

@@ -186,7 +186,7 @@ def _report(result: FixResult) -> None:
         echo(_drift_text(drift))
     name = result.adapter.name
     if result.promotion.blessed:
-        echo(f"{name} is blessed: it fixes cases, breaks no guard and cuts off no more answers")
+        echo(f"{name} is blessed: it fixes cases, breaks no guard, cuts off no more answers and keeps their length")
     else:
         echo(f"{name} stays a candidate: {'; '.join(result.promotion.reasons)}")
     if still := _failing(result):

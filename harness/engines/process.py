@@ -147,7 +147,7 @@ class HostedEngine:
             self._busy = False
 
     def load_weights(self, model_path: Path) -> None:
-        """See :class:`harness.engines.kept.Reloadable`."""
+        """See :class:`harness.engines.kept_engine.Reloadable`."""
         self._wait_until_ready()
         self._call += 1
         self._send({"call": self._call, "weights": str(model_path)})

@@ -231,7 +231,7 @@ class VllmEngine:
                 self.drop(list(run.keys))
 
     def load_weights(self, model_path: Path) -> None:
-        """See :class:`harness.engines.kept.Reloadable`."""
+        """See :class:`harness.engines.kept_engine.Reloadable`."""
         if self._llm is None or self._max_loras:
             raise EngineError("only a running engine without adapters takes other weights")
         try:

@@ -96,8 +96,8 @@ def judge_checkpoints(
     evaluation: Evaluation,
     before: Sequence[CaseResult],
     steps: Mapping[str, int],
-    drift: Mapping[int, tuple[Drift, ...]] | None = None,
-    max_drift: float = 0.0,
+    drift: Mapping[int, tuple[Drift, ...]],
+    max_drift: float,
 ) -> tuple[CheckpointFigures, ...]:
     """Run the cases of ``before`` on every checkpoint.
 
@@ -114,7 +114,7 @@ def judge_checkpoints(
     pairs = [(r.case, name) for name in steps for r in before]
     after = evaluation.run(pairs, {"kind": "selection", "command": ["harness", "fix"]})
     return tuple(
-        _figures(step, before, [r for r in after if r.adapter == name], (drift or {}).get(step, ()), max_drift)
+        _figures(step, before, [r for r in after if r.adapter == name], drift[step], max_drift)
         for name, step in steps.items()
     )
 

@@ -25,15 +25,15 @@ from harness.cases.model import Case
 from harness.cases.suite import SuiteFacts, case_digest, describe_suite
 from harness.engines import open_engine
 from harness.engines.base import Engine
-from harness.engines.kept import KeptEngine
+from harness.engines.kept_engine import KeptEngine
 from harness.errors import AdapterError, UsageError
 from harness.fix.checkpoints import Selection, choose, judge_checkpoints, looked_at
 from harness.fix.estimate import estimate, seconds_of_judging
 from harness.fix.journal import Journal
+from harness.fix.missing_facts import advice, without_answer
 from harness.fix.names import claimed
 from harness.fix.plan import FixPlan, fitted, plan_fix
 from harness.fix.promotion import Effect, Promotion, decide, effects
-from harness.fix.unknown import advice, unknown_answers
 from harness.fix.watched import watched_texts
 from harness.judging.results import CaseResult, Status
 from harness.models.adapters.folder import check
@@ -213,8 +213,8 @@ class Fix:
     def _new_pairs(self) -> tuple[Pair, ...]:
         self._display.step(f"drawing candidates on {self.plan.parent.name}")
         drawn = self._candidates()
-        if self.plan.stage != "sft" and (unknown := unknown_answers(self.plan.training, drawn.clean)):
-            self._display.step(advice(unknown, len(self.plan.training)))
+        if self.plan.stage != "sft" and (without := without_answer(self.plan.training, drawn.clean, drawn.branches)):
+            self._display.step(advice(without, len(self.plan.training)))
         return build_pairs(
             self.plan.training, self.plan.passing, drawn.clean, drawn.branches, drawn.looping,
             ordinary=drawn.ordinary, protected=self._protected(),

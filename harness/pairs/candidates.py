@@ -19,7 +19,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import NamedTuple, Self
 
 from rapidfuzz import fuzz
 
@@ -27,9 +27,10 @@ from harness.cases.decoding import Decoding
 from harness.cases.model import Case
 from harness.engines.base import Completion, Engine, Failure, Request
 from harness.errors import EngineError
-from harness.judging.results import Attempt, CaseResult, Status
+from harness.judging.results import Attempt, CaseResult, Status, Verdict
 from harness.judging.verdict import judge
 from harness.metrics import measure, score
+from harness.metrics.types import Scores
 from harness.models.target import Target
 from harness.pairs.rejected import before_fault
 from harness.pairs.replay_prompts import BUNDLED, EVERYDAY, ORDINARY
@@ -69,7 +70,6 @@ class Candidates:
     looping: Mapping[str, tuple[Attempt, ...]]
     ordinary: Mapping[str, str] = field(default_factory=dict)
     """Clean answers to the bundled prompts."""
-    drawn: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,13 @@ class _Draw:
     request: Request
     later: bool = False
     """Drawn only where the case's earlier samples were not enough."""
+
+
+class _Judged(NamedTuple):
+    """What an answer scored."""
+
+    scores: Scores
+    verdict: Verdict
 
 
 def draw_candidates(
@@ -108,12 +115,13 @@ def draw_candidates(
     longest = max((len(d.request.prompt_ids) + d.request.decoding.max_tokens for d in draws), default=0)
     with _Drawing(store, lambda: open_engine(longest), on_progress) as drawing:
         drawing.draw([d for d in draws if not d.later])
-        found = _sort(draws, drawing.answers, sampling)
+        judged: dict[int, _Judged] = {}
+        found = _sort(draws, drawing.answers, sampling, judged)
         short = {r.case.id for r in failures if len(found.clean.get(r.case.id, ())) < sampling.keep}
         if more := [d for d in draws if d.later and d.case.id in short]:
             drawing.draw(more)
-            found = _sort(draws, drawing.answers, sampling)
-    return dataclasses.replace(found, drawn=drawing.wanted)
+            found = _sort(draws, drawing.answers, sampling, judged)
+    return found
 
 
 class _Drawing:
@@ -179,10 +187,15 @@ def _plan(failures: Sequence[CaseResult], target: Target, sampling: Sampling) ->
                     prefix,
                     key,
                     Request(id=len(draws), prompt_ids=ids, decoding=decoding, adapter=target.weights, sample=sample),
-                    later=not prefix and case.folder != BUNDLED and sample >= (decoding.samples + 1) // 2 > 1,
+                    later=not prefix and sample >= _in_first_round(decoding.samples),
                 )
             )
     return draws
+
+
+def _in_first_round(samples: int) -> int:
+    """How many of a prompt's samples are drawn whatever they give: half of them, and at least two."""
+    return max(2, (samples + 1) // 2)
 
 
 def _wanted(result: CaseResult, sampling: Sampling) -> Iterator[tuple[str, Decoding]]:
@@ -206,7 +219,10 @@ def _bundled(stop: tuple[str, ...]) -> list[Case]:
     ]
 
 
-def _sort(draws: Sequence[_Draw], answers: Mapping[int, Completion], sampling: Sampling) -> Candidates:
+def _sort(
+    draws: Sequence[_Draw], answers: Mapping[int, Completion], sampling: Sampling, judged: dict[int, _Judged]
+) -> Candidates:
+    """Sort what was drawn; ``judged`` keeps what was scored, for the next round of samples."""
     clean: dict[str, list[tuple[float, str]]] = defaultdict(list)
     branches: dict[str, list[tuple[float, str]]] = defaultdict(list)
     looping: dict[str, list[Attempt]] = defaultdict(list)
@@ -216,8 +232,10 @@ def _sort(draws: Sequence[_Draw], answers: Mapping[int, Completion], sampling: S
             continue
         case = draw.case
         text = draw.prefix + completion.text
-        scores = score(text, case, tokens=completion.token_ids)
-        verdict = judge(case, scores, completion.finish_reason)
+        if index not in judged:
+            scores = score(text, case, tokens=completion.token_ids)
+            judged[index] = _Judged(scores, judge(case, scores, completion.finish_reason))
+        scores, verdict = judged[index]
         good = verdict.status is Status.PASS and completion.finish_reason == "stop"
         if (
             good

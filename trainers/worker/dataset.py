@@ -20,6 +20,8 @@ IGNORED = -100
 class OtherIds(Exception):
     """The dataset holds other ids than were sent."""
 
+    training_reason = "prompt"
+
 
 def prepare(job: dict[str, Any]) -> None:
     """Build LLaMA-Factory's tokenised dataset from ``examples.jsonl`` (and ``validation.jsonl``), once."""

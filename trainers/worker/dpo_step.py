@@ -27,6 +27,8 @@ __all__ = ["install"]
 _TOLERANCE = {torch.float32: 1e-2, torch.bfloat16: 0.25, torch.float16: 0.05}
 """Allowed distance of the two passes by the type of the weights; see :func:`_distance`. In bfloat16, equal sums that
 are added up in another order are 0.1 apart; a token that sees what it must not see makes it 1 and more."""
+_IGNORED = -100
+"""Label of a token that is not counted."""
 _METHODS = ("concatenated_forward", "compute_reference_log_probs", "get_batch_loss_metrics")
 _NEARLY_ONE = -1e-4
 """Log-probability above which -log(1 - p) is taken as there: it has no limit."""
@@ -90,7 +92,7 @@ class _Packing:
             if self._ready is None:
                 self._ready = self._prove(this, model, batch)
             labels = batch["labels"]
-            if self._ready and this.ld_alpha is None:
+            if self._ready:
                 output = self._forward(this, model, batch)
             else:
                 output = self._own(this, model, batch, is_ref_model)
@@ -98,7 +100,7 @@ class _Packing:
                     output["ends"] = _ends_of_logits(output["chosen_logits"], labels)
                 if further:
                     output["repeated"] = _repeated_of_logits(output["rejected_logits"], labels)
-            if end_apart and this.loss_type == "sigmoid":
+            if end_apart:
                 lonely = torch.tensor(_lonely_ends(labels), device=output["ends"].device)
                 output["chosen_logps"] = output["chosen_logps"] - output["ends"] * lonely
             if further and not is_ref_model:
@@ -108,19 +110,17 @@ class _Packing:
         trainer.concatenated_forward = forward
 
     def _prove(self, trainer: Any, model: Any, batch: dict[str, Any]) -> bool:
-        whole = trainer.accelerator.unwrap_model(model)
-        base = whole.get_base_model() if hasattr(whole, "get_base_model") else whole
+        whole, base = trainer.accelerator.unwrap_model(model), _base(trainer, model)
         if why := self._cannot(trainer, base):
             self._say(f"pairs are not packed: {why}")
             return False
+        models = [base] if trainer.ref_model is None else [base, _base(trainer, trainer.ref_model)]
         with torch.no_grad():
             wanted = self._own(trainer, model, dict(batch))
-            before = base.config._attn_implementation
+            before = [each.config._attn_implementation for each in models]
             self._register()
-            base.set_attn_implementation(self._pairs.ATTENTION)
-            if trainer.ref_model is not None:
-                reference = trainer.accelerator.unwrap_model(trainer.ref_model)
-                getattr(reference, "get_base_model", lambda: reference)().set_attn_implementation(self._pairs.ATTENTION)
+            for each in models:
+                each.set_attn_implementation(self._pairs.ATTENTION)
             changed = self._lora.fuse(whole)
             actual = self._forward(trainer, model, dict(batch))
         far = _distance(wanted, actual, batch["labels"], means=trainer.loss_type in ("ipo", "orpo", "simpo"))
@@ -128,7 +128,8 @@ class _Packing:
         if far <= limit:
             self._say(f"pairs are packed, {changed} LoRA layers fused; proved to {far:.1e} nats")
             return True
-        base.set_attn_implementation(before)
+        for each, name in zip(models, before, strict=True):
+            each.set_attn_implementation(name)
         self._lora.part(whole)
         self._say(f"pairs are not packed: log-probabilities differ by {far:.1e} nats from LLaMA-Factory's own")
         return False
@@ -167,9 +168,11 @@ class _Packing:
         lengths = zeros.index_add(0, packed.owners, torch.ones_like(each))[:-1].clamp(min=1)
         means = sums / lengths
         first, second = (means if trainer.loss_type in ("ipo", "orpo", "simpo") else sums).split(half)
-        level = logits.detach().mean(dtype=torch.float32)
+        levels = logits.detach().mean(-1, dtype=torch.float32)
+        chosen, rejected = packed.owners < half, (packed.owners >= half) & (packed.owners < 2 * half)
         return {
-            "chosen_logps": first, "rejected_logps": second, "chosen_logits": level, "rejected_logits": level,
+            "chosen_logps": first, "rejected_logps": second, "chosen_logits": levels[chosen],
+            "rejected_logits": levels[rejected],
             "chosen_logps_avg": means[:half],
             "ends": torch.stack([each[packed.owners == i][-1] for i in range(half)]),
             "repeated": [each[packed.owners == half + i] for i in range(half) if late[i]],
@@ -182,40 +185,42 @@ def _distance(wanted: dict[str, Any], actual: dict[str, Any], labels: torch.Tens
     Rounding errors of tokens are independent, so an answer's grows with the root of its length, and this does not
     depend on lengths. An error of the pass grows with the length itself.
     """
-    tokens = (labels[:, 1:] != -100).sum(-1).clamp(min=1)
-    sides = (torch.cat([side["chosen_logps"], side["rejected_logps"]]).float() for side in (wanted, actual))
-    one, other = sides
+    tokens = (labels[:, 1:] != _IGNORED).sum(-1).clamp(min=1)
+    one, other = (torch.cat([side["chosen_logps"], side["rejected_logps"]]).float() for side in (wanted, actual))
     apart = (one - other) * (tokens if means else 1)
     return float((apart.square().sum() / tokens.sum()).sqrt())
 
 
 def _starts_late(labels: torch.Tensor) -> list[bool]:
     """Of each pair, whether the beginning of its rejected answer is not counted, though the chosen answer's is."""
-    first = (labels != -100).int().argmax(-1)
+    first = (labels != _IGNORED).int().argmax(-1)
     half = len(first) // 2
     return [bool(rejected > chosen) for chosen, rejected in zip(first[:half], first[half:], strict=True)]
 
 
 def _lonely_ends(labels: torch.Tensor) -> list[bool]:
     """Of each pair, whether the chosen answer's last token does not end the rejected one, which was cut off."""
-    last = [row[row != -100][-1] for row in labels]
+    last = [row[row != _IGNORED][-1] for row in labels]
     half = len(last) // 2
     return [bool(chosen != rejected) for chosen, rejected in zip(last[:half], last[half:], strict=True)]
 
 
+def _counted(logits: torch.Tensor, labels: torch.Tensor) -> list[torch.Tensor]:
+    """Log-probabilities of each answer's counted tokens, from [answers, length, vocabulary] and [answers, length]."""
+    wanted = labels[:, 1:]
+    each = logits[:, :-1].log_softmax(-1).gather(2, wanted.clamp(min=0)[..., None])[..., 0]
+    return [row[mask] for row, mask in zip(each, wanted != _IGNORED, strict=True)]
+
+
 def _ends_of_logits(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """[pairs]: log-probability of the last token of each chosen answer."""
-    wanted = labels[: len(labels) // 2, 1:]
-    each = logits[:, :-1].log_softmax(-1).gather(2, wanted.clamp(min=0)[..., None])[..., 0]
-    return torch.stack([row[mask][-1] for row, mask in zip(each, wanted != -100, strict=True)])
+    return torch.stack([answer[-1] for answer in _counted(logits, labels[: len(labels) // 2])])
 
 
 def _repeated_of_logits(logits: torch.Tensor, labels: torch.Tensor) -> list[torch.Tensor]:
     """Log-probabilities of the counted tokens of rejected answers whose beginning is not counted."""
-    wanted = labels[len(labels) // 2 :, 1:]
-    late = _starts_late(labels)
-    each = logits[:, :-1].log_softmax(-1).gather(2, wanted.clamp(min=0)[..., None])[..., 0]
-    return [each[i][wanted[i] != -100] for i in range(len(wanted)) if late[i]]
+    answers = _counted(logits, labels[len(labels) // 2 :])
+    return [answer for answer, late in zip(answers, _starts_late(labels), strict=True) if late]
 
 
 def _add_unlikelihood(trainer: type[Any], weight: float) -> None:
@@ -235,6 +240,12 @@ def _add_unlikelihood(trainer: type[Any], weight: float) -> None:
         return loss, metrics
 
     trainer.get_batch_loss_metrics = with_unlikelihood
+
+
+def _base(trainer: Any, model: Any) -> Any:
+    """The transformers model inside a wrapped one, with or without a LoRA."""
+    whole = trainer.accelerator.unwrap_model(model)
+    return whole.get_base_model() if hasattr(whole, "get_base_model") else whole
 
 
 def _zero_stage(trainer: Any) -> int:

@@ -97,6 +97,7 @@ def _own_attention(model: Any) -> Any:
     """The model's attention as it came, where packed pairs have replaced it."""
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
     name = getattr(base.config, "_attn_implementation", "")
+    # The name is packed_pairs.ATTENTION; the modules here are loaded one by one and import none of the others.
     return _Swapped(base, name) if name == "packed_pairs" else nullcontext()
 
 

@@ -155,6 +155,8 @@ def _compile(configuration: str) -> None:
 class PromptMismatch(Exception):
     """The training would see other ids than the tests."""
 
+    training_reason = "prompt"
+
 
 def prove(job: dict[str, Any], folder: Path, whose: str) -> None:
     """Render the job's probe dialogues and compare; rank 0 does it for all.
@@ -350,8 +352,8 @@ def _reason(error: BaseException) -> str:
     text = f"{type(error).__name__}: {error}".lower()
     if isinstance(error, FloatingPointError):
         return "not finite"
-    if isinstance(error, PromptMismatch) or type(error).__name__ == "OtherIds":
-        return "prompt"
+    if (known := getattr(error, "training_reason", None)) is not None:
+        return str(known)
     if isinstance(error, MemoryError) or "out of memory" in text or "not enough memory" in text:
         return "out of memory"
     if isinstance(error, KeyboardInterrupt | SystemExit):

@@ -34,7 +34,7 @@ ever new sizes leave gaps between them that no later one fits into."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packed:
-    """``pairs`` pairs in one row of ``n`` tokens, of which ``m`` log-probabilities count."""
+    """Pairs in one row of ``n`` tokens, of which ``m`` log-probabilities count."""
 
     ids: torch.Tensor
     """[1, n]"""
@@ -47,11 +47,10 @@ class Packed:
     owners: torch.Tensor
     """[m]: the answer that a target belongs to: chosen answers by number, then the rejected ones; what fills up belongs
     to none, and has the number after them."""
-    pairs: int
     used: int
     """Tokens of the row that are not padding, which is at its end."""
     spread: torch.Tensor
-    """[2 * pairs, length]: where each answer's tokens are in the row; padding repeats its first token."""
+    """[answers, length]: where each answer's tokens are in the row; padding repeats its first token."""
     home: torch.Tensor
     """[n]: where each token of the row is in ``spread``, flattened; a shared one in the chosen answer."""
     shared: torch.Tensor
@@ -69,8 +68,8 @@ Answer = tuple[Sequence[int], Sequence[int]]
 """Ids with the prompt, and a label for each; -100 is not counted."""
 
 
-def pack(chosen: Sequence[Answer], rejected: Sequence[Answer], padding: int = 0) -> Packed:
-    """Pack pairs; ``padding`` is the id that fills the row up."""
+def pack(chosen: Sequence[Answer], rejected: Sequence[Answer]) -> Packed:
+    """Pack pairs into one row, filled up with id 0."""
     ids: list[int] = []
     positions: list[int] = []
     counted: list[tuple[int, int, int]] = []
@@ -107,12 +106,11 @@ def pack(chosen: Sequence[Answer], rejected: Sequence[Answer], padding: int = 0)
     counted += [(0, 0, len(places))] * (_rounded(len(counted)) - len(counted))
     rows, targets, owners = zip(*counted, strict=True) if counted else ((), (), ())
     return Packed(
-        ids=torch.tensor([ids + [padding] * (row - used)]),
+        ids=torch.tensor([ids + [0] * (row - used)]),
         positions=torch.tensor([positions + [0] * (row - used)]),
         rows=torch.tensor(rows, dtype=torch.long),
         targets=torch.tensor(targets, dtype=torch.long),
         owners=torch.tensor(owners, dtype=torch.long),
-        pairs=len(chosen),
         used=used,
         spread=spread,
         home=home,

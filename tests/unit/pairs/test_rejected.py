@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.fix.unknown import advice, unknown_answers
+from harness.fix.missing_facts import advice, without_answer
 from harness.judging.results import Attempt, CaseResult, Reason, Status, Verdict
 from harness.pairs.build import build_pairs, loop_copy
 from harness.pairs.rejected import before_fault, rejected_answers, trim_loop
@@ -62,7 +62,7 @@ def test_a_looped_copys_fault_is_what_was_appended() -> None:
 def test_a_fact_that_no_sample_had_is_named_with_a_remedy() -> None:
     """Preferences move probability between answers that a model has; this one it has not."""
     failed = failing("The capital is Sydney.", must_include=("Canberra",), rule="must_include[0]")
-    assert unknown_answers([failed], {}) == (failed,)
+    assert without_answer([failed], {}) == (failed,)
     assert "--stage sft" in advice([failed], 3)
 
 
@@ -77,5 +77,5 @@ def test_a_fact_that_no_sample_had_is_named_with_a_remedy() -> None:
 )
 def test_what_the_model_can_say_is_left_to_preferences(failed: CaseResult, clean: dict[str, tuple[str, ...]]) -> None:
     """No advice where pairs of its own can be made, or nothing is lacking."""
-    assert not unknown_answers([failed], clean)
+    assert not without_answer([failed], clean)
     assert advice((), 3) == ""

@@ -151,7 +151,6 @@ class Trainer:
     """The parts of LLaMA-Factory's preference trainer that are replaced, with a forward pass that may be off."""
 
     ref_model = None
-    ld_alpha = None
     loss_type = "sigmoid"
     repeated: Sequence[torch.Tensor] = ()
     is_fsdp_enabled = False

@@ -59,8 +59,6 @@ class KeptEngine:
         self._model: Path | None = None
         self._asked: dict[str, Any] = {}
         self._on_progress: OnProgress | None = None
-        self.reloads = 0
-        """How often weights were loaded into a running engine."""
 
     def __enter__(self) -> Self:
         return self
@@ -117,9 +115,7 @@ class KeptEngine:
             engine.load_weights(model_path)
             after = _numbers(engine)
             if len(before) == len(after) == len(_PROBES):
-                changed = any(abs(a - b) > _MIN_EFFECT for a, b in zip(before, after, strict=True))
-                self.reloads += changed
-                return changed
+                return any(abs(a - b) > _MIN_EFFECT for a, b in zip(before, after, strict=True))
         return False
 
     def _tell(self, progress: Progress) -> None:

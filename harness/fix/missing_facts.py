@@ -12,21 +12,22 @@ from collections.abc import Mapping, Sequence
 
 from harness.judging.results import CaseResult
 
-__all__ = ["advice", "unknown_answers"]
+__all__ = ["advice", "without_answer"]
 
 _LACKING = ("similarity", "must_include")
 """Rules that an answer breaks by what it lacks."""
 _NAMED = 5
 
 
-def unknown_answers(failures: Sequence[CaseResult], clean: Mapping[str, Sequence[str]]) -> tuple[CaseResult, ...]:
+def without_answer(failures: Sequence[CaseResult], *passed: Mapping[str, Sequence[str]]) -> tuple[CaseResult, ...]:
     """The failures that lack something of which no sample of the model's had it.
 
     Args:
         failures: the failing cases that candidates were drawn for.
-        clean: passing samples by case id.
+        passed: passing samples by case id, of each way in which they were drawn.
     """
-    return tuple(r for r in failures if not clean.get(r.case.id) and not r.verdict.repeater and _lacks(r))
+    without = (r for r in failures if not any(answers.get(r.case.id) for answers in passed))
+    return tuple(r for r in without if not r.verdict.repeater and _lacks(r))
 
 
 def advice(unknown: Sequence[CaseResult], failing: int) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from harness.cases.decoding import Decoding
 from harness.engines.base import Completion, Engine, EngineInfo, Outcome, Request
-from harness.engines.kept import KeptEngine
+from harness.engines.kept_engine import KeptEngine
 from harness.errors import EngineError
 
 REQUEST = Request(id=0, prompt_ids=(1, 2), decoding=Decoding(method="greedy", max_tokens=4))
@@ -87,7 +87,6 @@ def test_the_next_models_weights_are_loaded_into_the_running_engine(models: tupl
             assert logprob(kept("vllm", models[0], max_loras=0)) == -1
             assert logprob(kept("vllm", models[1], max_loras=0)) == -2
     assert len(opener.opened) == 1
-    assert kept.reloads == 3
     assert opener.opened[0].closed
 
 
