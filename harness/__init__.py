@@ -17,7 +17,8 @@ The packages, in the order of the data; each imports only what stands above it:
     plugin      the pytest plugin
     cli         the command line
 
-Below all of them: ``safe`` (files and escaping), ``setup`` (environments) and ``errors``.
+Below all of them: ``safe`` (files and escaping), ``language`` (English and Chinese), ``setup`` (environments) and
+``errors``.
 """
 
 from __future__ import annotations

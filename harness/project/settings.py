@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -75,6 +75,8 @@ class Settings:
     """Version to evaluate when no --adapter is given."""
     engine: str = "vllm"
     """``vllm``, ``transformers``, or ``module:attribute`` of your own."""
+    language: Literal["", "en", "zh"] = ""
+    """Language of reports, the page and the terminal: ``en``, ``zh``, or empty for the locale's."""
     system: str = ""
     """System prompt of every case without one; empty: the chat template's own default."""
     decoding: Decoding = field(default_factory=Decoding)
