@@ -5,7 +5,12 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# Time is no promise of a unit test: a busy machine is slow.
+hypothesis.settings.register_profile("harness", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("harness")
 
 pytest_plugins = ["pytester"]
 

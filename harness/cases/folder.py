@@ -21,13 +21,15 @@ import unicodedata
 from pathlib import Path
 
 from harness.cases.decoding import Decoding
+from harness.cases.edit import RecordPlace
 from harness.cases.fields import Fields
 from harness.cases.formats import SUFFIXES, read_records, read_toml
 from harness.cases.model import Case, Thresholds
 from harness.cases.problems import Problems, show
 from harness.cases.record import CaseRecord, Defaults, read_case
+from harness.safe.files import digest_file
 
-__all__ = ["SETTINGS_FILE", "hidden_folders", "read_file", "read_folder", "read_suite"]
+__all__ = ["SETTINGS_FILE", "hidden_folders", "locate_cases", "read_file", "read_folder", "read_suite"]
 
 SETTINGS_FILE = "case.toml"
 _SETTINGS = (
@@ -78,6 +80,22 @@ def hidden_folders(root: Path) -> tuple[str, ...]:
         return ()
 
 
+def locate_cases(root: Path) -> dict[str, RecordPlace]:
+    """Where each case of a suite is written, by id.
+
+    Raises:
+        CaseFileError: the suite cannot be read.
+    """
+    reading = _Reading(None, None, None)
+    reading.suite(Path(root))
+    reading.finish()
+    digests = {path: digest_file(path) for path in {path for path, _ in reading.places.values()}}
+    return {
+        case_id: RecordPlace(path=path, index=index, digest=digests[path])
+        for case_id, (path, index) in reading.places.items()
+    }
+
+
 def read_file(
     path: Path, *, decoding: Decoding | None = None, thresholds: Thresholds | None = None, system: str | None = None
 ) -> tuple[Case, ...]:
@@ -96,6 +114,8 @@ class _Reading:
         self._problems = Problems()
         self._cases: list[Case] = []
         self._owners: dict[str, tuple[str, Case]] = {}
+        self.places: dict[str, tuple[Path, int]] = {}
+        """By id: the file, and the number of the record in it, from 0."""
 
     def finish(self) -> tuple[Case, ...]:
         self._problems.check()
@@ -148,10 +168,11 @@ class _Reading:
             return
         defaults = self._settings(folder / SETTINGS_FILE)
         for path in paths:
-            for record in read_records(path, self._problems):
+            for index, record in enumerate(read_records(path, self._problems)):
                 case = read_case(record, name, defaults, self._problems)
                 if case is not None and self._own(case, record):
                     self._cases.append(case)
+                    self.places[case.id] = (path, index)
 
     def _settings(self, path: Path) -> Defaults:
         if not os.path.lexists(path):

@@ -118,6 +118,10 @@ class Case:
     """Regular expressions that the answer must match."""
     must_not_include: tuple[str, ...] = ()
     """Regular expressions that the answer must not match."""
+    accepted_answers: tuple[str, ...] = ()
+    """Answers that a person accepts although they repeat: no rule about repetition is applied to exactly these."""
+    rejected_answers: tuple[str, ...] = ()
+    """Answers that a person rejects: exactly these fail, whatever they score."""
     skip: str = ""
     """Why the case is not judged (verdict SKIP); empty: it is judged."""
     xfail: str = ""

@@ -26,7 +26,8 @@ TOO_MANY = f"holds more than {MAX_RECORDS:,} records; split it over several fold
 
 FIELDS = (
     "id", "text", "messages", "standard_answer", "system", "tags", "role", "decoding", "thresholds", "must_include",
-    "must_not_include", "skip", "xfail", "weight", "source", "chat_template_kwargs",
+    "must_not_include", "skip", "xfail", "weight", "source", "chat_template_kwargs", "accepted_answers",
+    "rejected_answers",
 )  # fmt: skip
 
 
@@ -78,6 +79,10 @@ def read_case(record: CaseRecord, folder: str, defaults: Defaults, problems: Pro
     # A record adds to its folder's patterns: a pattern that vanished would pass everything.
     must = _union(defaults.must_include, fields.patterns("must_include"))
     must_not = _union(defaults.must_not_include, fields.patterns("must_not_include"))
+    accepted = fields.texts("accepted_answers", single=True) or ()
+    rejected = fields.texts("rejected_answers", single=True) or ()
+    if both := set(map(str.strip, accepted)) & set(map(str.strip, rejected)):
+        fields.refuse("rejected_answers", f"holds {len(both)} of 'accepted_answers' too; keep each answer in one")
     skip, xfail = fields.reasons(defaults.skip, defaults.xfail)
     weight = fields.weight(defaults.weight)
     source = fields.text("source") or ""
@@ -98,6 +103,8 @@ def read_case(record: CaseRecord, folder: str, defaults: Defaults, problems: Pro
         chat_template_kwargs=template_kwargs,
         must_include=must,
         must_not_include=must_not,
+        accepted_answers=accepted,
+        rejected_answers=rejected,
         skip=skip,
         xfail=xfail,
         weight=weight,

@@ -47,6 +47,9 @@ def case_digest(case: Case) -> str:
     return hashlib.sha256(dump(plain).encode()).hexdigest()
 
 
+_LATER = ("chat_template_kwargs", "accepted_answers", "rejected_answers")
+
+
 def _plain(case: Case) -> dict[str, Any]:
     """A case as data, without the fields that came later and are empty, so that older digests stay what they are."""
-    return {name: value for name, value in to_data(case).items() if value or name not in ("chat_template_kwargs",)}
+    return {name: value for name, value in to_data(case).items() if value or name not in _LATER}

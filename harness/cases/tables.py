@@ -1,9 +1,9 @@
 """Case files that are tables, CSV and XLSX, read into the records that JSON would hold.
 
 The first row names the fields; an empty cell is an absent field. What a cell cannot hold is written as text: tags
-separated by ``;`` or ``,``, one regular expression a line, ``messages``, ``decoding`` and ``thresholds`` as JSON. A
-cell is taken as it was typed or not at all: a number, a date or a formula in the place of a text is refused, because
-what the spreadsheet shows is not what the cell holds.
+separated by ``;`` or ``,``, one regular expression a line, ``messages``, ``decoding`` and ``thresholds`` as JSON,
+answers as one text or a JSON list. A cell is taken as it was typed or not at all: a number, a date or a formula in the
+place of a text is refused, because what the spreadsheet shows is not what the cell holds.
 
 A merged range gives its value to all its cells, as a reader of the sheet sees it.
 
@@ -30,6 +30,7 @@ from harness.cases.strictjson import MalformedJSON, Refused, parse
 __all__ = ["cell_value", "check_columns", "read_csv", "read_xlsx"]
 
 _JSON_FIELDS = ("messages", "decoding", "thresholds", "chat_template_kwargs")
+_ANSWER_FIELDS = ("accepted_answers", "rejected_answers")
 _LINE_FIELDS = ("must_include", "must_not_include")
 _MAX_ROWS = 1_048_576
 """A spreadsheet's own limit; a file that names a row beyond it would otherwise be padded row by row up to there."""
@@ -127,7 +128,7 @@ def check_columns(cells: Sequence[object], place: str, problems: Problems) -> li
 
 def cell_value(name: str, cell: object) -> object:
     """A cell as JSON would have held it."""
-    if isinstance(cell, str) and name in _JSON_FIELDS:
+    if isinstance(cell, str) and (name in _JSON_FIELDS or (name in _ANSWER_FIELDS and cell.startswith("["))):
         try:
             return parse(cell)
         except MalformedJSON as error:

@@ -68,7 +68,7 @@ def _record(case: Case) -> dict[str, object]:
             record["messages"] = [{"role": turn.role, "content": turn.content} for turn in turns]
     if case.standard_answer is not None:
         record["standard_answer"] = case.standard_answer
-    lists = ("tags", "must_include", "must_not_include")
+    lists = ("tags", "must_include", "must_not_include", "accepted_answers", "rejected_answers")
     plain = {name: getattr(case, name) for name in ("role", *lists, "skip", "xfail", "weight", "source")}
     defaults = {"role": "fix", **dict.fromkeys(lists, ()), "skip": "", "xfail": "", "weight": 1.0, "source": ""}
     record |= {n: list(v) if isinstance(v, tuple) else v for n, v in plain.items() if v != defaults[n]}

@@ -1,4 +1,4 @@
-"""``harness adapters list|show|verify|export|add|import|bless``: versions, their weights and their lineage."""
+"""``harness adapters list|show|verify|export|add|import|bless|refuse``: versions, their weights and their lineage."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 
 from harness.cli.project import add_json, echo, echo_json, project_settings, table
 from harness.engines import open_engine
-from harness.errors import AdapterError, HarnessError, UsageError
+from harness.errors import AdapterError, UsageError
+from harness.fix.blessing import bless, refuse, version_problem
 from harness.models.adapters.export import export, push
 from harness.models.adapters.folder import check
 from harness.models.adapters.lineage import check_lineage, read_lineage
@@ -20,10 +21,9 @@ from harness.models.adapters.tokenizer import keep_own_tokenizer, tokenizer_dige
 from harness.models.adapters.ways import Ways, ways_of
 from harness.models.folder import locate_model
 from harness.models.target import resolve_target
-from harness.project.manifest import Adapter, Manifest, check_name, read_manifest, set_status
+from harness.project.manifest import Adapter, Manifest, check_name, read_manifest
 from harness.project.settings import Settings
 from harness.runs.proof import prove_parts
-from harness.runs.whole import newest_whole_run
 from harness.safe.files import write_text
 from harness.safe.read import read_text
 from harness.store import Store
@@ -63,8 +63,10 @@ def add_parser(subparsers: Any) -> None:
         verbs.add_parser("add", help="register an adapter's folder where it is, as its trainer left it")
     ).add_argument("--copy", action="store_true", help="copy its two files into adapters/NAME")
     _registering(verbs.add_parser("import", help="the same as add --copy")).set_defaults(copy=True)
-    bless = verbs.add_parser("bless", help="mark a version as blessed")
-    bless.add_argument("name")
+    verbs.add_parser("bless", help="mark a version as blessed").add_argument("name")
+    refused = verbs.add_parser("refuse", help="mark a version as refused, with a reason")
+    refused.add_argument("name")
+    refused.add_argument("--reason", required=True, metavar="TEXT", help="why; the manifest keeps it")
 
 
 def _registering(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -83,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     manifest = read_manifest(settings.manifest_path)
     verbs = {
         "list": _list, "show": _show, "verify": _verify, "export": _export, "add": _add, "import": _add,
-        "bless": _bless,
+        "bless": _bless, "refuse": _refuse,
     }  # fmt: skip
     return verbs[args.verb](args, settings, manifest)
 
@@ -130,7 +132,7 @@ def _show(args: argparse.Namespace, settings: Settings, manifest: Manifest) -> i
 
 def _verify(args: argparse.Namespace, settings: Settings, manifest: Manifest) -> int:
     names = args.names or list(manifest.adapters)
-    results = {name: _problem(manifest.adapter(name), settings, manifest) for name in names}
+    results = {name: version_problem(manifest.adapter(name), settings, manifest) for name in names}
     ways = {name: _ways(name, settings, manifest) for name, problem in results.items() if problem is None}
     if args.engine:
         results |= {name: _dead_parts(name, settings, manifest) for name in ways}
@@ -162,28 +164,9 @@ def _ways(name: str, settings: Settings, manifest: Manifest) -> Ways | None:
     return ways_of(model, chain, own_tokenizer=manifest.tokenizer_of(name) is not None)
 
 
-def _problem(adapter: Adapter, settings: Settings, manifest: Manifest) -> str | None:
-    """What is wrong with a version; None when its files, digest and lineage are right."""
-    try:
-        chain = manifest.chain(adapter.name)
-        for part in chain:
-            assert part.path is not None
-            actual = check(part.path).digest
-            if actual != part.sha256:
-                return f"{part.path}: its files were changed; sha256 is {actual}, the manifest says {part.sha256}"
-        own = manifest.tokenizer_of(adapter.name)
-        if own is not None and tokenizer_digest(own.tokenizer or Path()) != own.tokenizer_sha256:
-            return f"{own.tokenizer}: its tokenizer is missing or was changed"
-        if chain:
-            ways_of(locate_model(manifest.model_of(adapter.name), settings.root), [a.path for a in chain if a.path])
-    except HarnessError as error:
-        return str(error)
-    return None
-
-
 def _export(args: argparse.Namespace, settings: Settings, manifest: Manifest) -> int:
     adapter = manifest.adapter(args.name)
-    problem = _problem(adapter, settings, manifest)
+    problem = version_problem(adapter, settings, manifest)
     if problem is not None:
         raise AdapterError(problem)
     chain = [a.path for a in manifest.chain(adapter.name) if a.path is not None]
@@ -277,20 +260,15 @@ def _model(args: argparse.Namespace, manifest: Manifest) -> str:
 
 
 def _bless(args: argparse.Namespace, settings: Settings, manifest: Manifest) -> int:
-    adapter = manifest.adapter(args.name)
-    problem = _problem(adapter, settings, manifest)
-    if problem is not None:
-        raise AdapterError(f"{args.name} cannot be blessed: {problem}")
-    evidence = _evidence(args.name, settings, manifest)
-    set_status(settings.manifest_path, args.name, "blessed", {"evidence": evidence})
+    evidence = bless(args.name, settings, manifest)
     echo(f"{args.name} is blessed on run {evidence}")
     return 0
 
 
-def _evidence(name: str, settings: Settings, manifest: Manifest) -> str:
-    """Id of the newest run that judged the whole suite on the version as it is now."""
-    with Store.existing(settings.database) as store:
-        return newest_whole_run(store, manifest, name).id
+def _refuse(args: argparse.Namespace, settings: Settings, _: Manifest) -> int:
+    refuse(args.name, args.reason, settings)
+    echo(f"{args.name} is refused: {args.reason}")
+    return 0
 
 
 def _facts(adapter: Adapter, settings: Settings) -> dict[str, Any]:

@@ -62,9 +62,9 @@ def _looped(text: str, min_copies: float, min_units: float) -> str | None:
 def loop_units(case: Case) -> float | None:
     """For the early FAIL: units of a tandem run that :func:`judge` fails (rule ``lasting``) whatever follows.
 
-    None where nothing does: the case is refused, which is ERROR.
+    None where nothing does: the case is refused, which is ERROR, or a person accepts an answer that repeats.
     """
-    if refusal(case) is not None:
+    if refusal(case) is not None or case.accepted_answers:
         return None
     return math.floor(reference_run(case) + LASTING_SCALE * case.thresholds.min_loop_units) + 1.0
 

@@ -143,8 +143,13 @@ def _checks(
 ) -> Iterator[RuleCheck]:
     # Most checks pass, and making their texts takes longer than all else.
     answer = Answer(case=case, scores=scores.values, finish_reason=finish_reason)
-    yield from _apply(RULES, answer, only_failed)
-    yield from _parts(answer, only_failed)
+    if scores.values.get("accepted"):
+        yield from _apply((rule for rule in RULES if not rule.repetition), answer, only_failed)
+    else:
+        yield from _apply(RULES, answer, only_failed)
+        yield from _parts(answer, only_failed)
+    if "rejected" in scores.values and not (only_failed and not scores.values["rejected"]):
+        yield _check("rejected_answer", scores.values["rejected"], 0.0, "a person rejected this answer", upper=True)
     yield from (c for c in _patterns(case, scores) if not (only_failed and c.passed))
     for limits, upper in ((case.thresholds.min_metrics, False), (case.thresholds.max_metrics, True)):
         for name, limit in limits.items():

@@ -33,7 +33,7 @@ def score(answer: str, case: Case, *, tokens: Sequence[int] = ()) -> Scores:
     Returns:
         Finite numbers by name and the loops found. Reasoning and calls of tools are scored apart
         (:mod:`harness.metrics.parts`); patterns and custom metrics see the whole text. ``similarity`` and its siblings
-        are absent where ``has_reference`` is 0.
+        are absent where ``has_reference`` is 0; ``accepted`` and ``rejected`` where the case lists no such answers.
 
     Raises:
         CaseFileError: a pattern of the case is not a regular expression.
@@ -51,4 +51,16 @@ def score(answer: str, case: Case, *, tokens: Sequence[int] = ()) -> Scores:
         **check_patterns(answer, case),
     }
     values.update(custom_scores(answer, case))
+    if case.accepted_answers or case.rejected_answers:
+        values["accepted"], values["rejected"] = _marked(answer, case)
+        if values["accepted"]:
+            # What a person accepts is not in excess of anything.
+            values["repetition"] = 0.0
     return Scores(values, repeated.loops)
+
+
+def _marked(answer: str, case: Case) -> tuple[float, float]:
+    """Whether a person accepted and rejected exactly this answer, but for white space around it."""
+    bare = answer.strip()
+    return tuple(float(any(bare == a.strip() for a in marked))  # type: ignore[return-value]
+                 for marked in (case.accepted_answers, case.rejected_answers))  # fmt: skip

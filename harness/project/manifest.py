@@ -43,7 +43,7 @@ _ADAPTER_KEYS = {
     "model", "parent", "on_top_of", "path", "sha256", "method", "rank", "created", "run", "pairs", "recipe", "before",
     "after", "status", "note", "training", "checkpoint", "reference", "evidence", "tokenizer", "tokenizer_sha256",
 }  # fmt: skip
-_STATUSES = ("candidate", "blessed")
+_STATUSES = ("candidate", "blessed", "refused")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +197,7 @@ def register(path: Path, adapter: Adapter) -> None:
 
 
 def set_status(path: Path, name: str, status: str, facts: Mapping[str, Any] | None = None) -> None:
-    """Mark a version ``blessed`` or ``candidate`` and note facts (scores before and after) beside it."""
+    """Mark a version ``blessed``, ``candidate`` or ``refused`` and note facts (scores before and after) beside it."""
     import tomlkit
 
     with locked(path):

@@ -7,7 +7,7 @@ run as pytest drew when the run ended.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.judging.results import CaseResult
@@ -20,7 +20,7 @@ from harness.suite.baseline import matching, read_baseline
 from harness.suite.compare import Change, Comparison, changes, compare
 from harness.suite.gate import GateVerdict, combine_gates, judge_suite
 
-__all__ = ["Conclusion", "conclude_run"]
+__all__ = ["Conclusion", "conclude_run", "review_run"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +49,12 @@ def conclude_run(run: Run, store: Store, manifest: Manifest, settings: Settings)
     Raises:
         ReportError: a report could not be written; everything is in the store all the same.
     """
+    conclusion = review_run(run, store, manifest, settings)
+    return replace(conclusion, reports=write_all(conclusion.report, settings.reports / "runs" / run.id))
+
+
+def review_run(run: Run, store: Store, manifest: Manifest, settings: Settings) -> Conclusion:
+    """Judge a recorded run against the gate and compare; nothing is written."""
     recorded = store.results(run.id)
     results = {name: tuple(r for r in recorded if r.adapter == name) for name in run.adapters}
     baseline, before = _baseline(settings, store, recorded)
@@ -75,7 +81,6 @@ def conclude_run(run: Run, store: Store, manifest: Manifest, settings: Settings)
         report=report,
         comparison=compare(shown[first], shown[last]) if last else None,
         changes=changes(shown[first], shown[last]) if last else (),
-        reports=write_all(report, settings.reports / "runs" / run.id),
     )
 
 

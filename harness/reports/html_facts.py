@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from harness.reports.chart import loss_chart
+from harness.language import tr
+from harness.reports.charts import loss_chart
 from harness.reports.markup import Html, el, table
 from harness.reports.model import Report, TrainingFacts, as_score, as_share
 from harness.suite.compare import ROLES
@@ -25,12 +26,13 @@ def breakdown(report: Report) -> Html | None:
     rows = []
     for name in sorted(names, key=_order):
         kind, _, value = name.partition(":")
-        rows.append(el("tr", el("th", f"{kind} ", el("b", value)), _cells(groups, name, patterns)))
-    rows.append(el("tr", el("th", "all"), _cells(groups, "all", patterns), class_="total"))
-    measured = ("passing", "repetition", "repeaters", *(("lacks required", "matches forbidden") if patterns else ()))
+        rows.append(el("tr", el("th", f"{tr(kind)} ", el("b", value)), _cells(groups, name, patterns)))
+    rows.append(el("tr", el("th", tr("all")), _cells(groups, "all", patterns), class_="total"))
+    measured = (tr("passing"), tr("repetition"), tr("repeaters"),
+                *((tr("lacks required"), tr("matches forbidden")) if patterns else ()))  # fmt: skip
     many = len(report.adapters) > 1
     columns = ["", *(f"{a.name} {n}" if many else n for a in report.adapters for n in measured)]
-    return el("section", el("h2", "By role, folder and tag"), table(columns, rows))
+    return el("section", el("h2", tr("By role, folder and tag")), table(columns, rows))
 
 
 def _order(name: str) -> tuple[int, int, str]:
@@ -42,7 +44,7 @@ def _order(name: str) -> tuple[int, int, str]:
 def _cells(groups: Mapping[str, Mapping[str, Figures]], name: str, patterns: bool) -> Iterator[Html]:
     for by_name in groups.values():
         group = by_name.get(name) or figures((), name)
-        yield el("td", f"{group.passed} of {group.cases}", class_="num")
+        yield el("td", tr("{n} of {total}", n=group.passed, total=group.cases), class_="num")
         yield el("td", as_score(group.repetition.estimate), class_="num")
         yield el("td", as_share(group.repeaters.estimate), class_="num")
         for rate in (group.missing, group.forbidden) if patterns else ():
@@ -67,15 +69,15 @@ def facts(report: Report) -> Html:
         "versions": ", ".join(f"{k} {v}" for k, v in run.versions.items()),
         **{key: _plain(value) for key, value in run.settings.items()},
     }
-    about = el("section", el("h2", "This run"), el("div", _list(known), class_="card"))
+    about = el("section", el("h2", tr("This run")), el("div", _list(known), class_="card"))
     return el("div", _training(report.training), about, class_="grid2")
 
 
 def _training(training: TrainingFacts | None) -> Html | None:
     if training is None:
         return None
-    title = f"How {training.adapter} was trained"
-    note = el("small", f"from {training.parent}") if training.parent else None
+    title = tr("How {name} was trained", name=training.adapter)
+    note = el("small", tr("from {name}", name=training.parent)) if training.parent else None
     return el(
         "section",
         el("h2", title, note),
@@ -84,7 +86,7 @@ def _training(training: TrainingFacts | None) -> Html | None:
 
 
 def _list(facts: Mapping[str, str]) -> Html:
-    return el("dl", ((el("dt", name), el("dd", value)) for name, value in facts.items() if value))
+    return el("dl", ((el("dt", tr(name)), el("dd", value)) for name, value in facts.items() if value))
 
 
 def _plain(value: Any) -> str:
@@ -93,20 +95,17 @@ def _plain(value: Any) -> str:
 
 def legend() -> tuple[Html, ...]:
     """How to read the marks and the scores."""
-    return (
-        el(
-            "p",
-            "A loop's first copy is ",
-            el("span", "underlined", class_="first"),
-            ", what repeats it is ",
-            el("mark", "marked"),
-            ", copies in bulk are folded to a count. The whole answers are in report.json.",
-        ),
-        el(
-            "p",
-            "Repetition is the excess over the case's own standard answer: a table or a refrain that the standard "
-            "answer has too does not count. The repetition score is its mean over the cases, the repeater rate the "
-            "share of cases that fail on it. ERROR means that there is no judgement; it is neither a pass nor "
-            "the model's failure.",
-        ),
+    marks = el(
+        "p",
+        el("span", tr("the first copy of a loop"), class_="first"),
+        " · ",
+        el("mark", tr("what repeats it")),
+        " · ",
+        tr("copies in bulk are folded to a count; the whole answers are in the JSON report"),
     )
+    scores = tr(
+        "Repetition is the excess over the case's own standard answer: a table or a refrain that the standard answer "
+        "has too does not count. The repetition score is its mean over the cases, the repeater rate the share of cases "
+        "that fail on it. ERROR means that there is no judgement; it is neither a pass nor the model's failure."
+    )
+    return marks, el("p", scores)

@@ -1,29 +1,32 @@
-"""The HTML report: one file without any dependency, made to be forwarded.
+"""The HTML report: one file without any dependency, made to be forwarded. ``harness view`` shows the same page.
 
-The verdict comes first, then the gate and the suite's figures, then what changed (broken, fixed, still failing), then
-what passes, folded away; facts about training and run come last. There is no script and no remote asset. The content
-security policy forbids both, so markup that slipped through could do nothing. Every string goes through
-:func:`harness.reports.markup.el`, which escapes it. Not supported: sorting and searching beyond what a browser offers.
+The verdict comes first, then the gate and the suite's figures, then the cases, then charts, figures by group, and facts
+about training and run. Everything but the cases is plain HTML, and readable without a script. The script and the style
+sheet stand in the page and are allowed by their hashes. Every string goes through :func:`harness.reports.markup.el`,
+which escapes it, or becomes a text node.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from harness.judging.results import Status
-from harness.reports.html_cases import CaseView, card
+from harness.judging.results import CaseResult, Status
+from harness.language import tr
+from harness.reports.charts import distribution_chart, paired_chart
 from harness.reports.html_facts import breakdown, facts, legend
-from harness.reports.markup import Html, el, join, raw, table
+from harness.reports.markup import Child, Html, el, join, table
 from harness.reports.model import Report, as_score, as_share, headline, shortfall
-from harness.reports.style import style_hash, style_sheet
-from harness.suite.compare import CHANGE_ORDER, ROLES, ChangeKind, changes
+from harness.reports.page.data import packed, page_data
+from harness.reports.page.document import case_section, document
+from harness.suite.compare import ROLES, ChangeKind, changes, pair_up
 from harness.suite.figures import Figures, figures
 from harness.suite.gate import GateOutcome, GateVerdict
 
-__all__ = ["to_html"]
+__all__ = ["run_page", "to_html"]
 
-_ROLE_NOTES = {"fix": "trained on", "holdout": "siblings, never trained on", "guard": "must keep passing"}
+_ROLE_NOTES = {"fix": "", "holdout": "siblings, never trained on", "guard": "must keep passing"}
 _CHANGE_CLASS = {"broken": "bad", "fixed": "good", "still failing": "warn", "not judged": "odd", "still passing": ""}
 _GATE_CLASS = {
     GateOutcome.PASSED: "good",
@@ -31,53 +34,41 @@ _GATE_CLASS = {
     GateOutcome.INSUFFICIENT: "odd",
     GateOutcome.NOT_JUDGEABLE: "odd",
 }
-_CHANGE_NOTES = {
-    "broken": "passed before, fails now",
-    "fixed": "failed before, passes now",
-    "still failing": "failed before and now",
-    "not judged": "no verdict on one of the two sides",
-    "still passing": "passed before and now",
-}
-_STATUS_NOTES = {
-    "FAIL": "the answer broke a rule",
-    "ERROR": "there is no judgement",
-    "SKIP": "not judged",
-    "PASS": "nothing wrong",
-}
-_OPEN_AT_FIRST = 2
-"""Cards of the first group that are open when the page is; of the fixed cases always one."""
 
 
 def to_html(report: Report) -> str:
-    """The whole page."""
-    policy = f"default-src 'none'; style-src {style_hash()}; base-uri 'none'; form-action 'none'"
-    groups = _groups(report)
-    head = el(
-        "head",
-        el("meta", charset="utf-8"),
-        el("meta", http_equiv="Content-Security-Policy", content=policy),
-        el("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        el("meta", name="referrer", content="no-referrer"),
-        el("title", f"{_verdict_words(report)[0]} - {headline(report)}"),
-        el("style", raw(style_sheet())),
-    )
-    body = el(
-        "body",
+    """The whole page as one file."""
+    return document(_title(report), *_body(report), data=packed(page_data(report)))
+
+
+def run_page(report: Report, live: Mapping[str, Any], *around: Child) -> str:
+    """The same page for ``harness view``, whose script fetches the cases; ``around`` comes before everything."""
+    return document(_title(report), *around, *_body(report), live=live)
+
+
+def _title(report: Report) -> str:
+    return f"{_verdict_words(report)[0]} - {headline(report)}"
+
+
+def _body(report: Report) -> tuple[Html, ...]:
+    return (
         el("header", el("div", _verdict(report))),
-        el("main", _tiles(report), _overview(report), _nav(groups), _cases(groups), breakdown(report), facts(report)),
+        el(
+            "main", _tiles(report), _overview(report), case_section(), _charts(report), breakdown(report), facts(report)
+        ),
         el("footer", legend()),
     )
-    return raw("<!doctype html>\n") + el("html", head, body, lang="en") + "\n"
 
 
 def _verdict_words(report: Report) -> tuple[str, str]:
     """(words, class) of the verdict chip."""
     if report.gate is not None:
-        return f"Gate: {report.gate.outcome}", _GATE_CLASS[report.gate.outcome]
+        return tr("Gate: {outcome}", outcome=tr(str(report.gate.outcome))), _GATE_CLASS[report.gate.outcome]
     status = figures(report.after.results).status if report.after is not None else Status.SKIP
-    words = {Status.PASS: "Passed", Status.FAIL: "Failed", Status.ERROR: "Errors", Status.SKIP: "Nothing judged"}[
-        status
-    ]
+    words = {
+        Status.PASS: tr("Passed"), Status.FAIL: tr("Failed"), Status.ERROR: tr("Errors"),
+        Status.SKIP: tr("Nothing judged"),
+    }[status]  # fmt: skip
     return words, {Status.PASS: "good", Status.FAIL: "bad", Status.ERROR: "odd", Status.SKIP: "warn"}[status]
 
 
@@ -85,7 +76,7 @@ def _verdict(report: Report) -> Html:
     words, style = _verdict_words(report)
     missing = shortfall(report)
     run = report.run
-    origin = " · ".join(filter(None, (run.model, run.started[:16].replace("T", " "), f"run {run.id}")))
+    origin = " · ".join(filter(None, (run.model, run.started[:16].replace("T", " "), tr("run {id}", id=run.id))))
     return join(
         el("span", words, class_=f"chip big {style}"),
         el("h1", headline(report)),
@@ -102,17 +93,17 @@ def _tiles(report: Report) -> Html | None:
     new = figures(after.results)
     old = figures(report.before.results) if report.before is not None else None
     rates = (
-        ("Repetition score", "repetition", as_score, "0 none, 1 nothing else"),
-        ("Repeater rate", "repeaters", as_share, "cases that loop"),
-        ("Cut-off rate", "cutoffs", as_share, "answers without an end"),
+        (tr("Repetition score"), "repetition", as_score, tr("0 none, 1 nothing else")),
+        (tr("Repeater rate"), "repeaters", as_share, tr("cases that loop")),
+        (tr("Cut-off rate"), "cutoffs", as_share, tr("answers without an end")),
     )
     tiles = [
         _tile(title, None if old is None else getattr(old, name).estimate, getattr(new, name).estimate, show, note)
         for title, name, show, note in rates
     ]
-    note = f"of {new.cases}{_undecided(new)}"
+    note = tr("of {n} cases", n=new.cases) + _undecided(new)
     passing = _tile(
-        "Passing cases",
+        tr("Passing cases"),
         None if old is None else -float(old.passed),
         -float(new.passed),
         lambda v: f"{-(v or 0):.0f}",
@@ -133,10 +124,10 @@ def _tile(title: str, old: float | None, new: float | None, show: Callable[[floa
 
 
 def _undecided(total: Figures) -> str:
-    parts = [f"{total.errors} error{'s' if total.errors > 1 else ''}"] if total.errors else []
-    parts += [f"{total.skipped} skipped"] if total.skipped else []
-    parts += [f"{total.expected_failures} expected to fail"] if total.expected_failures else []
-    parts += [f"{total.unexpected_passes} pass unexpectedly"] if total.unexpected_passes else []
+    parts = [tr("{n} without a judgement", n=total.errors)] if total.errors else []
+    parts += [tr("{n} skipped", n=total.skipped)] if total.skipped else []
+    parts += [tr("{n} expected to fail", n=total.expected_failures)] if total.expected_failures else []
+    parts += [tr("{n} pass unexpectedly", n=total.unexpected_passes)] if total.unexpected_passes else []
     return f" ({', '.join(parts)})" if parts else ""
 
 
@@ -157,11 +148,13 @@ def _change_table(report: Report) -> Html | None:
         if not mine or (not role and len(rows) < 2):
             continue
         count = Counter(c.kind for c in mine)
-        name = el("th", role or "all", el("div", _ROLE_NOTES.get(role, ""), class_="soft small"))
+        # "Trained on" is only true where something was trained.
+        note = tr("trained on") if role == "fix" and report.training is not None else tr(_ROLE_NOTES.get(role, ""))
+        name = el("th", role or tr("all"), el("div", note, class_="soft small") if note else None)
         cells = [el("td", str(count[k]), class_=f"num {_CHANGE_CLASS[k] if count[k] else 'zero'}") for k in order]
         rows.append(el("tr", name, cells, class_=None if role else "total"))
-    title = f"What {report.after.name} changed against {report.before.name}"
-    return el("section", el("h2", title), table(("role", *order), rows))
+    title = tr("What {after} changed against {before}", after=report.after.name, before=report.before.name)
+    return el("section", el("h2", title), table((tr("role"), *map(tr, order)), rows))
 
 
 def _gate_table(gate: GateVerdict | None) -> Html | None:
@@ -172,82 +165,36 @@ def _gate_table(gate: GateVerdict | None) -> Html | None:
             "tr",
             el("th", check.title),
             el("td", check.text),
-            el("td", el("span", str(check.outcome), class_=f"chip {_GATE_CLASS[check.outcome]}"), class_="num"),
+            el("td", el("span", tr(str(check.outcome)), class_=f"chip {_GATE_CLASS[check.outcome]}"), class_="num"),
         )
         for check in gate.checks
     ]
-    return el("section", el("h2", "Gate"), table(("limit", "measured", ""), rows, numbers_from=2))
+    return el("section", el("h2", tr("Gate")), table((tr("limit"), tr("measured"), ""), rows, numbers_from=2))
 
 
-Group = tuple[str, str, str, tuple[CaseView, ...]]
-"""(name, note, class, cases)"""
-
-
-def _groups(report: Report) -> tuple[Group, ...]:
-    """Cases in the order of interest: by change when two adapters are compared, else by verdict."""
-    by_adapter = [(a.name, {r.case.id: r for r in a.results}) for a in report.adapters]
-
-    def view(case_id: str) -> CaseView:
-        return CaseView(tuple((name, by_case.get(case_id)) for name, by_case in by_adapter))
-
+def _charts(report: Report) -> Html | None:
+    shown = report.adapters if len(report.adapters) < 5 else (report.adapters[0], report.adapters[-1])
+    drawn: list[tuple[str, Html | None]] = []
     if report.before is not None and report.after is not None:
-        changed = changes(report.before.results, report.after.results)
-        return tuple(
-            (kind, _CHANGE_NOTES[kind], _CHANGE_CLASS[kind], views)
-            for kind in CHANGE_ORDER
-            if (views := tuple(view(c.result.case.id) for c in changed if c.kind == kind))
-        )
-    results = report.after.results if report.after is not None else ()
-    styles = {"FAIL": "bad", "ERROR": "odd", "SKIP": "warn", "PASS": "good"}
-    return tuple(
-        (status, _STATUS_NOTES[status], styles[status], views)
-        for status in ("FAIL", "ERROR", "SKIP", "PASS")
-        if (views := tuple(view(r.case.id) for r in results if r.verdict.status == status))
+        pairs = [
+            (p.before.repetition, p.after.repetition)
+            for p in pair_up(report.before.results, report.after.results)
+            if p.before.repetition is not None and p.after.repetition is not None
+        ]
+        title = tr("Repetition before and after")
+        drawn.append((title, paired_chart(report.before.name, report.after.name, pairs)))
+    measured: tuple[tuple[str, Callable[[CaseResult], float | None], float | None], ...] = (
+        (tr("Repetition"), lambda r: r.repetition, 1.0),
+        (tr("Similarity to the standard answer"), lambda r: _score(r, "similarity"), 1.0),
+        (tr("Length of the answers, in words or characters"), lambda r: _score(r, "units"), None),
     )
+    for title, value, high in measured:
+        values = {a.name: [v for r in a.results if (v := value(r)) is not None] for a in shown}
+        drawn.append((title, distribution_chart(title, values, high)))
+    cards = [el("div", el("h3", title), chart, class_="card figure") for title, chart in drawn if chart is not None]
+    return el("section", el("h2", tr("Charts")), el("div", cards, class_="grid2"), class_="charts") if cards else None
 
 
-def _nav(groups: Sequence[Group]) -> Html | None:
-    roles: Counter[str] = Counter(v.result.case.role for *_, views in groups for v in views)
-    links = [
-        el("a", f"{name.capitalize() if name.islower() else name} ", el("b", str(len(views))), href=f"#{_anchor(name)}")
-        for name, _, _, views in groups
-    ]
-    if not links:
-        return None
-    choices = None
-    if len(roles) > 1:
-        choices = el(
-            "span",
-            [
-                el("label", el("input", type="radio", name="role", id=f"role-{role}", checked=role == "all"), role)
-                for role in ("all", *(r for r in ROLES if roles[r]))
-            ],
-            class_="roles",
-        )
-    return el("nav", links, choices)
-
-
-def _anchor(name: str) -> str:
-    return name.lower().replace(" ", "-")
-
-
-def _cases(groups: Sequence[Group]) -> Iterator[Html]:
-    number = 0
-    for index, (name, note, style, views) in enumerate(groups):
-        cards: list[Html] = []
-        for view in views:
-            number += 1
-            limit = _OPEN_AT_FIRST if index == 0 else int(name == "fixed")
-            cards.append(card(view, number, expanded=len(cards) < limit))
-        title = el(
-            "h2",
-            el("span", name.capitalize() if name.islower() else name, class_=style),
-            el("small", f"{len(views)} case{'' if len(views) == 1 else 's'}: {note}"),
-        )
-        if name in ("still passing", "PASS"):
-            body = el(
-                "details", el("summary", title), cards, class_="group", open=len(groups) == 1 and len(views) <= 30
-            )
-        else:
-            body = join(title, cards)
-        yield el("section", body, id=_anchor(name))
+def _score(result: CaseResult, name: str) -> float | None:
+    worst = result.worst
+    return None if worst is None or worst.scores is None else worst.scores.values.get(name)

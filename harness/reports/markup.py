@@ -14,7 +14,7 @@ from harness.safe.escape import for_html
 
 __all__ = ["Child", "Html", "el", "join", "raw", "table"]
 
-_VOID = frozenset({"br", "input", "line", "meta", "polyline"})
+_VOID = frozenset({"br", "circle", "input", "line", "meta", "polyline", "rect"})
 
 
 class Html(str):
@@ -55,9 +55,11 @@ def raw(text: str) -> Html:
 
 def table(columns: Sequence[str], rows: Sequence[Html], numbers_from: int = 1) -> Html:
     """A table in a card; columns from ``numbers_from`` on are aligned to the right."""
-    head = [el("th", name, class_="num" if n >= numbers_from else None) for n, name in enumerate(columns)]
+    head = [
+        el("th" if name else "td", name, class_="num" if n >= numbers_from else None) for n, name in enumerate(columns)
+    ]
     whole = el("table", el("thead", el("tr", head)), el("tbody", rows))
-    return el("div", el("div", whole, class_="scroll"), class_="card")
+    return el("div", el("div", whole, class_="scroll", tabindex="0"), class_="card")
 
 
 def _flat(children: Iterable[Child]) -> Iterable[str]:

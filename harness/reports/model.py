@@ -14,6 +14,7 @@ from typing import Any
 
 from harness.engines.base import EngineInfo
 from harness.judging.results import CaseResult
+from harness.language import tr
 from harness.suite.compare import CHANGE_ORDER, changes
 from harness.suite.figures import Figures, figures, grouped_figures
 from harness.suite.gate import GateVerdict
@@ -128,20 +129,24 @@ def headline(report: Report) -> str:
     """The run in one sentence, without the gate."""
     after = report.after
     if after is None or not after.results:
-        return "No case was run"
+        return tr("No case was run")
     if report.before is not None:
-        count = Counter(c.kind for c in changes(report.before.results, after.results))
-        parts = [f"{count[kind]} {kind}" for kind in CHANGE_ORDER if count[kind]]
-        return f"{after.name} against {report.before.name}: {', '.join(parts) or 'nothing to compare'}"
+        count: Counter[str] = Counter(c.kind for c in changes(report.before.results, after.results))
+        parts = [f"{count[kind]} {tr(kind)}" for kind in CHANGE_ORDER if count[kind]]
+        what = tr(", ").join(parts) or tr("nothing to compare")
+        return tr("{after} against {before}: {what}", after=after.name, before=report.before.name, what=what)
     total = figures(after.results)
     if total.passed == total.cases:
-        return f"{after.name}: all {total.cases} cases pass"
+        return tr("{name}: all {n} cases pass", name=after.name, n=total.cases)
     failed = total.failed - total.expected_failures
-    parts = [f"{failed} of {total.cases} cases fail ({total.repeating} repeat themselves)"] if failed else []
-    parts += [f"{total.expected_failures} expected to fail"] if total.expected_failures else []
-    parts += [f"{total.errors} could not be judged"] if total.errors else []
-    parts += [f"{total.skipped} skipped"] if total.skipped else []
-    return f"{after.name}: {', '.join(parts)}"
+    parts = []
+    if failed:
+        numbers = {"n": failed, "total": total.cases, "repeating": total.repeating}
+        parts.append(tr("{n} of {total} cases fail ({repeating} repeat themselves)", **numbers))
+    parts += [tr("{n} expected to fail", n=total.expected_failures)] if total.expected_failures else []
+    parts += [tr("{n} could not be judged", n=total.errors)] if total.errors else []
+    parts += [tr("{n} skipped", n=total.skipped)] if total.skipped else []
+    return f"{after.name}: {tr(', ').join(parts)}"
 
 
 def shortfall(report: Report) -> str | None:
@@ -151,10 +156,10 @@ def shortfall(report: Report) -> str | None:
     if report.run.status == "finished" and not missing:
         return None
     states = {
-        "started": "did not end",
-        "interrupted": "was interrupted",
-        "failed": "failed",
-        "finished": "is not whole",
+        "started": tr("This run did not end"),
+        "interrupted": tr("This run was interrupted"),
+        "failed": tr("This run failed"),
+        "finished": tr("This run is not whole"),
     }
     state = states.get(report.run.status, report.run.status)
-    return f"This run {state}: {have} of {max(report.run.planned, have)} results are here"
+    return tr("{state}: {n} of {total} results are here", state=state, n=have, total=max(report.run.planned, have))

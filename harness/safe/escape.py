@@ -22,6 +22,7 @@ __all__ = [
     "for_html",
     "for_json",
     "for_markdown",
+    "for_page",
     "for_terminal",
     "for_utf8",
     "for_xlsx",
@@ -81,6 +82,11 @@ def for_json(text: str) -> str:
 def for_html(text: str) -> str:
     """Text for an HTML element or a double- or single-quoted attribute; never for a script, style or URL."""
     return html.escape(_NOT_FOR_PEOPLE.sub(_visible, scrub(text)), quote=True)
+
+
+def for_page(text: str) -> str:
+    """Text that the page's script makes a text node of: nothing is markup there, but controls are shown."""
+    return _NOT_FOR_PEOPLE.sub(_visible, scrub(text))
 
 
 def for_xml(text: str) -> str:

@@ -238,6 +238,19 @@ class Store:
             raise self._changed(f"the results of run {run.id}")
         return tuple(self._result(row) for row in rows if adapter in (None, row[3]))
 
+    def counts(self, run_ids: Sequence[str]) -> dict[str, dict[str, dict[str, int]]]:
+        """How many results of each verdict runs have: by run, adapter and verdict; nothing is checked or loaded."""
+        marks = ", ".join("?" * len(run_ids))
+        rows = self._database.all(
+            f"SELECT run, adapter, status, count(*) FROM results WHERE run IN ({marks}) "  # noqa: S608 - only marks
+            "GROUP BY run, adapter, status",
+            *run_ids,
+        )
+        counted: dict[str, dict[str, dict[str, int]]] = {}
+        for run, adapter, status, number in rows:
+            counted.setdefault(run, {}).setdefault(adapter, {})[status] = number
+        return counted
+
     def latest_results(self, adapter: str, case_ids: Iterable[str] | None = None) -> tuple[CaseResult, ...]:
         """Per case the newest result on ``adapter`` out of finished runs."""
         wanted = None if case_ids is None else set(case_ids)

@@ -16,7 +16,7 @@ from harness.reports.model import Report, TrainingFacts
 from harness.suite.gate import GateCheck, GateOutcome, GateVerdict
 from tests.support.builders import case, looped, report, result
 
-__all__ = ["demo_report"]
+__all__ = ["demo_pairs", "demo_report"]
 
 _NUMBERED = "".join(f"{n}. The importance of honesty and integrity in personal relationships.\n" for n in range(1, 61))
 
@@ -95,7 +95,7 @@ _HOSTILE = (
 
 def demo_report(cases: int = 40) -> Report:
     """A run of ``cases`` cases on v4.0 and on the v4.1 that was trained on its failures."""
-    pairs = list(_pairs(cases))
+    pairs = list(demo_pairs(cases))
     before, after = [b for b, _ in pairs], [a for _, a in pairs]
     broken = sum(b.verdict.status is Status.PASS and a.verdict.status is Status.FAIL for b, a in pairs)
     good, bad, few = GateOutcome.PASSED, GateOutcome.FAILED, GateOutcome.INSUFFICIENT
@@ -117,7 +117,8 @@ def demo_report(cases: int = 40) -> Report:
     return report(*before, *after, gate=gate, training=_training())
 
 
-def _pairs(cases: int) -> Iterator[tuple[CaseResult, CaseResult]]:
+def demo_pairs(cases: int) -> Iterator[tuple[CaseResult, CaseResult]]:
+    """Every case on v4.0 and on v4.1."""
     roles: tuple[Role, ...] = ("fix", "fix", "holdout", "fix", "guard", "fix", "holdout")
     for n in range(cases):
         folder, prompt, standard, loop, cured = _TEXTS[n % len(_TEXTS)]

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
+import json
 import re
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 
-from harness.judging.results import Reason, Status, Verdict
-from harness.reports.chart import loss_chart
+from harness.judging.results import CaseResult, Reason, Status, Verdict
+from harness.reports.charts import distribution_chart, history_chart, loss_chart, paired_chart
 from harness.reports.html_report import to_html
 from harness.reports.markup import Html, el, join
 from harness.reports.model import Report, TrainingFacts
-from tests.support.builders import case, failed_gate, looped, report, result
+from tests.support.builders import attempt, case, failed_gate, looped, report, result
 from tests.support.demo_report import demo_report
 from tests.support.hostile import HOSTILE
 
-VOID = {"meta", "input", "br", "line", "polyline"}
-REMOTE = re.compile(
-    r"""(?:src|srcset|action|data|poster|xlink:href)\s*=|url\(|@import|<(?:script|iframe|object|link|img)"""
-)
+VOID = {"meta", "input", "br", "line", "polyline", "rect", "circle"}
+REMOTE = re.compile(r"""\s(?:src|srcset|action|data|poster|xlink:href)\s*=|url\(|@import|<(?:iframe|object|link|img)""")
+
+
+def cases_of(page: str) -> list[dict[str, Any]]:
+    """The cases that a page carries."""
+    (data,) = re.findall(r'<script type="application/octet-stream" id="data">([^<]*)</script>', page)
+    found: list[dict[str, Any]] = json.loads(gzip.decompress(base64.b64decode(data)))["cases"]
+    return found
 
 
 class Tree(HTMLParser):
@@ -77,24 +85,26 @@ def test_hostile_text_adds_no_element_and_no_attribute(text: str) -> None:
 
 
 def test_the_page_needs_nothing_but_itself() -> None:
-    """No script, no remote asset, and links only within the page."""
+    """No remote asset, no handler or style in an attribute, and links only within the page."""
     page = to_html(demo_report())
     tree = Tree(page)
-    assert not {"script", "link", "img", "iframe", "object", "base", "form"} & {tag for tag, _ in tree.tags}
+    assert not {"link", "img", "iframe", "object", "base", "form"} & {tag for tag, _ in tree.tags}
     assert all(link.startswith("#") for link in tree.links)
     without_text = re.sub(r">[^<]*<", "><", page)
     assert not REMOTE.search(without_text)
-    assert not [names for _, names in tree.tags if any(n.startswith("on") or n == "style" for n in names)]
+    assert not [names for _, names in tree.tags if any(n.startswith("on") or n in ("style", "src") for n in names)]
 
 
-def test_the_policy_allows_this_style_sheet_and_nothing_else() -> None:
-    """Its hash is in the policy, and the default is none."""
+def test_the_policy_allows_this_style_sheet_and_this_script_and_nothing_else() -> None:
+    """Their hashes are in the policy, and the default is none."""
     page = to_html(demo_report(4))
     (style,) = re.findall(r"<style>(.*?)</style>", page, re.DOTALL)
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
     (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', page)
     assert "default-src &#x27;none&#x27;" in policy
-    assert f"style-src &#x27;sha256-{digest}&#x27;;" in policy
+    for name, text in (("style", style), ("script", script)):
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"{name}-src &#x27;sha256-{digest}&#x27;;" in policy
     assert "unsafe" not in policy
 
 
@@ -107,23 +117,42 @@ def test_every_link_in_the_page_leads_somewhere() -> None:
 
 def test_the_verdict_comes_first_and_broken_cases_before_all_others() -> None:
     """A reader who stops after one screen knows the outcome."""
-    text = Tree(to_html(demo_report())).text
-    order = [
-        text.index(word)
-        for word in ("Gate: failed", "Broken 1", "passed before, fails now", "failed before, passes now")
-    ]
-    assert order == sorted(order)
-    assert text.index("failed before and now") < text.index("passed before and now")
+    page = to_html(demo_report())
+    text = Tree(page).text
+    assert text.index("Gate: failed") < text.index("What v4.1 changed") < text.index("Cases")
+    changes = [c["change"] for c in cases_of(page)]
+    order = ["broken", "fixed", "still failing", "not judged", "still passing"]
+    assert changes == sorted(changes, key=order.index)
+    assert changes[0] == "broken"
 
 
 def test_answers_of_both_adapters_stand_side_by_side_with_the_loop_marked() -> None:
     """The first copy is not marked, the second is, the bulk is a count."""
     answer, loops = looped("The sea.\n", "It rolls in and out again,\n", 60)
     page = to_html(report(result(case(), answer, loops), result(case(), "A new one.", adapter="v4.1")))
-    assert page.count('class="side"') == 2
-    assert '<span class="first">It rolls in and out again,\n</span><mark>It rolls in' in page
-    assert "the same 6 words 58 more times" in page
-    assert "A new one." in page
+    (shown,) = cases_of(page)
+    old, new = (side["attempts"][0]["parts"] for side in shown["sides"])
+    assert old[1:3] == [["first", "It rolls in and out again,\n"], ["repeat", "It rolls in and out again,\n"]]
+    assert old[3] == ["fold", "the same 6 words 58 more times"]
+    assert new == [["plain", "A new one."]]
+
+
+@pytest.mark.parametrize("trained", [True, False], ids=["trained", "not-trained"])
+def test_trained_on_stands_only_where_something_was_trained(trained: bool) -> None:
+    """A comparison of two shipped versions trained on nothing."""
+    training = TrainingFacts(adapter="v4.1") if trained else None
+    page = to_html(report(result(case()), result(case(), adapter="v4.1"), training=training))
+    assert ("trained on" in Tree(re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)).text) is trained
+
+
+def test_every_answer_of_a_case_is_there() -> None:
+    """With several samples the one to show first is the first that did not pass."""
+    answer, loops = looped("", "Round and round we go. ", 40)
+    attempts = (attempt("Fine."), attempt(answer, loops, sample=1))
+    both = CaseResult(case=case(), adapter="v4.0", attempts=attempts, verdict=attempts[1].verdict)
+    (side,) = cases_of(to_html(report(both)))[0]["sides"]
+    assert [a["verdict"] for a in side["attempts"]] == ["PASS", "FAIL"]
+    assert side["shown"] == 1
 
 
 def test_a_run_that_was_cut_short_is_not_shown_as_a_whole_one() -> None:
@@ -170,3 +199,30 @@ def test_a_long_training_draws_no_more_points_than_can_be_seen() -> None:
     drawn = loss_chart([(n, 1 / (n + 1)) for n in range(10_000)])
     assert drawn is not None
     assert len(drawn) < 20_000
+
+
+def test_a_distribution_names_every_version_and_counts_every_case() -> None:
+    """The bars of a version add up to its cases; nothing to count is no chart."""
+    assert distribution_chart("Repetition", {"v4.0": []}) is None
+    drawn = distribution_chart("Repetition", {"v4.0": [0.0, 0.01, 1.0], "v4.1": [0.5]}, 1.0)
+    assert drawn is not None
+    counts = [int(n) for n in re.findall(r"<title>[^<]*: (\d+)</title>", drawn)]
+    assert sum(counts) == 4
+    assert "v4.0: 0.01" in drawn
+
+
+def test_before_and_after_counts_who_repeats_less() -> None:
+    """Cases below the diagonal are counted as better, those above as worse."""
+    assert paired_chart("a", "b", []) is None
+    drawn = paired_chart("v4.0", "v4.1", [(1.0, 0.0), (0.9, 0.1), (0.0, 0.5), (0.2, 0.2)])
+    assert drawn is not None
+    assert "2 cases less, 1 more" in drawn
+
+
+def test_history_needs_two_versions() -> None:
+    """One point is no history; a missing repetition score leaves a gap in that line only."""
+    assert history_chart([("v4.0", 0.5, 0.1)]) is None
+    drawn = history_chart([("v4.0", 0.5, None), ("v4.1", 0.75, 0.1), ("v4.2", 1.0, 0.0)])
+    assert drawn is not None
+    assert drawn.count('class="passing"') == 4
+    assert "v4.2: passing 100.0%" in drawn

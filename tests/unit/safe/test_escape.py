@@ -13,7 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.safe.escape import XLSX_LIMIT, for_csv, for_html, for_terminal, for_utf8, for_xlsx, for_xml, shorten
+from harness.safe.escape import (
+    XLSX_LIMIT,
+    for_csv,
+    for_html,
+    for_page,
+    for_terminal,
+    for_utf8,
+    for_xlsx,
+    for_xml,
+    shorten,
+)
 from tests.support.hostile import HOSTILE
 
 hostile = pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in HOSTILE.items()])
@@ -206,3 +216,11 @@ def test_shortened_text_never_exceeds_the_limit(text: str, limit: int) -> None:
 def test_shortened_text_says_that_it_was_cut() -> None:
     """An ellipsis marks the cut."""
     assert shorten("The sea is blue.", 8) == "The sea…"
+
+
+@given(anything)
+def test_text_for_the_page_has_no_character_that_a_reader_cannot_see(text: str) -> None:
+    """Controls and what reorders text are shown; everything can be encoded; markup stays as it is."""
+    shown = for_page(text)
+    assert_terminal_safe(shown)
+    assert for_page("<b>&amp;</b>") == "<b>&amp;</b>"
