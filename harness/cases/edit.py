@@ -23,6 +23,7 @@ from harness.cases.formats import read_records
 from harness.cases.problems import Problems, show
 from harness.cases.record import CaseRecord
 from harness.errors import CaseFileError
+from harness.safe.escape import for_utf8
 from harness.safe.files import digest_file, locked, replace_with, write_bytes
 
 __all__ = ["RecordPlace", "edit_record"]
@@ -51,6 +52,9 @@ def edit_record(place: RecordPlace, field: str, value: str | list[str] | None) -
             the same records with that one change.
         StoreError: the file could not be written; it is as it was.
     """
+    given = value if isinstance(value, list) else [value or ""]
+    if any(for_utf8(text) != text for text in given):
+        raise CaseFileError(f"{show(place.path)}: {field} holds half of a surrogate pair; type that character again")
     with locked(place.path):
         if digest_file(place.path) != place.digest:
             raise CaseFileError(f"{show(place.path)} has changed since it was read; reload the page and edit again")

@@ -194,8 +194,10 @@ class Store:
             if not runs:
                 raise StoreError(f"no run is recorded in {self.path}; run: pytest badcases")
             return runs[0]
-        pattern = f"{run_id}%"
-        rows = self._database.all(f"{_RUN} WHERE id = ? OR id LIKE ? ORDER BY sequence LIMIT 3", run_id, pattern)
+        begins = "substr(id, 1, ?) = ? AND ? <> ''"
+        rows = self._database.all(
+            f"{_RUN} WHERE {begins} ORDER BY id = ? DESC, sequence LIMIT 3", len(run_id), run_id, run_id, run_id
+        )
         exact = [r for r in rows if r[0] == run_id]
         if len(exact or rows) != 1:
             word = "several runs begin" if rows else "no run has an id that begins"

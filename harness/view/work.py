@@ -71,12 +71,15 @@ class Work:
         if not answer.strip():
             raise UsageError(f"{case_id}: an empty answer cannot be marked")
         case = self._case(case_id)
+        label = f"mark of an answer of {case_id}"
+        kept = {"accepted": case.accepted_answers, "rejected": case.rejected_answers}
         with self._lock:
-            for name, kept in (("accepted", case.accepted_answers), ("rejected", case.rejected_answers)):
-                others = [a for a in kept if a.strip() != answer.strip()]
+            # An answer may not stand in both lists, so it is taken out first.
+            for name, answers in sorted(kept.items(), key=lambda item: item[0] == mark):
+                others = [a for a in answers if a.strip() != answer.strip()]
                 wanted = [*others, answer] if mark == name else others
-                if wanted != list(kept):
-                    self._write(case_id, f"{name}_answers", wanted or None, f"mark of an answer of {case_id}")
+                if wanted != list(answers):
+                    self._write(case_id, f"{name}_answers", wanted or None, label)
 
     def _case(self, case_id: str) -> Case:
         case = next((c for c in project_cases(self._settings) if c.id == case_id), None)
