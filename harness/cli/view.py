@@ -38,8 +38,9 @@ def run(args: argparse.Namespace) -> int:
         token = secrets.token_urlsafe(24)
         address = f"http://{_HOST}:{port}/?token={token}"
         echo(f"{address}\nThe address is the key: whoever has it can read and edit this project. Ctrl-C ends the page.")
+        app = create_app(settings, token=token, port=port, warm=True)
         config = uvicorn.Config(
-            create_app(settings, token=token, port=port), log_level="warning", access_log=False, server_header=False,
+            app, log_level="warning", access_log=False, server_header=False,
             lifespan="off", timeout_graceful_shutdown=2,
         )  # fmt: skip
         if args.open:

@@ -57,7 +57,7 @@ def review_run(run: Run, store: Store, manifest: Manifest, settings: Settings) -
     """Judge a recorded run against the gate and compare; nothing is written."""
     recorded = store.results(run.id)
     results = {name: tuple(r for r in recorded if r.adapter == name) for name in run.adapters}
-    baseline, before = _baseline(settings, store, recorded)
+    baseline, before = _baseline(settings, store, recorded, run.adapters)
     before = results.get(baseline) or before
     # A baseline beside other versions is what they are compared with, and not itself in question.
     judged = [name for name in results if name != baseline] or list(results)
@@ -84,12 +84,14 @@ def review_run(run: Run, store: Store, manifest: Manifest, settings: Settings) -
     )
 
 
-def _baseline(settings: Settings, store: Store, recorded: Sequence[CaseResult]) -> tuple[str, tuple[CaseResult, ...]]:
+def _baseline(
+    settings: Settings, store: Store, recorded: Sequence[CaseResult], run_of: Sequence[str]
+) -> tuple[str, tuple[CaseResult, ...]]:
     """Name and earlier results of what the run is compared with; only of cases that are still the same tests."""
     cases = {r.case.id: r.case for r in recorded}
     if settings.baseline_is_file:
         file = read_baseline(settings.baseline, settings.root)
         return f"{file.adapter} (baseline file)", file.results(cases.values())
-    if not settings.baseline:
-        return "", ()
+    if not settings.baseline or settings.baseline in run_of:
+        return settings.baseline, ()
     return settings.baseline, matching(store.latest_results(settings.baseline, set(cases)), cases.values())

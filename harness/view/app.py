@@ -6,9 +6,9 @@ functions, which run in threads, because reading a database and files blocks.
 
 from __future__ import annotations
 
-import gzip
-import json
+import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -22,6 +22,7 @@ from starlette.routing import Route
 from harness.errors import HarnessError, StoreError
 from harness.language import language, set_language
 from harness.project.settings import Settings
+from harness.reports.conclusion import Conclusion
 from harness.reports.html_report import run_page
 from harness.reports.page.document import script, source_hash, style_sheet
 from harness.safe.escape import for_page
@@ -64,17 +65,22 @@ class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
     pass
 
 
-def create_app(settings: Settings, *, token: str, port: int) -> Starlette:
+def create_app(settings: Settings, *, token: str, port: int, warm: bool = False) -> Starlette:
     """The application for one project.
 
     Args:
         settings: the project's.
         token: the secret that opens the page.
         port: where it listens on the loopback interface.
+        warm: prepare the newest run's page in the background.
     """
-    app = _Application(Reading(settings), Work(settings), language())
+    reading = Reading(settings)
+    app = _Application(reading, Work(settings), language())
+    if warm:
+        threading.Thread(target=_warm, args=(reading, app.language), daemon=True).start()
     get = {
-        "/": app.home, "/run/{run}": app.run, "/run/{run}/cases.json": app.cases, "/run/{run}/answer.json": app.answer,
+        "/": app.home, "/run/{run}": app.run, "/run/{run}/cases.json": app.cases, "/run/{run}/now.json": app.now,
+        "/run/{run}/answer.json": app.answer,
         "/versions": app.versions, "/version/{name}": app.version, "/trainings": app.trainings,
         "/training/{name}": app.training, "/live.json": app.live,
     }  # fmt: skip
@@ -92,6 +98,13 @@ def create_app(settings: Settings, *, token: str, port: int) -> Starlette:
     return Starlette(routes=routes, middleware=[guard], exception_handlers={404: _not_found, 500: _broke})
 
 
+def shown_run(conclusion: Conclusion) -> str:
+    """The page of a run."""
+    run = conclusion.run
+    live = {"page": "run", "run": run.id, "data": f"/run/{run.id}/cases.json", "now": f"/run/{run.id}/now.json"}
+    return run_page(conclusion.report, live, navigation(""))
+
+
 class _Application:
     def __init__(self, reading: Reading, work: Work, shown_in: str) -> None:
         self.reading = reading
@@ -102,15 +115,14 @@ class _Application:
         return _html(home_page(self.reading))
 
     def run(self, request: Request) -> Response:
-        conclusion = self.reading.conclusion(request.path_params["run"])
-        run = conclusion.run
-        live = {"page": "run", "run": run.id, "data": f"/run/{run.id}/cases.json", "running": run.status == "started"}
-        return _html(run_page(conclusion.report, live, navigation("")))
+        return _html(self.reading.page(request.path_params["run"], shown_run))
 
     def cases(self, request: Request) -> Response:
-        data = json.dumps(self.reading.cases_data(request.path_params["run"]), ensure_ascii=False, allow_nan=False)
-        packed = gzip.compress(data.encode("utf-8"), 1)
+        packed = self.reading.cases(request.path_params["run"])
         return Response(packed, media_type="application/json", headers={"Content-Encoding": "gzip"})
+
+    def now(self, request: Request) -> Response:
+        return JSONResponse(self.reading.now(request.path_params["run"]))
 
     def answer(self, request: Request) -> Response:
         query = request.query_params
@@ -200,6 +212,13 @@ def _answered(make: Callable[[], Response], shown_in: str) -> Response:
         return PlainTextResponse(for_page(str(error)), status_code=404)
     except HarnessError as error:
         return PlainTextResponse(for_page(str(error)), status_code=409)
+
+
+def _warm(reading: Reading, shown_in: str) -> None:
+    set_language(shown_in)
+    # What is wrong with the project is told to who asks for a page.
+    with suppress(HarnessError):
+        reading.warm(shown_run)
 
 
 def _html(text: str) -> Response:

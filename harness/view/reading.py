@@ -6,15 +6,18 @@ shows what was recorded, beside it what the case files say now: a standard answe
 
 from __future__ import annotations
 
+import gzip
+import json
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from harness.cases.model import Case
 from harness.errors import CaseFileError, HarnessError
+from harness.judging.results import Attempt
 from harness.project.manifest import Manifest, read_manifest
 from harness.project.settings import Settings
 from harness.project.suite import project_cases
@@ -28,6 +31,7 @@ __all__ = ["Reading", "RunRow"]
 
 _KEPT_RUNS = 4
 _KEPT_FIGURES = 500
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +50,7 @@ class Reading:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._conclusions: OrderedDict[tuple[str, str], Conclusion] = OrderedDict()
+        self._made: OrderedDict[tuple[str, str, str], Any] = OrderedDict()
         self._figures: OrderedDict[tuple[str, str, str], Figures] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -108,27 +113,63 @@ class Reading:
                         self._figures.popitem(last=False)
         return kept
 
-    def cases_data(self, run_id: str) -> dict[str, Any]:
-        """The cases of a run for the page's script, with what the case files say now."""
+    def page(self, run_id: str, make: Callable[[Conclusion], str]) -> str:
+        """A run's page, made once for a finished run."""
         conclusion = self.conclusion(run_id)
-        data = page_data(conclusion.report)
-        now = self.cases_now()
-        answers = {
-            (a.name, for_page(r.case.id)): r for a in conclusion.report.adapters for r in a.results
-        }  # fmt: skip
-        names = [a.name for a in conclusion.report.adapters]
-        for case in data["cases"]:
-            current = now.get(case["id"])
-            case["now"] = None if current is None else {"standard": current.standard_answer}
-            for name, side in zip(names, case["sides"], strict=True):
-                if side is None:
+        return self._once(conclusion.run, "page", lambda: make(conclusion))
+
+    def cases(self, run_id: str) -> bytes:
+        """The recorded cases of a run for the page's script: JSON, as gzip."""
+        conclusion = self.conclusion(run_id)
+
+        def make() -> bytes:
+            data = page_data(conclusion.report)
+            text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+            return gzip.compress(text.encode("utf-8"), 1)
+
+        return self._once(conclusion.run, "cases", make)
+
+    def now(self, run_id: str) -> dict[str, Any]:
+        """What the case files say now of a run's cases: by id the standard answer, and marks by version and sample.
+
+        A case that the files do not hold any more is absent.
+        """
+        conclusion = self.conclusion(run_id)
+        current = self.cases_now()
+        found: dict[str, Any] = {}
+        for version in conclusion.report.adapters:
+            for result in version.results:
+                case = current.get(result.case.id)
+                if case is None:
                     continue
-                result = answers[name, case["id"]]
-                for shown, attempt in zip(side["attempts"], result.attempts, strict=True):
-                    shown["mark"] = _mark(current, attempt.answer)
-                    shown["whole"] = attempt.finish_reason in ("stop", "length", None) and bool(attempt.answer.strip())
-        data["run"] = {"id": conclusion.run.id, "status": conclusion.run.status}
-        return data
+                entry = found.setdefault(for_page(case.id), {"standard": case.standard_answer, "answers": {}})
+                if entry["standard"] is not None:
+                    entry["standard"] = for_page(entry["standard"])
+                marks = {str(a.sample): _mark(case, a) for a in result.attempts}
+                entry["answers"][for_page(version.name)] = {k: v for k, v in marks.items() if v}
+        return found
+
+    def warm(self, make: Callable[[Conclusion], str]) -> None:
+        """Prepare the newest finished run's page, so that it opens at once."""
+        newest = next((row.run.id for row in self.runs(limit=1) if row.run.status == "finished"), None)
+        if newest is not None:
+            self.page(newest, make)
+            self.cases(newest)
+
+    def _once(self, run: Run, kind: str, make: Callable[[], T]) -> T:
+        """What ``make`` gives, kept while the run is among the newest that were looked at; a run under way never is."""
+        if not run.results_seal:
+            return make()
+        key = (run.id, run.results_seal, kind)
+        with self._lock:
+            kept = self._made.get(key)
+        if kept is None:
+            kept = make()
+            with self._lock:
+                self._made[key] = kept
+                while len(self._made) > 2 * _KEPT_RUNS:
+                    self._made.popitem(last=False)
+        return kept
 
     def cases_now(self) -> dict[str, Case]:
         """The cases of the suite as the files say now; none where they cannot be read."""
@@ -151,10 +192,11 @@ class Reading:
         return tuple(sorted(folders, key=lambda p: p.stat().st_mtime, reverse=True))
 
 
-def _mark(case: Case | None, answer: str) -> str:
-    if case is None:
-        return ""
-    bare = answer.strip()
-    if any(bare == a.strip() for a in case.accepted_answers):
-        return "accepted"
-    return "rejected" if any(bare == a.strip() for a in case.rejected_answers) else ""
+def _mark(case: Case, attempt: Attempt) -> str:
+    """``accepted``, ``rejected``, ``whole`` for a whole answer without a mark, else nothing."""
+    bare = attempt.answer.strip()
+    for name, answers in (("accepted", case.accepted_answers), ("rejected", case.rejected_answers)):
+        if any(bare == a.strip() for a in answers):
+            return name
+    # An answer whose generation was stopped as a loop is not whole, so it cannot be accepted.
+    return "whole" if bare and attempt.finish_reason != "loop" else ""

@@ -33,7 +33,11 @@ function showCase(c, byUser) {
 function standardAnswer(c) {
   const edit = config.live ? workOnStandard(c) : null;
   if (c.standard === null && !edit) return "";
+  const changed = c.now && c.now.standard !== c.standard;
   return h("div", { class: "standard" }, h("h4", null, tr("Standard answer"), edit),
+    changed ? h("div", { class: "text quote now", dir: "auto", tabindex: "0" },
+      c.now.standard === null ? tr("(none)") : c.now.standard) : null,
+    changed ? h("h4", null, tr("Standard answer of this run")) : null,
     h("div", { class: "text quote", dir: "auto", tabindex: "0" }, c.standard === null ? tr("(none)") : c.standard));
 }
 

@@ -1,7 +1,7 @@
 // What is under way, asked for every two seconds: results of a running suite, steps of a training.
 
 const LIVE_SECONDS = 2;
-const seen = { done: -1, status: null, trainings: "" };
+const seen = { done: -1, status: null, trainings: "", next: 0 };
 
 async function askLive() {
   const answer = await fetch("/live.json" + (config.run ? "?run=" + encodeURIComponent(config.run) : ""), { headers: { "X-Harness": "1" } });
@@ -31,11 +31,15 @@ function trainingWords(t) {
 /** New results appear in the list; when the run ends, the figures above it are read anew. */
 async function followRun(run) {
   const ended = seen.status === "started" && run.status !== "started";
-  const more = seen.done >= 0 && run.done !== seen.done;
-  seen.done = run.done;
   seen.status = run.status;
-  if (ended) location.reload();
-  else if (more && list) await reloadCases();
+  if (ended) { location.reload(); return; }
+  if (seen.done < 0) seen.done = run.done;
+  // Reading a large run takes time: it is read again after ten times as long.
+  if (run.done === seen.done || !list || Date.now() < seen.next) return;
+  seen.done = run.done;
+  const began = Date.now();
+  await reloadCases();
+  seen.next = Date.now() + 10 * (Date.now() - began);
 }
 
 async function watchLive() {

@@ -101,6 +101,7 @@ async function start() {
   addEventListener("beforeprint", beforePrint);
   byId("keys").addEventListener("click", help);
   document.documentElement.dataset.ready = "yes";
+  if (config.live) await readNow();
 }
 
 start();

@@ -15,11 +15,20 @@ async function undo() {
   const done = await send("/undo", {});
   if (!done) return;
   say(tr("Undone: {what}", { what: done.undone }));
-  if (list) await reloadCases();
+  if (list) await readNow();
   else location.reload();
 }
 
-/** Read the cases again and stay where the reader is. */
+/** What the case files say now: standard answers and marks; it comes after the recorded cases. */
+async function readNow() {
+  const answer = await fetch(config.now, { headers: { "X-Harness": "1" } });
+  if (!answer.ok) { say(await answer.text()); return; }
+  const now = await answer.json();
+  for (const c of list.data.cases) c.now = now[c.id] || null;
+  if (detail.shown) showCase(detail.shown);
+}
+
+/** Read the cases of a run that goes on, and stay where the reader is. */
 async function reloadCases() {
   const data = await readData();
   const id = list.current && list.current.id;
@@ -29,9 +38,16 @@ async function reloadCases() {
   list.box.scrollTop = top;
   const c = data.cases.find((one) => one.id === id);
   if (c) { list.current = c; list.drawn = null; list.draw(); showCase(c); }
+  await readNow();
+}
+
+function markOf(c, attempt, n) {
+  const answers = c.now && c.now.answers[list.data.adapters[n].name];
+  return (answers && answers[attempt.sample]) || "";
 }
 
 function workOnStandard(c) {
+  if (c.now === undefined) return null;
   if (!c.now) return h("span", { class: "soft small" }, tr("the case files do not hold this case now"));
   return h("button", { type: "button", class: "edit", onclick: () => editStandard(c) },
     c.now.standard === null ? tr("Write") : tr("Edit"));
@@ -42,7 +58,7 @@ function editStandard(c) {
   const area = h("textarea", { "aria-label": tr("Standard answer"), dir: "auto", value: c.now.standard || "" });
   const save = async () => {
     if (!(await send("/edit/standard-answer", { case: c.id, text: area.value }))) return;
-    await reloadCases();
+    await readNow();
     say(tr("Written into the case file. The next run judges by it."), tr("Undo"), undo);
   };
   area.addEventListener("keydown", (event) => {
@@ -58,18 +74,19 @@ function editStandard(c) {
 
 function workOnAnswer(c, side, attempt, n) {
   if (!c.now || !attempt.parts.length) return null;
+  const known = markOf(c, attempt, n);
   const body = (mark) => ({ run: config.run, case: c.id, version: list.data.adapters[n].name, sample: attempt.sample, mark });
   const set = (mark, text) => async () => {
     if (!(await send("/edit/mark", body(mark)))) return;
-    await reloadCases();
+    await readNow();
     say(text, tr("Undo"), undo);
   };
-  if (attempt.mark) {
+  if (known === "accepted" || known === "rejected") {
     return h("span", { class: "actions" },
-      chip(attempt.mark === "accepted" ? tr("marked: not a loop") : tr("marked: bad"), attempt.mark === "accepted" ? "good" : "bad"),
+      chip(known === "accepted" ? tr("marked: not a loop") : tr("marked: bad"), known === "accepted" ? "good" : "bad"),
       h("button", { type: "button", class: "unmark", onclick: set("", tr("The mark is gone.")) }, tr("Take back")));
   }
-  if (side.verdict === "FAIL" && side.repeater && attempt.whole) {
+  if (side.verdict === "FAIL" && side.repeater && known === "whole") {
     return h("button", { type: "button", class: "accept", onclick: set("accepted", tr("Accepted: the next run does not count it as a loop.")) }, tr("Not a loop"));
   }
   if (side.verdict === "PASS") {
