@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from harness.cli.parsers import examples
 from harness.cli.project import add_json, echo, echo_json, project_settings, table
 from harness.engines import open_engine
 from harness.errors import AdapterError, HarnessError, UsageError
@@ -36,20 +37,38 @@ __all__ = ["add_parser", "run"]
 def add_parser(subparsers: Any) -> None:
     """The command and its verbs."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
-        "adapters", help="versions, their weights and their lineage"
+        "adapters",
+        help="versions, their weights and their lineage",
+        **examples(
+            "harness adapters list", "harness adapters add v4.0 /adapters/v4.0 --method sft", "harness adapters verify"
+        ),
     )
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    add_json(verbs.add_parser("list", help="every version: its parent, how it was trained"))
-    show = verbs.add_parser("show", help="everything about one version")
+    add_json(
+        verbs.add_parser(
+            "list",
+            help="every version: its parent, how it was trained",
+            **examples("harness adapters list", "harness adapters list --json"),
+        )
+    )
+    show = verbs.add_parser("show", help="everything about one version", **examples("harness adapters show v4.1"))
     show.add_argument("name")
     add_json(show)
-    verify = verbs.add_parser("verify", help="check digests, files and lineage; exit code 3 on a mismatch")
+    verify = verbs.add_parser(
+        "verify",
+        help="check digests, files and lineage; exit code 3 on a mismatch",
+        **examples("harness adapters verify", "harness adapters verify v4.1 --engine"),
+    )
     verify.add_argument("names", nargs="*", metavar="NAME", help="versions; all by default")
     verify.add_argument(
         "--engine", action="store_true", help="also prove on the engine that every kind of module's update acts"
     )
     add_json(verify)
-    out = verbs.add_parser("export", help="write a version as plain files, or as one merged model")
+    out = verbs.add_parser(
+        "export",
+        help="write a version as plain files, or as one merged model",
+        **examples("harness adapters export v4.1", "harness adapters export v4.1 /models/v4.1 --merge"),
+    )
     out.add_argument("name")
     out.add_argument(
         "destination", type=Path, metavar="DIR", nargs="?",
@@ -60,10 +79,21 @@ def add_parser(subparsers: Any) -> None:
     out.add_argument("--push", metavar="REPOSITORY", help="upload the folder to the hub afterwards")
     out.add_argument("--public", action="store_true", help="with --push: make the repository public")
     _registering(
-        verbs.add_parser("add", help="register an adapter's folder where it is, as its trainer left it")
+        verbs.add_parser(
+            "add",
+            help="register an adapter's folder where it is, as its trainer left it",
+            **examples(
+                "harness adapters add v4.0 /adapters/v4.0 --method sft",
+                "harness adapters add v4.1 /adapters/v4.1 --parent v4.0 --on-top --method dpo",
+            ),
+        )
     ).add_argument("--copy", action="store_true", help="copy its two files into adapters/NAME")
-    _registering(verbs.add_parser("import", help="the same as add --copy")).set_defaults(copy=True)
-    bless = verbs.add_parser("bless", help="mark a version as blessed")
+    _registering(
+        verbs.add_parser(
+            "import", help="the same as add --copy", **examples("harness adapters import v4.0 /adapters/v4.0")
+        )
+    ).set_defaults(copy=True)
+    bless = verbs.add_parser("bless", help="mark a version as blessed", **examples("harness adapters bless v4.1"))
     bless.add_argument("name")
 
 

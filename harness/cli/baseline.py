@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from harness.cli.parsers import examples
 from harness.cli.project import echo, project_settings
 from harness.project.manifest import read_manifest
 from harness.runs.whole import newest_whole_run
@@ -18,10 +19,16 @@ __all__ = ["add_parser", "run"]
 def add_parser(subparsers: Any) -> None:
     """``harness baseline write NAME [--out FILE]``."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
-        "baseline", help="write a version's results as a file to compare with in CI"
+        "baseline",
+        help="write a version's results as a file to compare with in CI",
+        **examples("harness baseline write v4.0"),
     )
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    write = verbs.add_parser("write", help="write the newest run of the whole suite on a version")
+    write = verbs.add_parser(
+        "write",
+        help="write the newest run of the whole suite on a version",
+        **examples("harness baseline write v4.0", "harness baseline write v4.0 --out baselines/release.json"),
+    )
     write.add_argument("name", metavar="NAME", help="adapter version")
     write.add_argument("--out", type=Path, metavar="FILE", help="default: baselines/NAME.json in the project")
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from harness.cases.decoding import Decoding
+from harness.cli.parsers import examples
 from harness.cli.project import echo, project_settings
 from harness.engines import open_engine
 from harness.models.target import engine_options, resolve_target
@@ -25,7 +26,9 @@ _HELP = "/base: the parent's answer beside this one's   /reset: forget everythin
 
 def add_parser(subparsers: Any) -> None:
     """``harness chat [--adapter NAME] ...``."""
-    parser: argparse.ArgumentParser = subparsers.add_parser("chat", help="talk to a version in the terminal")
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "chat", help="talk to a version in the terminal", **examples("harness chat --adapter v4.1")
+    )
     parser.add_argument("--adapter", metavar="NAME", help="version; default: the project's")
     parser.add_argument("--engine", metavar="NAME", help="vllm, transformers ...; default: the project's")
     parser.add_argument("--system", default=None, metavar="TEXT", help="system prompt; default: the project's")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.cli.display import TerminalDisplay
+from harness.cli.parsers import examples
 from harness.cli.project import add_json, echo, echo_json, project_settings, table
 from harness.fix.checkpoints import Selection
 from harness.fix.fix import Fix, FixPlan, FixResult, plan_fix
@@ -26,7 +27,11 @@ __all__ = ["add_parser", "pairs_text", "run"]
 def add_parser(subparsers: Any) -> None:
     """``harness fix --failed [--adapter NAME] [--as NAME] ...``."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
-        "fix", help="train a new adapter on what failed, run the suite again, compare"
+        "fix",
+        help="train a new adapter on what failed, run the suite again, compare",
+        **examples(
+            "harness fix --failed --dry-run", "harness fix --failed --gpus 8 --as v4.1", "harness fix --failed --resume"
+        ),
     )
     parser.add_argument("--failed", action="store_true", required=True, help="fix the failing cases of the last run")
     parser.add_argument("--adapter", metavar="NAME", help="version to start from; default: the last run's")

@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.cases.folder import hidden_folders
 from harness.cases.suite import describe_suite
+from harness.cli.parsers import examples, share
 from harness.cli.project import add_json, echo, echo_json, project_settings
 from harness.project.manifest import Manifest, read_manifest
 from harness.project.settings import LIMIT_NAMES, Settings
@@ -24,12 +25,16 @@ _EXIT = {GateOutcome.PASSED: 0, GateOutcome.FAILED: 1, GateOutcome.INSUFFICIENT:
 
 def add_parser(subparsers: Any) -> None:
     """``harness gate [RUN] [--max-repetition X] ... [--json]``."""
-    parser: argparse.ArgumentParser = subparsers.add_parser("gate", help="judge the last run, or a named one; for CI")
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "gate",
+        help="judge the last run, or a named one; for CI",
+        **examples("harness gate", "harness gate --max-repetition 5% --baseline v4.0 --max-regressions 0"),
+    )
     parser.add_argument(
         "run", nargs="?", metavar="RUN", help="run id; default: the last run. Its own limits apply unless given here"
     )
     for name in ("--max-repetition", "--max-repeater-rate", "--max-cutoff-rate"):
-        parser.add_argument(name, type=float, metavar="X", help="maximum, 0..1")
+        parser.add_argument(name, type=share, metavar="X", help="maximum, 0..1 or 5%%")
     parser.add_argument(
         "--max-regressions", type=int, metavar="N", help="maximum number of cases broken since the baseline"
     )

@@ -6,6 +6,7 @@ import argparse
 from collections import Counter
 from typing import Any
 
+from harness.cli.parsers import examples
 from harness.cli.project import add_json, echo, echo_json, project_settings, table
 from harness.judging.results import Status
 from harness.store import Run, Store
@@ -15,7 +16,11 @@ __all__ = ["add_parser", "run"]
 
 def add_parser(subparsers: Any) -> None:
     """``harness history [--adapter NAME] [--limit N] [--json]``."""
-    parser: argparse.ArgumentParser = subparsers.add_parser("history", help="the recorded runs, newest first")
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "history",
+        help="the recorded runs, newest first",
+        **examples("harness history", "harness history --adapter v4.0 --limit 5"),
+    )
     parser.add_argument("--adapter", metavar="NAME", help="only runs with this adapter version")
     parser.add_argument("--limit", type=int, default=20, metavar="N", help="maximum of runs; default: 20")
     add_json(parser)

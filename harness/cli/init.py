@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from harness.cli.parsers import examples
 from harness.cli.project import echo
 from harness.project.manifest import MANIFEST_NAME
 from harness.safe.files import write_text
@@ -59,7 +60,9 @@ testpaths = ["badcases"]
 
 def add_parser(subparsers: Any) -> None:
     """``harness init [FOLDER]``."""
-    parser: argparse.ArgumentParser = subparsers.add_parser("init", help="write the files of a new project")
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "init", help="write the files of a new project", **examples("harness init")
+    )
     parser.add_argument("folder", nargs="?", default=".", help="default: the current folder")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from harness.cli.display import TerminalDisplay
 from harness.cli.fix import pairs_text
+from harness.cli.parsers import examples
 from harness.cli.project import add_json, echo, echo_json, project_settings
 from harness.fix.fix import Fix, plan_fix
 from harness.pairs import export_pairs
@@ -24,6 +25,7 @@ def add_parser(subparsers: Any) -> None:
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "pairs",
         help="show and write the pairs that a fix would train on, to edit them",
+        **examples("harness pairs --failed", "harness pairs --failed --out pairs.json"),
     )
     parser.add_argument(
         "--failed", action="store_true", required=True, help="pairs of the failing cases of the last run"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from harness.cli.parsers import examples
 from harness.cli.project import add_json, echo, echo_json, project_settings, table, warn
 from harness.errors import UsageError
 from harness.judging.results import Status
@@ -19,7 +20,7 @@ __all__ = ["add_parser", "run"]
 def add_parser(subparsers: Any) -> None:
     """``harness probe --failed [--adapter NAME] [--run ID] [--json]``."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
-        "probe", help="find failing cases that pass under another decoding"
+        "probe", help="find failing cases that pass under another decoding", **examples("harness probe --failed")
     )
     parser.add_argument("--failed", action="store_true", required=True, help="the failing cases of the last run")
     parser.add_argument("--adapter", metavar="NAME", help="version; default: the last run's")

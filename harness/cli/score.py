@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from harness.cli.parsers import examples
 from harness.errors import UsageError
 from harness.judging.results import Status
 from harness.safe.escape import for_terminal
@@ -23,6 +24,7 @@ def add_parser(subparsers: Any) -> None:
         help="score texts without a model",
         description='In, a line each: {"id"?, "text", "reference"?, "finish_reason"?, "turns"?}. '
         "Exit 1 when one fails, 2 when a line is wrong.",
+        **examples("harness score answers.jsonl", "harness score - --json < answers.jsonl"),
     )
     parser.add_argument("file", metavar="FILE.jsonl", help="JSON lines; - reads standard input")
     parser.add_argument("--all", action="store_true", help="also compression ratio and all similarities; slow")

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from harness.cli.parsers import examples
 from harness.cli.project import echo
 from harness.engines import available
 from harness.errors import EngineMissing, TrainerMissing
@@ -21,7 +22,9 @@ __all__ = ["add_parser", "run"]
 def add_parser(subparsers: Any) -> None:
     """``harness setup [--model]``."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
-        "setup", help="install the engine, the trainer's environment and the embedded model, where missing"
+        "setup",
+        help="install the engine, the trainer's environment and the embedded model, where missing",
+        **examples("harness setup", "harness setup --model"),
     )
     parser.add_argument("--model", action="store_true", help="install only the embedded model")
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.cli.display import TerminalDisplay
+from harness.cli.parsers import examples
 from harness.cli.project import add_json, echo, echo_json, project_settings
 from harness.errors import SettingsError
 from harness.fix.estimate import estimate
@@ -40,7 +41,14 @@ __all__ = ["add_parser", "run"]
 
 def add_parser(subparsers: Any) -> None:
     """``harness train STAGE --data FILE ... --adapter-from NAME --as NAME``."""
-    parser: argparse.ArgumentParser = subparsers.add_parser("train", help="train a new adapter on data files")
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "train",
+        help="train a new adapter on data files",
+        **examples(
+            "harness train sft --data answers.jsonl --adapter-from v4.0 --as v5.0",
+            "harness train dpo --data pairs.json --gpus 0-7 --dry-run",
+        ),
+    )
     parser.add_argument("stage", choices=("sft", "dpo", "kto"), help="training stage")
     parser.add_argument(
         "--data", nargs="+", type=Path, default=[], metavar="FILE",

@@ -4,8 +4,8 @@ A test that asks for the fixture ``badcase`` runs once for each case and adapter
 together. Each test then waits for its own result, so ``-x``, ``-k``, ``--lf`` and node ids are pytest's own. A verdict
 ERROR ends the session with exit code 3 and never with 1, which means that the model failed.
 
-pytest loads this module in every project. It therefore imports only pytest and the error classes; the session, and with
-it the rest of the harness, is imported when the first test asks for the fixture.
+pytest loads this module in every project. It therefore imports only pytest and two modules that import nothing; the
+session, and with it the rest of the harness, is imported when the first test asks for the fixture.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.errors import HarnessError, UsageError
+from harness.safe.shares import parse_share
 
 if TYPE_CHECKING:
     from harness.plugin.badcase import BadCase
@@ -34,9 +35,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--adapter", action="append", metavar="NAME", help="adapter version to evaluate; repeatable")
     group.addoption("--baseline", metavar="NAME|FILE", help="adapter version or baseline file to compare with")
     group.addoption("--engine", metavar="NAME", help="vllm, transformers, or module:attribute of your own")
-    group.addoption("--max-repetition", type=_share, metavar="X", help="gate: maximum repetition score, 0..1")
-    group.addoption("--max-repeater-rate", type=_share, metavar="X", help="gate: maximum share of repeaters, 0..1")
-    group.addoption("--max-cutoff-rate", type=_share, metavar="X", help="gate: maximum share of cut-off answers, 0..1")
+    group.addoption("--max-repetition", type=_share, metavar="X", help="gate: maximum repetition score, 0..1 or 5%%")
+    group.addoption(
+        "--max-repeater-rate", type=_share, metavar="X", help="gate: maximum share of repeaters, 0..1 or 5%%"
+    )
+    group.addoption(
+        "--max-cutoff-rate", type=_share, metavar="X", help="gate: maximum share of cut-off answers, 0..1 or 5%%"
+    )
     group.addoption("--max-regressions", type=_count, metavar="N", help="gate: maximum cases broken since the baseline")
     group.addoption(
         "--allow-partial", action="store_const", const=True, default=None,
@@ -47,10 +52,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def _share(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
-    return value
+    try:
+        return parse_share(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _count(text: str) -> int:

@@ -25,6 +25,7 @@ from harness.project.deadlines import Deadlines
 from harness.project.manifest import MANIFEST_NAME
 from harness.project.sampling import Sampling
 from harness.safe.read import read_text, read_toml, reason
+from harness.safe.shares import parse_share
 from harness.safe.validate import Amount, Count, NonNegative, Share, problem
 
 __all__ = ["LIMIT_NAMES", "Limits", "Settings", "find_root", "read_settings"]
@@ -84,7 +85,7 @@ class Settings:
     thresholds: Thresholds = field(default_factory=Thresholds)
     """Thresholds of every case; see the page on thresholds."""
     max_repetition: Share | None = None
-    """Gate: maximum repetition score of the suite, 0..1."""
+    """Gate: maximum repetition score of the suite, 0..1, or a text in percent: "5%"."""
     max_repeater_rate: Share | None = None
     """Gate: maximum share of cases that fail on repetition, 0..1."""
     max_cutoff_rate: Share | None = None
@@ -210,6 +211,22 @@ def _types() -> dict[str, Any]:
     return {f.name: hints[f.name] for f in fields(Settings) if f.name != "root"}
 
 
+def _shares() -> set[str]:
+    """Settings that are shares, which may be written in percent."""
+    return {name for name, kind in _types().items() if kind == Share | None}
+
+
+def _share(where: str, value: Any, problems: list[str]) -> Any:
+    """A share as a number where it was written as text; None with a problem."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return parse_share(value)
+    except ValueError as error:
+        problems.append(f"{where} = {value!r}: {error}")
+        return None
+
+
 def _from_project(path: Path, problems: list[str]) -> dict[str, Any]:
     if not path.is_file():
         return {}
@@ -228,7 +245,7 @@ def _from_project(path: Path, problems: list[str]) -> dict[str, Any]:
         if name not in known:
             problems.append(f"{path}: [tool.harness] has unknown {name!r}; known: {', '.join(sorted(known))}")
         elif name not in _TABLES:
-            values[name] = value
+            values[name] = _share(f"{path}: {name}", value, problems) if name in _shares() else value
         elif not isinstance(value, dict):
             problems.append(f"{path}: [tool.harness] {name} must be a table")
         else:
@@ -249,6 +266,9 @@ def _from_environment(environment: Mapping[str, str], problems: list[str]) -> di
     for name, kind in _types().items():
         text = environment.get(_ENVIRONMENT + name.upper())
         if text is None or name in _TABLES or name == "engine_options":
+            continue
+        if name in _shares():
+            values[name] = _share(f"environment variable {_ENVIRONMENT}{name.upper()}", text, problems)
             continue
         try:
             # Not strict: the text "0.3" is a number and "true" is a boolean here.
