@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.language import set_language
 from harness.project.settings import Settings, find_root, read_settings
 from harness.safe.escape import for_json, for_terminal
 from harness.safe.records import to_data
@@ -19,8 +20,10 @@ __all__ = ["add_json", "echo", "echo_json", "project_settings", "table", "warn"]
 
 
 def project_settings(flags: Mapping[str, Any] | None = None) -> Settings:
-    """Settings of the project of the current folder."""
-    return read_settings(find_root(Path.cwd()), flags)
+    """Settings of the project of the current folder; their language is the command's from now on."""
+    settings = read_settings(find_root(Path.cwd()), flags)
+    set_language(settings.language)
+    return settings
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,8 @@ session, and with it the rest of the harness, is imported when the first test as
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Generator
+import os
+from collections.abc import Generator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from harness.safe.shares import parse_share
 
 if TYPE_CHECKING:
     from harness.plugin.badcase import BadCase
+    from harness.plugin.progress import ProgressSink
     from harness.plugin.session import Planned, Session
 
 _SESSION = pytest.StashKey["Session"]()
@@ -171,7 +173,7 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
     state = session.config.stash.get(_SESSION, None)
     if state is not None and not session.config.option.collectonly and not session.testsfailed:
         try:
-            state.start(*_progress_writer(session.config))
+            state.start(_progress(session.config))
         except HarnessError as error:
             pytest.exit(str(error), returncode=_EXIT_HARNESS_BROKE)
     return (yield)
@@ -268,11 +270,9 @@ def _uncaptured(config: pytest.Config) -> AbstractContextManager[None]:
     return capture.global_and_fixture_disabled() if capture is not None else nullcontext()
 
 
-def _progress_writer(config: pytest.Config) -> tuple[Callable[[str], None], float]:
-    """How to show a progress line, and the seconds between two of them."""
+def _progress(config: pytest.Config) -> ProgressSink:
+    """Where this session shows its progress."""
+    from harness.plugin.progress import progress_sink
+
     terminal = config.pluginmanager.getplugin("terminalreporter")
-    if terminal is None or config.option.verbose < 0:
-        return (lambda _: None), 3600.0
-    if terminal.isatty:
-        return (lambda line: terminal.rewrite(line, erase=True)), 0.2
-    return (lambda line: (terminal.ensure_newline(), terminal.write_line(line), None)[-1]), 15.0
+    return progress_sink(terminal, config.option.verbose, os.environ)

@@ -20,7 +20,9 @@ from harness.cases.model import Case
 from harness.cases.suite import SuiteFacts, describe_suite
 from harness.errors import CaseFileError, HarnessError, SettingsError
 from harness.judging.results import CaseResult, Status
+from harness.language import set_language
 from harness.plugin.badcase import BadCaseError, BadCaseFailed
+from harness.plugin.progress import ProgressSink
 from harness.project.settings import Settings, find_root, read_settings
 from harness.project.suite import project_cases
 from harness.reports.conclusion import Conclusion, conclude_run
@@ -98,6 +100,7 @@ class Session:
         self._marker: Path | None = None
         self._unchecked: dict[str, None] = {}
         self._show: Callable[[RunnerProgress], None] = lambda _: None
+        self._sink: ProgressSink | None = None
         self.problem: HarnessError | None = None
         """The first thing that is wrong with the call or the case files."""
         self.running = False
@@ -156,18 +159,23 @@ class Session:
         jobs = self._evaluation.plan([(p.case, p.adapter) for p in planned])
         self._jobs = {(j.case.id, j.name): j for j in jobs}
 
-    def start(self, write: Callable[[str], None], every: float) -> None:
+    def start(self, progress: ProgressSink) -> None:
         """Begin the run, if any case was collected."""
         if self._evaluation is None or self._settings is None:
             return
-        self._show = ProgressLine(write, self._settings.engine, every)
+        self._sink = progress
+        self._show = ProgressLine(progress.show, self._settings.engine, progress.every)
         self._evaluation.start({"command": ["pytest", *self._command], "suite": to_data(self._suite())})
         self.running = True
 
     def result(self, planned: Planned) -> CaseResult:
         """The result of a test's case; blocks until it is known."""
         assert self._evaluation is not None
-        return self._evaluation.result(self._jobs[planned.case.id, planned.adapter])
+        try:
+            return self._evaluation.result(self._jobs[planned.case.id, planned.adapter])
+        finally:
+            if self._sink is not None:
+                self._sink.clear()
 
     def note_outcome(self, planned: Planned, *, failed: bool) -> None:
         """Take in how a test ended: a case that failed and whose test did not was never checked."""
@@ -267,7 +275,9 @@ class Session:
                 "allow_partial",
             )
         }  # fmt: skip
-        return read_settings(find_root(folder), {**flags, "cache": self._options.harness_cache})
+        settings = read_settings(find_root(folder), {**flags, "cache": self._options.harness_cache})
+        set_language(settings.language)
+        return settings
 
 
 def _brief(result: CaseResult) -> str:

@@ -178,7 +178,7 @@ def test_an_engine_that_breaks_ends_the_session(pytester: pytest.Pytester, proje
         (["--adapter", "v9"], "*adapter 'v9' is not in adapters_manifest.toml; known: v4.0, v3.9*"),
         (["--engine", "warp"], "*engine 'warp' is unknown*"),
         (["--baseline", "v1"], "*adapter 'v1' is not in adapters_manifest.toml*"),
-        (["--max-repetition", "3"], "*3 is not between 0 and 1*"),
+        (["--max-repetition", "3"], "*3 is not a share 0..1; did you mean 0.03 or 3%?*"),
         (["--max-regressions", "some"], "*some is not a whole number*"),
         (["--shard", "3/2"], "*3/2 is not I/N*"),
     ],
