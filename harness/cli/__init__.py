@@ -18,6 +18,7 @@ from collections.abc import Collection, Mapping, Sequence
 from types import ModuleType
 
 from harness import __version__
+from harness.cli.output import set_quiet
 from harness.cli.parsers import Parser, RootParser
 from harness.errors import HarnessError
 
@@ -91,6 +92,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     args = build_parser(words[:1]).parse_args(words)
+    args.words = words
+    set_quiet(getattr(args, "quiet", False))
     try:
         return int(_module(args.command).run(args))
     except HarnessError as error:

@@ -11,7 +11,7 @@ from typing import Any
 
 from harness.cases.decoding import Decoding
 from harness.cli.parsers import examples
-from harness.cli.project import echo, project_settings
+from harness.cli.project import add_quiet, echo, hint, project_settings
 from harness.engines import open_engine
 from harness.models.target import engine_options, resolve_target
 from harness.project.manifest import read_manifest
@@ -34,6 +34,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--system", default=None, metavar="TEXT", help="system prompt; default: the project's")
     parser.add_argument("--max-tokens", type=int, default=1024, metavar="N", help="maximum of tokens of one answer")
     parser.add_argument("--temperature", type=float, default=0.0, metavar="T", help="0 (greedy) by default")
+    add_quiet(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
             echo(f"{adapter.name} and {parent.name} are separate merged models: /base is unavailable")
             parent = None
         options = engine_options([t for t in (target, parent) if t is not None], settings.engine_options)
-        echo(f"{adapter.name} on {settings.engine}; {_HELP}")
+        hint(f"{adapter.name} on {settings.engine}; {_HELP}")
         engine = open_engine(settings.engine, target.model_path, **options)
         system = settings.system if args.system is None else args.system
         try:

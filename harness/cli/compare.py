@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.cases.suite import case_digest
+from harness.cli.output import wants_color
 from harness.cli.parsers import examples
 from harness.cli.project import add_json, echo, echo_json, project_settings
 from harness.errors import StoreError, UsageError
@@ -58,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
             comparison if len(names) <= 2 else {"comparison": comparison, "steps": steps, "figures": _rates(sides)}
         )
         return 1 if comparison.broken else 0
-    color = sys.stdout.isatty()
+    color = wants_color(sys.stdout)
     echo(summary([AdapterResults(name, side) for name, side in sides.items()], color=color))
     if (tags := failures_by_tag(sides)) is not None:
         echo(tags)

@@ -9,6 +9,7 @@ from harness.cli.parsers import examples
 from harness.cli.project import add_json, echo, echo_json, project_settings, table, warn
 from harness.errors import UsageError
 from harness.judging.results import Status
+from harness.language import tr
 from harness.runs.decodings import probe
 from harness.runs.evaluation import Evaluation
 from harness.runs.progress import ProgressLine
@@ -38,7 +39,10 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(f"run {stored.id} has no adapter {adapter!r}; it has: {', '.join(stored.adapters)}")
         failures = [r for r in store.results(stored.id, adapter=adapter) if r.verdict.status is Status.FAIL]
         if not failures:
-            echo("nothing to probe: no case fails")
+            if args.json:
+                echo_json({"run": stored.id, "adapter": adapter, "failing": 0, "variants": []})
+            else:
+                echo(tr("nothing to probe: no case fails"))
             return 0
         line = ProgressLine(warn, settings.engine, every=15)
         with Evaluation(settings, store=store, on_progress=line) as evaluation:

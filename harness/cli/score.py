@@ -29,6 +29,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("file", metavar="FILE.jsonl", help="JSON lines; - reads standard input")
     parser.add_argument("--all", action="store_true", help="also compression ratio and all similarities; slow")
     parser.add_argument("--json", action="store_true", help="JSON lines: id, verdict, reasons, scores, loops")
+    parser.add_argument("-q", "--quiet", action="store_true", help="without the counts at the end")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
             sys.stdout.write((as_json(line) if args.json else for_terminal(as_text(line), keep_newlines=False)) + "\n")
     if not count:
         raise UsageError(f'{args.file}: no line to score; expected JSON lines like {{"text": "..."}}')
-    if not args.json:
+    if not args.json and not args.quiet:
         sys.stdout.write(", ".join(f"{count[s]} {s.value}" for s in (Status.PASS, Status.FAIL, Status.ERROR)) + "\n")
     if count[Status.ERROR]:
         return UsageError.exit_code

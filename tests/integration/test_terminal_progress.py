@@ -8,11 +8,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import pexpect
 import pytest
 
 from tests.integration.conftest import Make
 from tests.support.projects import record
+from tests.support.pseudo_terminal import output_on_terminal
 from tests.support.terminal import Screen
 
 ROOT = Path(__file__).parents[2]
@@ -27,19 +27,20 @@ def watch(project: Make) -> Watch:
 
     def run(*words: str, **environment: str) -> tuple[list[list[str]], list[str]]:
         root = project(cases=[record(w) for w in WORDS], settings=SETTINGS)
-        command = [*("-m", "pytest", "badcases", "--engine", "tests.support.slow_engine:SlowEngine"), *words]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "badcases",
+            "--engine",
+            "tests.support.slow_engine:SlowEngine",
+            *words,
+        ]
         env = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "80", "LINES": "24", **environment}
-        child = pexpect.spawn(
-            sys.executable, command, cwd=str(root), env=env, dimensions=(24, 80), encoding="utf-8", timeout=60
-        )
         screen, frames = Screen(80), []
-        while True:
-            try:
-                screen.feed(child.read_nonblocking(4096))
-            except pexpect.EOF:
-                break
+        for piece in output_on_terminal(command, root, env):
+            screen.feed(piece)
             frames.append(screen.lines)
-        child.close()
         return frames, screen.lines
 
     return run

@@ -49,7 +49,7 @@ def test_help_imports_no_command_and_no_heavy_package() -> None:
         " or m.startswith('harness.cli.')))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout.splitlines()[-1] == "['harness.cli.parsers']"
+    assert done.stdout.splitlines()[-1] == "['harness.cli.output', 'harness.cli.parsers']"
 
 
 def test_a_command_imports_no_other_command() -> None:
@@ -109,3 +109,15 @@ def test_a_mistyped_word_cannot_write_to_the_terminal(capsys: pytest.CaptureFixt
     with pytest.raises(SystemExit):
         main(["fix", "--failed", "\x1b[2J"])
     assert "\x1b" not in capsys.readouterr().err
+
+
+LEAVES = [name for name, parser in PARSERS.items() if not any(subparsers_of(parser))]
+TALKS_TO_A_PERSON = {"chat", "completion"}
+"""They report nothing: one is a conversation, and one writes a script for a shell."""
+
+
+@pytest.mark.parametrize("name", [name for name in LEAVES if name not in TALKS_TO_A_PERSON])
+def test_every_command_that_reports_has_json_and_quiet(name: str) -> None:
+    """A program asks any command for JSON, and a script any one for silence."""
+    options = PARSERS[name]._option_string_actions
+    assert {"--json", "--quiet", "-q"} <= set(options)
