@@ -11,7 +11,7 @@ from typing import Any
 from harness.cli.display import TerminalDisplay
 from harness.cli.interruption import interruptible, resume_command
 from harness.cli.output import wants_color
-from harness.cli.parsers import examples
+from harness.cli.parsers import count, examples
 from harness.cli.project import add_json, echo, echo_json, project_settings, table
 from harness.fix.checkpoints import Selection
 from harness.fix.fix import Fix, FixPlan, FixResult, plan_fix
@@ -49,7 +49,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--gpus", metavar="N|LIST", help="number of GPUs, or a list such as 0-7")
     parser.add_argument(
         "--rounds",
-        type=_count,
+        type=count,
         default=1,
         metavar="N",
         help="repeat up to N times, until no case fails or nothing improves",
@@ -57,13 +57,6 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--resume", action="store_true", help="continue an interrupted fix")
     parser.add_argument("--dry-run", action="store_true", help="show the plan and the pairs; train nothing")
     add_json(parser)
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return number
 
 
 def run(args: argparse.Namespace) -> int:

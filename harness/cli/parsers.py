@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
-__all__ = ["Parser", "RootParser", "example_lines", "examples", "share", "subparsers_of"]
+__all__ = ["Parser", "RootParser", "count", "example_lines", "examples", "share", "subparsers_of"]
 
 _EXAMPLES = "examples:"
 
@@ -131,6 +131,13 @@ def share(text: str) -> float:
         return parse_share(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def count(text: str) -> int:
+    """Type of an option that is a number of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
 
 
 def _did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -49,6 +49,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--allow-partial", action="store_const", const=True, default=None,
         help="gate: judge a run of some cases like a run of the whole suite",
     )  # fmt: skip
+    group.addoption(
+        "--run-tag", action="append", dest="run_tags", metavar="NAME", help="name to find the run by; repeatable"
+    )
     group.addoption("--no-cache", action="store_const", const=False, dest="harness_cache", help="generate anew")
     group.addoption("--shard", type=_shard, metavar="I/N", help="only the I-th of N parts of the cases (1/4 ... 4/4)")
 

@@ -9,8 +9,10 @@ This module does not import pytest. Not supported: a line of progress while no t
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 __all__ = ["LineBelow", "PacedLog", "ProgressSink", "progress_sink"]
@@ -46,13 +48,22 @@ class PacedLog:
 
     every = 15.0
 
-    def __init__(self, write_line: Callable[[str], None]) -> None:
-        self._write_line = write_line
+    def __init__(self, terminal: Any) -> None:
+        self._terminal = terminal
+        self._file: Path | None = None
 
     def show(self, line: str) -> None:
-        self._write_line(line)
+        # With -v it is the test's own line, which pytest begins again by itself.
+        current = self._terminal.currentfspath
+        self._file = current if isinstance(current, Path) else self._file
+        self._terminal.ensure_newline()
+        self._terminal.write_line(line)
 
-    def clear(self) -> None: ...
+    def clear(self) -> None:
+        if self._file is not None:
+            # Otherwise the next letter would stand alone at the begin of a line.
+            self._terminal.write(f"{os.path.relpath(self._file, self._terminal.startpath)} ")
+            self._terminal.currentfspath, self._file = self._file, None
 
 
 class LineBelow:
@@ -107,12 +118,7 @@ def progress_sink(terminal: Any, verbosity: int, environment: Mapping[str, str])
     if terminal.isatty and environment.get("TERM", "") not in ("", "dumb"):
         writer = terminal._tw
         return LineBelow(writer._file, lambda: int(writer.width_of_current_line), lambda: int(writer.fullwidth))
-
-    def write_line(line: str) -> None:
-        terminal.ensure_newline()
-        terminal.write_line(line)
-
-    return PacedLog(write_line)
+    return PacedLog(terminal)
 
 
 def clip(text: str, columns: int) -> str:

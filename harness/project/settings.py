@@ -38,6 +38,7 @@ _TABLES: Mapping[str, Any] = {
 """Settings that are tables with a type of their own."""
 
 Alpha = Annotated[float, Meta(gt=0, lt=1, description="a number between 0 and 1")]
+Names = Annotated[tuple[str, ...], Meta(description="a list of texts")]
 Options = Annotated[Mapping[str, Any], Meta(description="a table")]
 
 LIMIT_NAMES = (
@@ -120,6 +121,8 @@ class Settings:
     and an engine start for each adapter."""
     cache: bool = True
     """Whether stored generations are used again."""
+    run_tags: Names = ()
+    """Names under which runs are found again (``harness history --tag NAME``); in the environment, with commas."""
 
     @property
     def baseline_is_file(self) -> bool:
@@ -203,7 +206,7 @@ def read_settings(
     problems += [text for text in checked if text is not None]
     if problems:
         raise SettingsError("; ".join(problems))
-    return Settings(root=root, **values)
+    return Settings(root=root, **{**values, "run_tags": tuple(values.get("run_tags", ()))})
 
 
 def _types() -> dict[str, Any]:
@@ -266,6 +269,9 @@ def _from_environment(environment: Mapping[str, str], problems: list[str]) -> di
     for name, kind in _types().items():
         text = environment.get(_ENVIRONMENT + name.upper())
         if text is None or name in _TABLES or name == "engine_options":
+            continue
+        if name == "run_tags":
+            values[name] = [tag for part in text.split(",") if (tag := part.strip())]
             continue
         if name in _shares():
             values[name] = _share(f"environment variable {_ENVIRONMENT}{name.upper()}", text, problems)

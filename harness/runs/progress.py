@@ -20,6 +20,8 @@ __all__ = ["PacedLines", "ProgressLine", "duration", "progress_line", "training_
 
 def progress_line(progress: RunnerProgress, engine: str) -> str:
     """``generating (vllm): 12/48 answers (6 stored), 1,204 tokens, 01:10, about 02:30 left``."""
+    # An engine of one's own, or a script, is named by its module or kind: a path would fill the line.
+    engine = engine.partition(":")[0]
     done = tr("{done}/{total} answers", done=progress.done, total=progress.total)
     if progress.stored:
         done += tr(" ({n} stored)", n=progress.stored)

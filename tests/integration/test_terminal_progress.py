@@ -27,15 +27,8 @@ def watch(project: Make) -> Watch:
 
     def run(*words: str, **environment: str) -> tuple[list[list[str]], list[str]]:
         root = project(cases=[record(w) for w in WORDS], settings=SETTINGS)
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "badcases",
-            "--engine",
-            "tests.support.slow_engine:SlowEngine",
-            *words,
-        ]
+        engine = "tests.support.slow_engine:SlowEngine"
+        command = [sys.executable, "-m", "pytest", "badcases", "--engine", engine, *words]
         env = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "80", "LINES": "24", **environment}
         screen, frames = Screen(80), []
         for piece in output_on_terminal(command, root, env):
@@ -95,3 +88,5 @@ def test_a_terminal_without_a_cursor_gets_lines(watch: Watch) -> None:
     frames, last = watch(TERM="dumb")
     assert sum("answers" in line and "generating" in line for line in last) == 1
     assert states(frames)[-1] == "generating"
+    letters = [line.split(" ", 1)[1].split()[0] for line in last if line.startswith("badcases/test_badcases.py ")]
+    assert "".join(letters) == "F....."

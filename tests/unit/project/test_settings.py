@@ -124,3 +124,12 @@ def test_a_number_above_one_in_the_environment_is_answered_in_words(project: Pat
     """The message names both readings of a bare 5."""
     with pytest.raises(SettingsError, match=r"did you mean 0\.05 or 5%"):
         read_settings(project, environment={"HARNESS_MAX_REPETITION": "5"})
+
+
+def test_tags_come_from_the_file_or_the_environment(project: Path) -> None:
+    """A list in the file, a text with commas in the environment."""
+    (project / "pyproject.toml").write_text('[tool.harness]\nrun_tags = ["nightly"]\n')
+    assert read_settings(project, environment={}).run_tags == ("nightly",)
+    assert read_settings(project, environment={"HARNESS_RUN_TAGS": "a100, weekly"}).run_tags == ("a100", "weekly")
+    with pytest.raises(SettingsError, match="run_tags"):
+        read_settings(project, {"run_tags": [7]}, {})
