@@ -200,13 +200,30 @@ def read_settings(
     problems: list[str] = []
     values = _from_project(root / "pyproject.toml", problems)
     values |= _from_environment(os.environ if environment is None else environment, problems)
-    values |= {name: value for name, value in (flags or {}).items() if value is not None}
+    values |= _from_flags(flags or {}, problems)
     types = _types()
     checked = (problem(name, value, types[name]) for name, value in values.items() if name not in _TABLES)
     problems += [text for text in checked if text is not None]
     if problems:
         raise SettingsError("; ".join(problems))
     return Settings(root=root, **{**values, "run_tags": tuple(values.get("run_tags", ()))})
+
+
+def _from_flags(flags: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
+    known = _types()
+    values: dict[str, Any] = {}
+    for name, value in flags.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            problems.append(f"unknown setting {name!r}" + (f"; did you mean {near[0]}?" if near else ""))
+        elif name in _TABLES and isinstance(value, Mapping):
+            try:
+                values[name] = _TABLES[name].from_mapping(value)
+            except SettingsError as error:
+                problems.append(str(error))
+        elif value is not None:
+            values[name] = _share(name, value, problems) if name in _shares() else value
+    return values
 
 
 def _types() -> dict[str, Any]:
