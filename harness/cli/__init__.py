@@ -28,6 +28,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     "evaluate (the suite itself runs with: pytest badcases --adapter NAME)": {
         "gate": "judge the last run, or a named one; for CI",
         "compare": "compare versions on the cases that all of them ran, the first with the last",
+        "watch": "run what fails again whenever a case file changes",
         "score": "score texts without a model",
         "baseline": "write a version's results as a file to compare with in CI",
         "noise": "measure how often equal runs disagree: the A/A flip rate",
@@ -51,6 +52,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "init": "write the files of a new project",
         "doctor": "what is installed, what is missing, and how to install it",
         "setup": "install the engine, the trainer's environment and the embedded model, where missing",
+        "completion": "write a script that completes commands and adapter names in a shell",
     },
 }
 """The help: commands by what they are for, each with its summary. A command is a module with ``add_parser(subparsers)``

@@ -50,6 +50,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="gate: judge a run of some cases like a run of the whole suite",
     )  # fmt: skip
     group.addoption(
+        "--case", action="append", dest="harness_cases", metavar="PATTERN",
+        help="only cases with this id, or whose ids match the pattern (badcase1/*); repeatable",
+    )  # fmt: skip
+    group.addoption(
         "--run-tag", action="append", dest="run_tags", metavar="NAME", help="name to find the run by; repeatable"
     )
     group.addoption("--no-cache", action="store_const", const=False, dest="harness_cache", help="generate anew")
@@ -149,7 +153,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         raise pytest.UsageError(str(session.problem))
     if session.problem is not None:
         pytest.exit(str(session.problem), returncode=_EXIT_HARNESS_BROKE)
-    keep, drop = session.split_shard([(item, _planned(item)) for item in items])
+    keep, drop = session.split([(item, _planned(item)) for item in items])
     if drop:
         items[:] = keep
         config.hook.pytest_deselected(items=drop)

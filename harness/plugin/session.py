@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -135,18 +136,26 @@ class Session:
             config.addinivalue_line("markers", f"{name}: tag of a bad case")
         return names
 
-    def split_shard(self, items: Sequence[tuple[T, Planned | None]]) -> tuple[list[T], list[T]]:
-        """Items of this shard, and the others; decided by the case's id, so all machines agree."""
-        if self._options.shard is None:
-            return [item for item, _ in items], []
-        part, parts = self._options.shard
+    def split(self, items: Sequence[tuple[T, Planned | None]]) -> tuple[list[T], list[T]]:
+        """Items of this shard that ``--case`` selects, and the others; other tests are always kept."""
         keep: list[T] = []
         drop: list[T] = []
         for item, planned in items:
-            digest = hashlib.sha256(planned.case.id.encode()).digest() if planned else b""
-            mine = planned is None or int.from_bytes(digest[:8], "big") % parts == part - 1
+            mine = planned is None or (self._in_shard(planned.case.id) and self._is_selected(planned.case.id))
             (keep if mine else drop).append(item)
         return keep, drop
+
+    def _in_shard(self, case_id: str) -> bool:
+        """Decided by the case's id, so all machines agree."""
+        if self._options.shard is None:
+            return True
+        part, parts = self._options.shard
+        number = int.from_bytes(hashlib.sha256(case_id.encode()).digest()[:8], "big")
+        return bool(number % parts == part - 1)
+
+    def _is_selected(self, case_id: str) -> bool:
+        patterns = self._options.harness_cases
+        return not patterns or any(fnmatchcase(case_id, pattern) for pattern in patterns)
 
     # -- running -----------------------------------------------------------------------------------------------------
 

@@ -387,3 +387,11 @@ def test_progress_is_shown_by_plain_pytest(pytester: pytest.Pytester, project: M
     project()
     result = pytester.runpytest("badcases")
     result.stdout.fnmatch_lines(["*generating*answers*"])
+
+
+def test_cases_are_selected_by_id_and_pattern(pytester: pytest.Pytester, project: Make) -> None:
+    """``--case`` takes ids and patterns; a part of the suite passes no gate."""
+    project()
+    result = pytester.runpytest("badcases", "--case", "badcase1/hill", "--case", "*/c*")
+    result.assert_outcomes(passed=2, deselected=1)
+    assert result.ret == 3
