@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 import subprocess
 import sys
@@ -70,7 +71,7 @@ def test_every_help_has_examples_that_parse(name: str) -> None:
     lines = example_lines(PARSERS[name])
     assert 1 <= len(lines) <= 3
     for line in lines:
-        program, *words = shlex.split(line.partition(" < ")[0], comments=True)
+        program, *words = shlex.split(re.split(" [<>] ", line)[0], comments=True)
         assert program == "harness"
         assert words[: len(name.split())] == name.split()
         build_parser().parse_args(words)
