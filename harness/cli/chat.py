@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from harness.cases.decoding import Decoding
+from harness.cli.output import wants_color
 from harness.cli.parsers import examples
 from harness.cli.project import add_quiet, echo, hint, project_settings
 from harness.engines import open_engine
@@ -119,4 +120,8 @@ def _compare(chat: Chat, parent: Voice | None) -> None:
     for name in (parent.name, chat.voice.name):
         table.add_column(Text(for_terminal(name)), ratio=1)
     table.add_row(Text(for_terminal(other)), Text(for_terminal(chat.history[-1].content)))
-    Console(file=sys.stdout, highlight=False, markup=False, emoji=False).print(table)
+    color = wants_color(sys.stdout)
+    Console(
+        file=sys.stdout, highlight=False, markup=False, emoji=False, no_color=not color,
+        color_system="auto" if color else None,
+    ).print(table)  # fmt: skip
