@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 from harness import __version__
+
+sys.path.insert(0, str(Path(__file__).parent))  # for documented_parser.py
 
 project = "badcase-harness"
 copyright = "the badcase-harness authors"  # noqa: A001 - Sphinx's name

@@ -28,9 +28,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from harness.plugin.badcase import BadCase
-    from harness.reports.tables import load_run
+    from harness.reports.notebooks import evaluate
+    from harness.reports.tables import load_run, open_run
 
-__all__ = ["BadCase", "__version__", "load_run"]
+__all__ = ["BadCase", "__version__", "evaluate", "load_run", "open_run"]
 
 __version__ = "0.1.0"
 
@@ -41,8 +42,12 @@ def __getattr__(name: str) -> object:
         from harness.plugin.badcase import BadCase
 
         return BadCase
-    if name == "load_run":
-        from harness.reports.tables import load_run
+    if name == "evaluate":
+        from harness.reports.notebooks import evaluate
 
-        return load_run
+        return evaluate
+    if name in ("load_run", "open_run"):
+        from harness.reports import tables
+
+        return getattr(tables, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,29 +2,64 @@
 
 Exit codes are a contract: 0 success, 1 a case or the gate failed, 2 usage error, 3 the environment or the engine broke,
 130 interrupted, 141 the reader of the output went away. A usage error is one line; a bug keeps its traceback.
+
+The table below is all that ``harness --help`` needs, so it imports no command. Trade-off: a summary stands here and in
+the command's own parser; a test keeps them equal.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import keyword
 import os
 import sys
-import traceback
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import ModuleType
 
 from harness import __version__
+from harness.cli.output import set_quiet
+from harness.cli.parsers import Parser, RootParser
 from harness.errors import HarnessError
-from harness.safe.escape import for_terminal
 
-__all__ = ["COMMANDS", "build_parser", "main"]
+__all__ = ["COMMANDS", "GROUPS", "build_parser", "main", "module_name"]
 
-COMMANDS = (
-    "init", "doctor", "setup", "fix", "pairs", "probe", "bisect", "train", "compare",
-    "baseline", "gate", "score", "adapters", "view", "report", "history", "noise", "chat",
-)  # fmt: skip
-"""The order of the help. Each is a module with ``add_parser(subparsers)`` and ``run(args) -> int``."""
+GROUPS: Mapping[str, Mapping[str, str]] = {
+    "evaluate (the suite itself runs with: pytest badcases --adapter NAME)": {
+        "gate": "judge the last run, or a named one; for CI",
+        "compare": "compare versions on the cases that all of them ran, the first with the last",
+        "watch": "run what fails again whenever a case file changes",
+        "score": "score texts without a model",
+        "baseline": "write a version's results as a file to compare with in CI",
+        "noise": "measure how often equal runs disagree: the A/A flip rate",
+    },
+    "fix": {
+        "fix": "train a new adapter on what failed, run the suite again, compare",
+        "pairs": "show and write the pairs that a fix would train on, to edit them",
+        "train": "train a new adapter on data files",
+    },
+    "look": {
+        "view": "a local page to look at runs, cases, pairs and versions, and to work on them",
+        "history": "the recorded runs, newest first",
+        "report": "write a run's reports again",
+        "probe": "find failing cases that pass under another decoding",
+        "bisect": "find the first version in a lineage on which a case fails",
+        "chat": "talk to a version in the terminal",
+    },
+    "manage": {
+        "adapters": "versions, their weights and their lineage",
+    },
+    "set up": {
+        "init": "write the files of a new project",
+        "doctor": "what is installed, what is missing, and how to install it",
+        "setup": "install the engine, the trainer's environment and the embedded model, where missing",
+        "completion": "write a script that completes commands and adapter names in a shell",
+    },
+}
+"""The help: commands by what they are for, each with its summary. A command is a module with ``add_parser(subparsers)``
+and ``run(args) -> int``; :func:`module_name` says which."""
+COMMANDS: Mapping[str, str] = {name: text for commands in GROUPS.values() for name, text in commands.items()}
+"""Summary by command, in the order of the help."""
 
 _INTERRUPTED = 130
 _BROKE = 3
@@ -32,41 +67,60 @@ _BROKEN_PIPE = 141
 """128 + SIGPIPE, as shells write it."""
 
 
-def build_parser(commands: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
-    """The parser of the given commands; a command's own parser is enough to parse its words."""
-    parser = argparse.ArgumentParser(
+def module_name(command: str) -> str:
+    """The module of a command: ``import-legacy`` is ``import_legacy``, and ``import`` is ``import_``."""
+    name = command.replace("-", "_")
+    return f"harness.cli.{name}_" if keyword.iskeyword(name) else f"harness.cli.{name}"
+
+
+def build_parser(commands: Collection[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
+    """The parser with the words of ``commands``; of the others only the names are known."""
+    parser = RootParser(
         prog="harness",
         description="Evaluate fine-tuned language models on bad cases, train on what fails, run again.",
-        epilog="Evaluate with: pytest badcases --adapter NAME",
-        allow_abbrev=False,
+        epilog="Begin with: harness init. A command's options and examples: harness COMMAND --help.",
+        groups=GROUPS,
     )
     parser.add_argument("--version", action="version", version=f"harness {__version__}")
-    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name in commands:
-        _module(name).add_parser(subparsers)
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
+    for name, summary in COMMANDS.items():
+        if name in commands:
+            _module(name).add_parser(subparsers)
+        else:
+            subparsers.add_parser(name, help=summary)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
-    args = build_parser([words[0]] if words and words[0] in COMMANDS else COMMANDS).parse_args(words)
+    args = build_parser(words[:1]).parse_args(words)
+    args.words = words
+    set_quiet(getattr(args, "quiet", False))
     try:
         return int(_module(args.command).run(args))
     except HarnessError as error:
-        sys.stderr.write(f"harness {args.command}: {for_terminal(str(error))}\n")
+        _complain(f"harness {args.command}: {error}\n")
         return error.exit_code
     except KeyboardInterrupt:
-        sys.stderr.write(f"harness {args.command}: interrupted\n")
+        _complain(f"harness {args.command}: interrupted\n")
         return _INTERRUPTED
     except BrokenPipeError:
         # The reader went away, so what was not written is not known to be good. Python would complain again at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
     except Exception:  # noqa: BLE001 - a bug is shown whole, and never ends with 1, which means "a case failed"
-        sys.stderr.write(for_terminal(traceback.format_exc()))
+        import traceback
+
+        _complain(traceback.format_exc())
         return _BROKE
 
 
+def _complain(text: str) -> None:
+    from harness.safe.escape import for_terminal
+
+    sys.stderr.write(for_terminal(text))
+
+
 def _module(name: str) -> ModuleType:
-    return importlib.import_module(f"harness.cli.{name}")
+    return importlib.import_module(module_name(name))

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import shutil
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.cli.project import add_json, echo, echo_json, project_settings, table
+from harness.cli.parsers import examples
+from harness.cli.project import add_json, echo, echo_json, hint, project_settings, table
 from harness.engines import open_engine
 from harness.errors import AdapterError, UsageError
 from harness.fix.blessing import bless, refuse, version_problem
+from harness.language import tr
+from harness.models.adapters.addition import add_version
 from harness.models.adapters.export import export, push
 from harness.models.adapters.folder import check
-from harness.models.adapters.lineage import check_lineage, read_lineage
-from harness.models.adapters.registration import register_version
-from harness.models.adapters.tokenizer import keep_own_tokenizer, tokenizer_digest
+from harness.models.adapters.lineage import read_lineage
 from harness.models.adapters.ways import Ways, ways_of
 from harness.models.folder import locate_model
 from harness.models.target import resolve_target
-from harness.project.manifest import Adapter, Manifest, check_name, read_manifest
+from harness.project.manifest import Adapter, Manifest, read_manifest
 from harness.project.settings import Settings
 from harness.runs.proof import prove_parts
 from harness.safe.files import write_text
@@ -36,20 +35,38 @@ __all__ = ["add_parser", "run"]
 def add_parser(subparsers: Any) -> None:
     """The command and its verbs."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
-        "adapters", help="versions, their weights and their lineage"
+        "adapters",
+        help="versions, their weights and their lineage",
+        **examples(
+            "harness adapters list", "harness adapters add v4.0 /adapters/v4.0 --method sft", "harness adapters verify"
+        ),
     )
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    add_json(verbs.add_parser("list", help="every version: its parent, how it was trained"))
-    show = verbs.add_parser("show", help="everything about one version")
+    add_json(
+        verbs.add_parser(
+            "list",
+            help="every version: its parent, how it was trained",
+            **examples("harness adapters list", "harness adapters list --json"),
+        )
+    )
+    show = verbs.add_parser("show", help="everything about one version", **examples("harness adapters show v4.1"))
     show.add_argument("name")
     add_json(show)
-    verify = verbs.add_parser("verify", help="check digests, files and lineage; exit code 3 on a mismatch")
+    verify = verbs.add_parser(
+        "verify",
+        help="check digests, files and lineage; exit code 3 on a mismatch",
+        **examples("harness adapters verify", "harness adapters verify v4.1 --engine"),
+    )
     verify.add_argument("names", nargs="*", metavar="NAME", help="versions; all by default")
     verify.add_argument(
         "--engine", action="store_true", help="also prove on the engine that every kind of module's update acts"
     )
     add_json(verify)
-    out = verbs.add_parser("export", help="write a version as plain files, or as one merged model")
+    out = verbs.add_parser(
+        "export",
+        help="write a version as plain files, or as one merged model",
+        **examples("harness adapters export v4.1", "harness adapters export v4.1 /models/v4.1 --merge"),
+    )
     out.add_argument("name")
     out.add_argument(
         "destination", type=Path, metavar="DIR", nargs="?",
@@ -57,16 +74,35 @@ def add_parser(subparsers: Any) -> None:
     )  # fmt: skip
     out.add_argument("--merge", action="store_true", help="write base and adapters as one complete model")
     out.add_argument("--ollama", action="store_true", help="with --merge: also LLaMA-Factory's Modelfile")
+    add_json(out)
     out.add_argument("--push", metavar="REPOSITORY", help="upload the folder to the hub afterwards")
     out.add_argument("--public", action="store_true", help="with --push: make the repository public")
     _registering(
-        verbs.add_parser("add", help="register an adapter's folder where it is, as its trainer left it")
+        verbs.add_parser(
+            "add",
+            help="register an adapter's folder where it is, as its trainer left it",
+            **examples(
+                "harness adapters add v4.0 /adapters/v4.0 --method sft",
+                "harness adapters add v4.1 /adapters/v4.1 --parent v4.0 --on-top --method dpo",
+            ),
+        )
     ).add_argument("--copy", action="store_true", help="copy its two files into adapters/NAME")
-    _registering(verbs.add_parser("import", help="the same as add --copy")).set_defaults(copy=True)
-    verbs.add_parser("bless", help="mark a version as blessed").add_argument("name")
-    refused = verbs.add_parser("refuse", help="mark a version as refused, with a reason")
+    _registering(
+        verbs.add_parser(
+            "import", help="the same as add --copy", **examples("harness adapters import v4.0 /adapters/v4.0")
+        )
+    ).set_defaults(copy=True)
+    bless = verbs.add_parser("bless", help="mark a version as blessed", **examples("harness adapters bless v4.1"))
+    bless.add_argument("name")
+    add_json(bless)
+    refused = verbs.add_parser(
+        "refuse",
+        help="mark a version as refused, with a reason",
+        **examples('harness adapters refuse v4.1 --reason "answers are too short"'),
+    )
     refused.add_argument("name")
     refused.add_argument("--reason", required=True, metavar="TEXT", help="why; the manifest keeps it")
+    add_json(refused)
 
 
 def _registering(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -75,6 +111,7 @@ def _registering(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser.add_argument("--parent", metavar="NAME", help="its parent version; default: none")
     parser.add_argument("--model", metavar="NAME", help="its model without a parent; default: the only one")
     parser.add_argument("--on-top", action="store_true", help="apply the parent's weights below it")
+    add_json(parser)
     parser.add_argument("--method", default="", choices=("", "sft", "dpo", "kto"))
     return parser
 
@@ -184,66 +221,37 @@ def _export(args: argparse.Namespace, settings: Settings, manifest: Manifest) ->
     export(locate_model(named, settings.root), chain, destination, merged=args.merge, tokenizer=tokenizer)
     if args.merge and named.chat_template is not None:
         write_text(destination / "chat_template.jinja", read_text(named.chat_template))
-    echo(f"{adapter.name}: {'merged model' if args.merge else 'adapter'} in {destination}")
+    note = write_modelfile(destination, named.template, python) if python is not None else ""
+    address = push(destination, args.push, private=not args.public) if args.push else None
+    if args.json:
+        echo_json({"name": adapter.name, "folder": str(destination), "merged": args.merge, "note": note or None,
+                   "modelfile": str(destination / "Modelfile") if python else None, "uploaded": address})  # fmt: skip
+        return 0
+    form = tr("{name}: merged model in {folder}") if args.merge else tr("{name}: adapter in {folder}")
+    echo(form.format(name=adapter.name, folder=destination))
     if python is not None:
-        note = write_modelfile(destination, named.template, python)
-        echo(f"{destination / 'Modelfile'}: ollama create {adapter.name} -f {destination / 'Modelfile'}")
-        if note:
-            echo(f"  {note}")
-    if args.push:
-        echo(f"uploaded: {push(destination, args.push, private=not args.public)}")
+        modelfile = destination / "Modelfile"
+        echo(f"{modelfile}: ollama create {adapter.name} -f {modelfile}" + (f"\n  {note}" if note else ""))
+    if address is not None:
+        echo(tr("uploaded: {address}", address=address))
     return 0
 
 
 def _add(args: argparse.Namespace, settings: Settings, manifest: Manifest) -> int:
     if args.on_top and not args.parent:
         raise UsageError("--on-top needs --parent")
-    check_name("adapter", args.name)
-    if args.name in manifest.adapters:
-        raise UsageError(f"{args.name!r} exists already; choose another name")
-    model = _model(args, manifest)
-    below = [a.path for a in manifest.chain(args.parent) if a.path is not None] if args.on_top else []
-    model_path = locate_model(manifest.models[model], settings.root)
-    folder = args.folder.expanduser().resolve()
-    tokenizer = settings.adapters / f"{args.name}.tokenizer"
-    own = keep_own_tokenizer(folder, model_path, tokenizer)
-    try:
-        version = _registered(args, settings, model, model_path, folder, below, tokenizer if own.kept else None)
-    except BaseException:
-        shutil.rmtree(tokenizer, ignore_errors=True)
-        raise
-    echo(f"{args.name} is registered (sha256 {version.sha256}); evaluate it: pytest badcases --adapter {args.name}")
-    if own.note:
-        echo(f"  {own.note}")
+    version, note = add_version(
+        args.folder.expanduser().resolve(), settings, manifest, name=args.name, model=_model(args, manifest),
+        parent=args.parent, on_top=args.on_top, method=args.method, copy=args.copy,
+    )  # fmt: skip
+    if args.json:
+        echo_json(_facts(version, settings) | {"note": note or None})
+        return 0
+    echo(tr("{name} is registered (sha256 {digest})", name=args.name, digest=version.sha256))
+    hint(tr("  evaluate it: pytest badcases --adapter {name}", name=args.name))
+    if note:
+        echo(f"  {note}")
     return 0
-
-
-def _registered(
-    args: argparse.Namespace,
-    settings: Settings,
-    model: str,
-    model_path: Path,
-    folder: Path,
-    below: Sequence[Path],
-    tokenizer: Path | None,
-) -> Adapter:
-    return register_version(
-        folder,
-        Adapter(
-            name=args.name,
-            model=model,
-            parent=args.parent,
-            path=settings.adapters / args.name if args.copy else folder,
-            method=args.method,
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-            on_top_of=args.parent if below else None,
-            tokenizer=tokenizer,
-            tokenizer_sha256=tokenizer_digest(tokenizer) if tokenizer is not None else "",
-            status="candidate",
-        ),
-        settings.manifest_path,
-        verify=lambda path: check_lineage(model_path, [*below, path]),
-    )
 
 
 def _model(args: argparse.Namespace, manifest: Manifest) -> str:
@@ -261,13 +269,19 @@ def _model(args: argparse.Namespace, manifest: Manifest) -> str:
 
 def _bless(args: argparse.Namespace, settings: Settings, manifest: Manifest) -> int:
     evidence = bless(args.name, settings, manifest)
-    echo(f"{args.name} is blessed on run {evidence}")
+    if args.json:
+        echo_json({"name": args.name, "status": "blessed", "evidence": evidence})
+    else:
+        echo(tr("{name} is blessed on run {run}", name=args.name, run=evidence))
     return 0
 
 
 def _refuse(args: argparse.Namespace, settings: Settings, _: Manifest) -> int:
     refuse(args.name, args.reason, settings)
-    echo(f"{args.name} is refused: {args.reason}")
+    if args.json:
+        echo_json({"name": args.name, "status": "refused", "reason": args.reason})
+    else:
+        echo(tr("{name} is refused: {reason}", name=args.name, reason=args.reason))
     return 0
 
 

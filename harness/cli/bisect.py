@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from harness.cli.parsers import examples
 from harness.cli.project import add_json, echo, echo_json, project_settings, table, warn
 from harness.errors import UsageError
 from harness.judging.results import Status
@@ -18,7 +19,9 @@ __all__ = ["add_parser", "run"]
 def add_parser(subparsers: Any) -> None:
     """``harness bisect CASE [--adapter NAME] [--json]``."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
-        "bisect", help="find the first version in a lineage on which a case fails"
+        "bisect",
+        help="find the first version in a lineage on which a case fails",
+        **examples("harness bisect badcase1/sea", "harness bisect badcase1/sea --adapter v4.2 --json"),
     )
     parser.add_argument("case", metavar="CASE", help="id of the case, <folder>/<name>")
     parser.add_argument("--adapter", metavar="NAME", help="newest version of the lineage; default: the project's")

@@ -10,7 +10,9 @@ from dataclasses import replace
 from typing import Any
 
 from harness.cases.decoding import Decoding
-from harness.cli.project import echo, project_settings
+from harness.cli.output import wants_color
+from harness.cli.parsers import examples
+from harness.cli.project import add_quiet, echo, hint, project_settings
 from harness.engines import open_engine
 from harness.models.target import engine_options, resolve_target
 from harness.project.manifest import read_manifest
@@ -25,12 +27,15 @@ _HELP = "/base: the parent's answer beside this one's   /reset: forget everythin
 
 def add_parser(subparsers: Any) -> None:
     """``harness chat [--adapter NAME] ...``."""
-    parser: argparse.ArgumentParser = subparsers.add_parser("chat", help="talk to a version in the terminal")
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "chat", help="talk to a version in the terminal", **examples("harness chat --adapter v4.1")
+    )
     parser.add_argument("--adapter", metavar="NAME", help="version; default: the project's")
     parser.add_argument("--engine", metavar="NAME", help="vllm, transformers ...; default: the project's")
     parser.add_argument("--system", default=None, metavar="TEXT", help="system prompt; default: the project's")
     parser.add_argument("--max-tokens", type=int, default=1024, metavar="N", help="maximum of tokens of one answer")
     parser.add_argument("--temperature", type=float, default=0.0, metavar="T", help="0 (greedy) by default")
+    add_quiet(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -52,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
             echo(f"{adapter.name} and {parent.name} are separate merged models: /base is unavailable")
             parent = None
         options = engine_options([t for t in (target, parent) if t is not None], settings.engine_options)
-        echo(f"{adapter.name} on {settings.engine}; {_HELP}")
+        hint(f"{adapter.name} on {settings.engine}; {_HELP}")
         engine = open_engine(settings.engine, target.model_path, **options)
         system = settings.system if args.system is None else args.system
         try:
@@ -115,4 +120,8 @@ def _compare(chat: Chat, parent: Voice | None) -> None:
     for name in (parent.name, chat.voice.name):
         table.add_column(Text(for_terminal(name)), ratio=1)
     table.add_row(Text(for_terminal(other)), Text(for_terminal(chat.history[-1].content)))
-    Console(file=sys.stdout, highlight=False, markup=False, emoji=False).print(table)
+    color = wants_color(sys.stdout)
+    Console(
+        file=sys.stdout, highlight=False, markup=False, emoji=False, no_color=not color,
+        color_system="auto" if color else None,
+    ).print(table)  # fmt: skip

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.cases.suite import case_digest
+from harness.cli.output import wants_color
+from harness.cli.parsers import examples
 from harness.cli.project import add_json, echo, echo_json, project_settings
 from harness.errors import StoreError, UsageError
 from harness.judging.results import CaseResult
@@ -27,7 +29,9 @@ __all__ = ["add_parser", "run"]
 def add_parser(subparsers: Any) -> None:
     """``harness compare VERSION VERSION ... [--out FILE] [--json]``."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
-        "compare", help="compare versions on the cases that all of them ran, the first with the last"
+        "compare",
+        help="compare versions on the cases that all of them ran, the first with the last",
+        **examples("harness compare v4.0 v4.1", "harness compare v4.0 v4.1 v4.2 --out changes.xlsx"),
     )
     parser.add_argument("versions", nargs="+", metavar="VERSION", help="adapter versions, the oldest first")
     parser.add_argument("--out", metavar="FILE", type=Path, help="also write the cases as .csv, .xlsx or .parquet")
@@ -55,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
             comparison if len(names) <= 2 else {"comparison": comparison, "steps": steps, "figures": _rates(sides)}
         )
         return 1 if comparison.broken else 0
-    color = sys.stdout.isatty()
+    color = wants_color(sys.stdout)
     echo(summary([AdapterResults(name, side) for name, side in sides.items()], color=color))
     if (tags := failures_by_tag(sides)) is not None:
         echo(tags)

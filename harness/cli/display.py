@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
+from harness.cli.output import is_quiet, wants_color
 from harness.runs.progress import PacedLines, training_line
 from harness.runs.runner import RunnerProgress
 from harness.safe.escape import for_terminal
 from trainers import TrainProgress
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress, TaskID
 
 __all__ = ["TerminalDisplay"]
@@ -33,7 +35,9 @@ class TerminalDisplay:
         self._lines = PacedLines(lambda text: self.echo(f"  {text}"), every=30)
 
     def echo(self, text: str) -> None:
-        """Write a line that stays."""
+        """Write a line that stays; nothing with ``--quiet``."""
+        if is_quiet():
+            return
         self._stream.write(for_terminal(text) + "\n")
         self._stream.flush()
 
@@ -43,18 +47,27 @@ class TerminalDisplay:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
-        console = Console(file=self._stream, highlight=False, markup=False, emoji=False)
+        color = wants_color(self._stream)
+        # Whether there is a bar is a question of the terminal; whether it has colours is another one.
+        console = Console(
+            file=self._stream, highlight=False, markup=False, emoji=False, no_color=not color,
+            force_terminal=self._stream.isatty(), color_system="auto" if color else None,
+        )  # fmt: skip
         columns = (TextColumn("{task.description}", markup=False), BarColumn(30))
-        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as self._progress:
+        with Progress(*columns, console=console, transient=True, disable=self._disabled(console)) as self._progress:
             self._task = self._progress.add_task("", total=None)
             try:
                 yield
             finally:
                 self._progress.update(self._task, visible=False)
 
+    @staticmethod
+    def _disabled(console: Console) -> bool:
+        return is_quiet() or not console.is_terminal or console.is_dumb_terminal
+
     def step(self, text: str) -> None:
         """Announce a step with a line that stays."""
-        if self._progress is not None:
+        if self._progress is not None and not is_quiet():
             self._progress.console.print(f"- {for_terminal(text)}", soft_wrap=True)
             if not self._progress.disable:
                 self._show("", text, 0, None)

@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from harness.cli.parsers import examples
 from harness.cli.project import add_json, echo, echo_json
 from harness.engines import available, engine_info
 from harness.errors import HarnessError
@@ -40,7 +41,11 @@ class Finding:
 
 def add_parser(subparsers: Any) -> None:
     """``harness doctor [--json]``."""
-    parser = subparsers.add_parser("doctor", help="what is installed, what is missing, and how to install it")
+    parser = subparsers.add_parser(
+        "doctor",
+        help="what is installed, what is missing, and how to install it",
+        **examples("harness doctor", "harness doctor --json"),
+    )
     add_json(parser)
 
 

@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from harness.cli.display import TerminalDisplay
+from harness.cli.interruption import interruptible, resume_command
+from harness.cli.output import wants_color
+from harness.cli.parsers import count, examples
 from harness.cli.project import add_json, echo, echo_json, project_settings, table
 from harness.fix.checkpoints import Selection
 from harness.fix.fix import Fix, FixPlan, FixResult, plan_fix
 from harness.fix.promotion import Effect
+from harness.language import tr
 from harness.pairs import Pair
 from harness.reports.console import comparison_table, summary
 from harness.safe.escape import shorten
@@ -26,7 +30,11 @@ __all__ = ["add_parser", "pairs_text", "run"]
 def add_parser(subparsers: Any) -> None:
     """``harness fix --failed [--adapter NAME] [--as NAME] ...``."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
-        "fix", help="train a new adapter on what failed, run the suite again, compare"
+        "fix",
+        help="train a new adapter on what failed, run the suite again, compare",
+        **examples(
+            "harness fix --failed --dry-run", "harness fix --failed --gpus 8 --as v4.1", "harness fix --failed --resume"
+        ),
     )
     parser.add_argument("--failed", action="store_true", required=True, help="fix the failing cases of the last run")
     parser.add_argument("--adapter", metavar="NAME", help="version to start from; default: the last run's")
@@ -41,7 +49,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--gpus", metavar="N|LIST", help="number of GPUs, or a list such as 0-7")
     parser.add_argument(
         "--rounds",
-        type=_count,
+        type=count,
         default=1,
         metavar="N",
         help="repeat up to N times, until no case fails or nothing improves",
@@ -51,20 +59,14 @@ def add_parser(subparsers: Any) -> None:
     add_json(parser)
 
 
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return number
-
-
 def run(args: argparse.Namespace) -> int:
     """0: every trained-on case passes and the version is blessed; 1: otherwise."""
     settings = project_settings()
     usual = settings.recipe if args.stage == "dpo" else f"fix-{args.stage}"
     recipe = named_recipe(args.recipe or usual, gpus=args.gpus)
+    display = TerminalDisplay(sys.stderr if args.json else sys.stdout)
     done: list[FixResult] = []
-    with Store.existing(settings.database) as store:
+    with Store.existing(settings.database) as store, interruptible():
         adapter, run_id = args.adapter, args.run
         while len(done) < args.rounds:
             first = not done
@@ -74,21 +76,19 @@ def run(args: argparse.Namespace) -> int:
                 stage=args.stage, resume=resume,
             )  # fmt: skip
             if plan is None:
-                echo("nothing to fix: no case that may be trained on fails")
-                return 0
-            display = TerminalDisplay(sys.stderr if args.json else sys.stdout)
+                break
             display.echo(_plan_text(plan))
             fix = Fix(plan, settings, store, display, resume=resume)
             edited = Path(args.pairs) if args.pairs and first else None
-            if args.dry_run:
+            try:
+                if args.dry_run:
+                    return _dry_run(fix, plan, edited, display, json=args.json)
+                fix.check()
                 with display.live():
-                    pairs = fix.pairs(edited)
-                echo(f"{pairs_text(pairs)}{len(pairs)} pairs in {fix.folder}; nothing was trained")
-                echo(f"a fix would make {fix.updates(pairs)}")
-                return 0
-            fix.check()
-            with display.live():
-                result = fix.run(edited)
+                    result = fix.run(edited)
+            except KeyboardInterrupt:
+                _say_how_to_go_on(args, plan, display, first=first)
+                raise
             if not args.json:
                 _report(result)
             better = first or _failing(result) < _failing(done[-1])
@@ -96,9 +96,43 @@ def run(args: argparse.Namespace) -> int:
             if not result.promotion.blessed or not _failing(result) or not better:
                 break
             adapter, run_id = result.adapter.name, result.conclusion.run.id
-    if args.json and done:
+    if not done:
+        nothing = tr("nothing to fix: no case that may be trained on fails")
+        if args.json:
+            echo_json({"adapter": None, "reasons": [nothing], "rounds": []})
+        else:
+            echo(nothing)
+        return 0
+    if args.json:
         echo_json(_facts(done[-1]) | {"rounds": [_facts(r) for r in done]})
-    return 0 if done and done[-1].promotion.blessed and not _failing(done[-1]) else 1
+    return 0 if done[-1].promotion.blessed and not _failing(done[-1]) else 1
+
+
+def _dry_run(fix: Fix, plan: FixPlan, edited: Path | None, display: TerminalDisplay, *, json: bool) -> int:
+    with display.live():
+        pairs = fix.pairs(edited)
+    updates = fix.updates(pairs)
+    if json:
+        echo_json({
+            "adapter": plan.name, "parent": plan.parent.name, "run": plan.run.id, "stage": plan.stage,
+            "recipe": plan.recipe.name, "cases": [r.case.id for r in plan.failures], "pairs": len(pairs),
+            "folder": str(fix.folder), "updates": updates,
+        })  # fmt: skip
+        return 0
+    echo(pairs_text(pairs) + tr("{n} pairs in {folder}; nothing was trained", n=len(pairs), folder=fix.folder))
+    echo(tr("a fix would make {updates}", updates=updates))
+    return 0
+
+
+def _say_how_to_go_on(args: argparse.Namespace, plan: FixPlan, display: TerminalDisplay, *, first: bool) -> None:
+    """What is there is kept; the command takes it up. A later round starts from what the first one made."""
+    later = [("--adapter", plan.parent.name), ("--run", plan.run.id), ("--as", None), ("--pairs", None)]
+    command = resume_command(args.words, replace=() if first else later)
+    if args.dry_run:
+        return
+    display.echo(
+        tr("{name}: interrupted; finished steps are kept. Continue with: {command}", name=plan.name, command=command)
+    )
 
 
 def _failing(result: FixResult) -> int:
@@ -176,7 +210,7 @@ def _facts(result: FixResult) -> dict[str, Any]:
 
 
 def _report(result: FixResult) -> None:
-    color = sys.stdout.isatty()
+    color = wants_color(sys.stdout)
     report = result.conclusion.report
     echo(summary(report.adapters, report.gate, color=color))
     echo(comparison_table(result.conclusion.changes, color=color))
@@ -186,10 +220,16 @@ def _report(result: FixResult) -> None:
         echo(_drift_text(drift))
     name = result.adapter.name
     if result.promotion.blessed:
-        echo(f"{name} is blessed: it fixes cases, breaks no guard, cuts off no more answers and keeps their length")
+        echo(tr(
+            "{name} is blessed: it fixes cases, breaks no guard, cuts off no more answers and keeps their length",
+            name=name,
+        ))  # fmt: skip
     else:
-        echo(f"{name} stays a candidate: {'; '.join(result.promotion.reasons)}")
+        echo(tr("{name} stays a candidate: {reasons}", name=name, reasons="; ".join(result.promotion.reasons)))
     if still := _failing(result):
-        echo(f"{still} of the trained-on cases still fail; another round: harness fix --failed --adapter {name}")
+        echo(tr(
+            "{n} of the trained-on cases still fail; another round: harness fix --failed --adapter {name}",
+            n=still, name=name,
+        ))  # fmt: skip
     page = next((p for p in result.conclusion.reports if p.suffix == ".html"), None)
-    echo(f"run {result.conclusion.run.id}, report: {page}")
+    echo(tr("run {run}, report: {page}", run=result.conclusion.run.id, page=page))

@@ -8,12 +8,13 @@ from typing import Any
 
 from harness.cases.folder import hidden_folders
 from harness.cases.suite import describe_suite
+from harness.cli.parsers import examples, share
 from harness.cli.project import add_json, echo, echo_json, project_settings
 from harness.project.manifest import Manifest, read_manifest
-from harness.project.settings import LIMIT_NAMES, Settings
+from harness.project.settings import Settings
 from harness.project.suite import project_cases
-from harness.reports.conclusion import conclude_run
-from harness.runs.sessions import unfinished_sessions
+from harness.reports.conclusion import conclude_run, recorded_flags
+from harness.runs.sessions import run_state, unfinished_sessions
 from harness.store import Run, Store
 from harness.suite.gate import GateOutcome
 
@@ -24,12 +25,16 @@ _EXIT = {GateOutcome.PASSED: 0, GateOutcome.FAILED: 1, GateOutcome.INSUFFICIENT:
 
 def add_parser(subparsers: Any) -> None:
     """``harness gate [RUN] [--max-repetition X] ... [--json]``."""
-    parser: argparse.ArgumentParser = subparsers.add_parser("gate", help="judge the last run, or a named one; for CI")
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "gate",
+        help="judge the last run, or a named one; for CI",
+        **examples("harness gate", "harness gate --max-repetition 5% --baseline v4.0 --max-regressions 0"),
+    )
     parser.add_argument(
         "run", nargs="?", metavar="RUN", help="run id; default: the last run. Its own limits apply unless given here"
     )
     for name in ("--max-repetition", "--max-repeater-rate", "--max-cutoff-rate"):
-        parser.add_argument(name, type=float, metavar="X", help="maximum, 0..1")
+        parser.add_argument(name, type=share, metavar="X", help="maximum, 0..1 or 5%%")
     parser.add_argument(
         "--max-regressions", type=int, metavar="N", help="maximum number of cases broken since the baseline"
     )
@@ -71,22 +76,18 @@ def run(args: argparse.Namespace) -> int:
     with Store.existing(settings.database) as store:
         stored = store.run(args.run or "last")
         # What the run was asked to keep to counts, unless this call says otherwise.
-        # Runs of older versions recorded some limits under other names; these fall back to the settings.
-        limits = stored.facts.get("limits", {})
-        recorded = {name: limits[name] for name in LIMIT_NAMES if limits.get(name) is not None}
-        recorded |= {"baseline": stored.facts["baseline"]} if stored.facts.get("baseline") else {}
-        settings = project_settings({**recorded, **{k: v for k, v in given.items() if v is not None}})
+        settings = project_settings({**recorded_flags(stored), **{k: v for k, v in given.items() if v is not None}})
         manifest = read_manifest(settings.manifest_path)
         stale = _staleness(stored, settings, manifest)
         outcome = conclude_run(stored, store, manifest, settings)
     if args.json:
-        echo_json({"run": stored.id, "status": stored.status, "stale": stale, "gates": outcome.gates})
+        echo_json({"run": stored.id, "status": run_state(stored), "stale": stale, "gates": outcome.gates})
     else:
         for name, gate in outcome.gates.items():
             echo(f"{name}: {gate.text}")
             for check in gate.checks:
                 echo(f"  {check.outcome.value:<18} {check.text}")
-        echo(f"run {stored.id} ({stored.status}), {_age(stored.started)} old")
+        echo(f"run {stored.id} ({run_state(stored)}), {_age(stored.started)} old")
         for name in hidden_folders(settings.badcases):
             echo(f"  not read, since a dot begins its name: {name}")
         for reason in stale:

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from harness.cases.model import Case
+from harness.cli.parsers import examples
 from harness.cli.project import add_json, echo, echo_json, project_settings, table, warn
 from harness.engines import open_engine
 from harness.engines.base import Completion, Request
@@ -26,7 +27,9 @@ __all__ = ["add_parser", "run"]
 def add_parser(subparsers: Any) -> None:
     """``harness noise --adapter NAME [--runs N] [--cases N] [--json]``."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
-        "noise", help="measure how often equal runs disagree: the A/A flip rate"
+        "noise",
+        help="measure how often equal runs disagree: the A/A flip rate",
+        **examples("harness noise --adapter v4.0 --runs 5"),
     )
     parser.add_argument("--adapter", metavar="NAME", help="version to run; default: the project's")
     parser.add_argument("--runs", type=int, default=3, metavar="N", help="equal runs, 2 or more; 3 by default")

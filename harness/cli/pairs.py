@@ -10,8 +10,10 @@ from typing import Any
 
 from harness.cli.display import TerminalDisplay
 from harness.cli.fix import pairs_text
+from harness.cli.parsers import examples
 from harness.cli.project import add_json, echo, echo_json, project_settings
 from harness.fix.fix import Fix, plan_fix
+from harness.language import tr
 from harness.pairs import export_pairs
 from harness.store import Store
 from trainers.recipe import named_recipe
@@ -24,6 +26,7 @@ def add_parser(subparsers: Any) -> None:
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "pairs",
         help="show and write the pairs that a fix would train on, to edit them",
+        **examples("harness pairs --failed", "harness pairs --failed --out pairs.json"),
     )
     parser.add_argument(
         "--failed", action="store_true", required=True, help="pairs of the failing cases of the last run"
@@ -44,7 +47,8 @@ def run(args: argparse.Namespace) -> int:
     with Store.existing(settings.database) as store:
         plan = plan_fix(settings, store, named_recipe(settings.recipe), adapter=args.adapter, run_id=args.run)
         if plan is None:
-            echo("nothing to fix: no case that may be trained on fails")
+            nothing = tr("nothing to fix: no case that may be trained on fails")
+            echo_json({"path": None, "pairs": 0, "chosen": {}, "cases": 0}) if args.json else echo(nothing)
             return 0
         display = TerminalDisplay(sys.stderr)
         with display.live():

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from harness.cli.parsers import examples
 from harness.cli.project import add_json, echo, echo_json, project_settings, table, warn
 from harness.errors import UsageError
 from harness.judging.results import Status
+from harness.language import tr
 from harness.runs.decodings import probe
 from harness.runs.evaluation import Evaluation
 from harness.runs.progress import ProgressLine
@@ -19,7 +21,7 @@ __all__ = ["add_parser", "run"]
 def add_parser(subparsers: Any) -> None:
     """``harness probe --failed [--adapter NAME] [--run ID] [--json]``."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
-        "probe", help="find failing cases that pass under another decoding"
+        "probe", help="find failing cases that pass under another decoding", **examples("harness probe --failed")
     )
     parser.add_argument("--failed", action="store_true", required=True, help="the failing cases of the last run")
     parser.add_argument("--adapter", metavar="NAME", help="version; default: the last run's")
@@ -37,7 +39,10 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(f"run {stored.id} has no adapter {adapter!r}; it has: {', '.join(stored.adapters)}")
         failures = [r for r in store.results(stored.id, adapter=adapter) if r.verdict.status is Status.FAIL]
         if not failures:
-            echo("nothing to probe: no case fails")
+            if args.json:
+                echo_json({"run": stored.id, "adapter": adapter, "failing": 0, "variants": []})
+            else:
+                echo(tr("nothing to probe: no case fails"))
             return 0
         line = ProgressLine(warn, settings.engine, every=15)
         with Evaluation(settings, store=store, on_progress=line) as evaluation:

@@ -11,21 +11,31 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.cli.output import is_quiet, wants_color
+from harness.language import set_language
 from harness.project.settings import Settings, find_root, read_settings
 from harness.safe.escape import for_json, for_terminal
 from harness.safe.records import to_data
 
-__all__ = ["add_json", "echo", "echo_json", "project_settings", "table", "warn"]
+__all__ = ["add_json", "add_quiet", "echo", "echo_json", "hint", "project_settings", "table", "warn"]
 
 
 def project_settings(flags: Mapping[str, Any] | None = None) -> Settings:
-    """Settings of the project of the current folder."""
-    return read_settings(find_root(Path.cwd()), flags)
+    """Settings of the project of the current folder; their language is the command's from now on."""
+    settings = read_settings(find_root(Path.cwd()), flags)
+    set_language(settings.language)
+    return settings
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
-    """Add the option ``--json``."""
+    """Add the options ``--json`` and ``--quiet``."""
     parser.add_argument("--json", action="store_true", help="machine-readable output")
+    add_quiet(parser)
+
+
+def add_quiet(parser: argparse.ArgumentParser) -> None:
+    """Add the option ``--quiet``."""
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress and no hints; results and errors only")
 
 
 def echo(text: str) -> None:
@@ -34,10 +44,17 @@ def echo(text: str) -> None:
     sys.stdout.flush()
 
 
+def hint(text: str) -> None:
+    """Write what to do next to standard output, unless ``--quiet`` was given."""
+    if not is_quiet():
+        echo(text)
+
+
 def warn(text: str) -> None:
     """Write a line of progress or a note to standard error, so that standard output holds only results."""
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
+    if not is_quiet():
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
 
 
 def echo_json(value: object) -> None:
@@ -57,7 +74,11 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     for row in rows:
         grid.add_row(*(Text(for_terminal("-" if cell is None else str(cell))) for cell in row))
     width = shutil.get_terminal_size((120, 24)).columns
-    console = Console(file=io.StringIO(), width=width, color_system="standard" if sys.stdout.isatty() else None)
+    color = wants_color(sys.stdout)
+    console = Console(
+        file=io.StringIO(), width=width, color_system="standard" if color else None, force_terminal=color,
+        no_color=not color, _environ={},
+    )  # fmt: skip
     with console.capture() as capture:
         console.print(grid)
     return capture.get()

@@ -7,6 +7,7 @@ import webbrowser
 from pathlib import Path
 from typing import Any
 
+from harness.cli.parsers import examples
 from harness.cli.project import add_json, echo, echo_json, project_settings
 from harness.project.manifest import read_manifest
 from harness.reports.conclusion import conclude_run
@@ -18,7 +19,11 @@ __all__ = ["add_parser", "run"]
 
 def add_parser(subparsers: Any) -> None:
     """``harness report [RUN] [--open] [--table FILE] [--json]``."""
-    parser: argparse.ArgumentParser = subparsers.add_parser("report", help="write a run's reports again")
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "report",
+        help="write a run's reports again",
+        **examples("harness report --open", "harness report --table results.xlsx"),
+    )
     parser.add_argument("run", nargs="?", default="last", metavar="RUN", help="run id; default: the last run")
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
     parser.add_argument("--table", metavar="FILE", type=Path, help="also write the results as .csv, .xlsx or .parquet")

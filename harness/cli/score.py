@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from harness.cli.parsers import examples
 from harness.errors import UsageError
 from harness.judging.results import Status
 from harness.safe.escape import for_terminal
@@ -23,10 +24,12 @@ def add_parser(subparsers: Any) -> None:
         help="score texts without a model",
         description='In, a line each: {"id"?, "text", "reference"?, "finish_reason"?, "turns"?}. '
         "Exit 1 when one fails, 2 when a line is wrong.",
+        **examples("harness score answers.jsonl", "harness score - --json < answers.jsonl"),
     )
     parser.add_argument("file", metavar="FILE.jsonl", help="JSON lines; - reads standard input")
     parser.add_argument("--all", action="store_true", help="also compression ratio and all similarities; slow")
     parser.add_argument("--json", action="store_true", help="JSON lines: id, verdict, reasons, scores, loops")
+    parser.add_argument("-q", "--quiet", action="store_true", help="without the counts at the end")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -54,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
             sys.stdout.write((as_json(line) if args.json else for_terminal(as_text(line), keep_newlines=False)) + "\n")
     if not count:
         raise UsageError(f'{args.file}: no line to score; expected JSON lines like {{"text": "..."}}')
-    if not args.json:
+    if not args.json and not args.quiet:
         sys.stdout.write(", ".join(f"{count[s]} {s.value}" for s in (Status.PASS, Status.FAIL, Status.ERROR)) + "\n")
     if count[Status.ERROR]:
         return UsageError.exit_code

@@ -8,12 +8,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from harness.cli.project import echo
+from harness.cli.parsers import examples
+from harness.cli.project import add_json, echo, echo_json, warn
 from harness.engines import available
 from harness.errors import EngineMissing, TrainerMissing
+from harness.language import tr
 from harness.models.embedded import EMBEDDED, embedded_model
 from harness.project.settings import find_root
-from harness.setup.environments import ENVIRONMENTS, install_engine, set_up
+from harness.setup.environments import ENVIRONMENTS, install_engine, set_up, state
 
 __all__ = ["add_parser", "run"]
 
@@ -21,9 +23,12 @@ __all__ = ["add_parser", "run"]
 def add_parser(subparsers: Any) -> None:
     """``harness setup [--model]``."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
-        "setup", help="install the engine, the trainer's environment and the embedded model, where missing"
+        "setup",
+        help="install the engine, the trainer's environment and the embedded model, where missing",
+        **examples("harness setup", "harness setup --model"),
     )
     parser.add_argument("--model", action="store_true", help="install only the embedded model")
+    add_json(parser)
 
 
 def _install_engine() -> None:
@@ -34,7 +39,7 @@ def _install_engine() -> None:
             "-m venv .venv), install the harness in it, and run .venv/bin/harness setup"
         )
     try:
-        install_engine(echo)
+        install_engine(warn)
     except subprocess.CalledProcessError as error:
         raise EngineMissing(f"installing vLLM failed (see above): {error}") from error
 
@@ -49,9 +54,13 @@ def run(args: argparse.Namespace) -> int:
             # The environment that this very command runs in is there.
             if not environment.editable:
                 try:
-                    set_up(environment, root, echo)
+                    set_up(environment, root, warn)
                 except subprocess.CalledProcessError as error:
                     raise TrainerMissing(f"installing {environment.folder} failed (see above): {error}") from error
-    for name in EMBEDDED:
-        echo(f"model {name}: {embedded_model(name)}")
+    models = {name: embedded_model(name) for name in EMBEDDED}
+    if args.json:
+        echo_json({"models": models, "environments": {e.folder: state(e, find_root(Path.cwd())) for e in ENVIRONMENTS}})
+        return 0
+    for name, path in models.items():
+        echo(tr("model {name}: {path}", name=name, path=path))
     return 0

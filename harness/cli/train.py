@@ -5,15 +5,14 @@ from __future__ import annotations
 import argparse
 import ast
 import os
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from harness.cli.display import TerminalDisplay
-from harness.cli.project import add_json, echo, echo_json, project_settings
+from harness.cli.interruption import interruptible, resume_command
+from harness.cli.parsers import examples
+from harness.cli.project import add_json, echo, echo_json, hint, project_settings
 from harness.errors import SettingsError
 from harness.fix.estimate import estimate
 from harness.fix.training import (
@@ -25,6 +24,7 @@ from harness.fix.training import (
     prepared_request,
     train,
 )
+from harness.language import tr
 from harness.project.settings import Settings
 from harness.runs.progress import duration
 from harness.store import Store
@@ -40,7 +40,14 @@ __all__ = ["add_parser", "run"]
 
 def add_parser(subparsers: Any) -> None:
     """``harness train STAGE --data FILE ... --adapter-from NAME --as NAME``."""
-    parser: argparse.ArgumentParser = subparsers.add_parser("train", help="train a new adapter on data files")
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "train",
+        help="train a new adapter on data files",
+        **examples(
+            "harness train sft --data answers.jsonl --adapter-from v4.0 --as v5.0",
+            "harness train dpo --data pairs.json --gpus 0-7 --dry-run",
+        ),
+    )
     parser.add_argument("stage", choices=("sft", "dpo", "kto"), help="training stage")
     parser.add_argument(
         "--data", nargs="+", type=Path, default=[], metavar="FILE",
@@ -104,12 +111,15 @@ def run(args: argparse.Namespace) -> int:
     with Store(settings.database) as store:
         if args.dry_run or args.nodes > 1:
             return _planned(plan, settings, store, json=args.json, slurm=args.nodes > 1, only=args.node_rank)
+        display = TerminalDisplay(sys.stderr if args.json else sys.stdout)
         try:
-            display = TerminalDisplay(sys.stderr if args.json else sys.stdout)
-            with _interruptible(), display.live():
+            with interruptible(), display.live():
                 adapter, result = train(plan, settings, store, display.training)
         except KeyboardInterrupt:
-            echo(f"{plan.name}: all processes were stopped; continue with the same command and --resume")
+            command = resume_command(args.words, replace=[("--as", plan.name)])
+            display.echo(
+                tr("{name}: all processes were stopped. Continue with: {command}", name=plan.name, command=command)
+            )
             raise
     if args.json:
         echo_json({"adapter": plan.name if adapter else None, "weights": result.adapter, "steps": result.steps,
@@ -117,14 +127,19 @@ def run(args: argparse.Namespace) -> int:
                   "examples": result.examples, "notes": result.notes})  # fmt: skip
         return 0
     loss = f", loss {result.loss:.4f}" if result.loss is not None else ""
-    echo(f"{plan.name}: {result.steps} steps on {result.examples} examples in {duration(result.seconds)}{loss}")
+    echo(
+        tr(
+            "{name}: {steps} steps on {examples} examples in {time}", name=plan.name, steps=result.steps,
+            examples=result.examples, time=duration(result.seconds),
+        ) + loss
+    )  # fmt: skip
     for note in result.notes:
         echo(f"  {note}")
     if adapter is None:
         echo(f'  a whole model; name it in the manifest: [models."{plan.name}"] path = "{result.adapter}"')
     else:
-        echo(f"  evaluate it: pytest badcases --adapter {plan.name}")
-    echo(f"  log, losses and timing: {result.folder}")
+        hint(tr("  evaluate it: pytest badcases --adapter {name}", name=plan.name))
+    hint(tr("  log, losses and timing: {folder}", folder=result.folder))
     return 0
 
 
@@ -258,17 +273,3 @@ def _changes(words: list[str]) -> dict[str, Any]:
         except (ValueError, SyntaxError):
             changes[name] = value
     return changes
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Treat SIGTERM (from a scheduler or service manager) like Ctrl-C: the processes end, and the state is recorded."""
-
-    def interrupt(_number: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

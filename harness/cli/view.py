@@ -8,8 +8,10 @@ import socket
 import webbrowser
 from typing import Any
 
-from harness.cli.project import echo, project_settings
+from harness.cli.parsers import examples
+from harness.cli.project import add_json, echo, echo_json, hint, project_settings
 from harness.errors import UsageError
+from harness.language import tr
 
 __all__ = ["add_parser", "run"]
 
@@ -20,10 +22,13 @@ _PORT = 8790
 def add_parser(subparsers: Any) -> None:
     """``harness view [--port N] [--open]``."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
-        "view", help="a local page for runs, cases, pairs, versions"
+        "view",
+        help="a local page to look at runs, cases, pairs and versions, and to work on them",
+        **examples("harness view", "harness view --port 9000 --open"),
     )
     parser.add_argument("--port", type=int, default=None, metavar="N", help=f"port; default: {_PORT}, or a free one")
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -37,7 +42,11 @@ def run(args: argparse.Namespace) -> int:
         port = listener.getsockname()[1]
         token = secrets.token_urlsafe(24)
         address = f"http://{_HOST}:{port}/?token={token}"
-        echo(f"{address}\nThe address is the key: whoever has it can read and edit this project. Ctrl-C ends the page.")
+        if args.json:
+            echo_json({"address": address, "port": port})
+        else:
+            echo(address)
+            hint(tr("The address is the key: whoever has it can read and edit this project. Ctrl-C ends the page."))
         app = create_app(settings, token=token, port=port, warm=True)
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, server_header=False,

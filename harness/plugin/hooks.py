@@ -4,14 +4,15 @@ A test that asks for the fixture ``badcase`` runs once for each case and adapter
 together. Each test then waits for its own result, so ``-x``, ``-k``, ``--lf`` and node ids are pytest's own. A verdict
 ERROR ends the session with exit code 3 and never with 1, which means that the model failed.
 
-pytest loads this module in every project. It therefore imports only pytest and the error classes; the session, and with
-it the rest of the harness, is imported when the first test asks for the fixture.
+pytest loads this module in every project. It therefore imports only pytest and two modules that import nothing; the
+session, and with it the rest of the harness, is imported when the first test asks for the fixture.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Generator
+import os
+from collections.abc import Generator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,9 +20,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.errors import HarnessError, UsageError
+from harness.safe.shares import parse_share
 
 if TYPE_CHECKING:
     from harness.plugin.badcase import BadCase
+    from harness.plugin.progress import ProgressSink
     from harness.plugin.session import Planned, Session
 
 _SESSION = pytest.StashKey["Session"]()
@@ -34,23 +37,34 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--adapter", action="append", metavar="NAME", help="adapter version to evaluate; repeatable")
     group.addoption("--baseline", metavar="NAME|FILE", help="adapter version or baseline file to compare with")
     group.addoption("--engine", metavar="NAME", help="vllm, transformers, or module:attribute of your own")
-    group.addoption("--max-repetition", type=_share, metavar="X", help="gate: maximum repetition score, 0..1")
-    group.addoption("--max-repeater-rate", type=_share, metavar="X", help="gate: maximum share of repeaters, 0..1")
-    group.addoption("--max-cutoff-rate", type=_share, metavar="X", help="gate: maximum share of cut-off answers, 0..1")
+    group.addoption("--max-repetition", type=_share, metavar="X", help="gate: maximum repetition score, 0..1 or 5%%")
+    group.addoption(
+        "--max-repeater-rate", type=_share, metavar="X", help="gate: maximum share of repeaters, 0..1 or 5%%"
+    )
+    group.addoption(
+        "--max-cutoff-rate", type=_share, metavar="X", help="gate: maximum share of cut-off answers, 0..1 or 5%%"
+    )
     group.addoption("--max-regressions", type=_count, metavar="N", help="gate: maximum cases broken since the baseline")
     group.addoption(
         "--allow-partial", action="store_const", const=True, default=None,
         help="gate: judge a run of some cases like a run of the whole suite",
     )  # fmt: skip
+    group.addoption(
+        "--case", action="append", dest="harness_cases", metavar="PATTERN",
+        help="only cases with this id, or whose ids match the pattern (badcase1/*); repeatable",
+    )  # fmt: skip
+    group.addoption(
+        "--run-tag", action="append", dest="run_tags", metavar="NAME", help="name to find the run by; repeatable"
+    )
     group.addoption("--no-cache", action="store_const", const=False, dest="harness_cache", help="generate anew")
     group.addoption("--shard", type=_shard, metavar="I/N", help="only the I-th of N parts of the cases (1/4 ... 4/4)")
 
 
 def _share(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
-    return value
+    try:
+        return parse_share(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _count(text: str) -> int:
@@ -139,7 +153,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         raise pytest.UsageError(str(session.problem))
     if session.problem is not None:
         pytest.exit(str(session.problem), returncode=_EXIT_HARNESS_BROKE)
-    keep, drop = session.split_shard([(item, _planned(item)) for item in items])
+    keep, drop = session.split([(item, _planned(item)) for item in items])
     if drop:
         items[:] = keep
         config.hook.pytest_deselected(items=drop)
@@ -166,7 +180,7 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
     state = session.config.stash.get(_SESSION, None)
     if state is not None and not session.config.option.collectonly and not session.testsfailed:
         try:
-            state.start(*_progress_writer(session.config))
+            state.start(_progress(session.config))
         except HarnessError as error:
             pytest.exit(str(error), returncode=_EXIT_HARNESS_BROKE)
     return (yield)
@@ -263,11 +277,9 @@ def _uncaptured(config: pytest.Config) -> AbstractContextManager[None]:
     return capture.global_and_fixture_disabled() if capture is not None else nullcontext()
 
 
-def _progress_writer(config: pytest.Config) -> tuple[Callable[[str], None], float]:
-    """How to show a progress line, and the seconds between two of them."""
+def _progress(config: pytest.Config) -> ProgressSink:
+    """Where this session shows its progress."""
+    from harness.plugin.progress import progress_sink
+
     terminal = config.pluginmanager.getplugin("terminalreporter")
-    if terminal is None or config.option.verbose < 0:
-        return (lambda _: None), 3600.0
-    if terminal.isatty:
-        return (lambda line: terminal.rewrite(line, erase=True)), 0.2
-    return (lambda line: (terminal.ensure_newline(), terminal.write_line(line), None)[-1]), 15.0
+    return progress_sink(terminal, config.option.verbose, os.environ)

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,7 +21,9 @@ from harness.cases.model import Case
 from harness.cases.suite import SuiteFacts, describe_suite
 from harness.errors import CaseFileError, HarnessError, SettingsError
 from harness.judging.results import CaseResult, Status
+from harness.language import set_language
 from harness.plugin.badcase import BadCaseError, BadCaseFailed
+from harness.plugin.progress import ProgressSink
 from harness.project.settings import Settings, find_root, read_settings
 from harness.project.suite import project_cases
 from harness.reports.conclusion import Conclusion, conclude_run
@@ -98,6 +101,7 @@ class Session:
         self._marker: Path | None = None
         self._unchecked: dict[str, None] = {}
         self._show: Callable[[RunnerProgress], None] = lambda _: None
+        self._sink: ProgressSink | None = None
         self.problem: HarnessError | None = None
         """The first thing that is wrong with the call or the case files."""
         self.running = False
@@ -132,18 +136,26 @@ class Session:
             config.addinivalue_line("markers", f"{name}: tag of a bad case")
         return names
 
-    def split_shard(self, items: Sequence[tuple[T, Planned | None]]) -> tuple[list[T], list[T]]:
-        """Items of this shard, and the others; decided by the case's id, so all machines agree."""
-        if self._options.shard is None:
-            return [item for item, _ in items], []
-        part, parts = self._options.shard
+    def split(self, items: Sequence[tuple[T, Planned | None]]) -> tuple[list[T], list[T]]:
+        """Items of this shard that ``--case`` selects, and the others; other tests are always kept."""
         keep: list[T] = []
         drop: list[T] = []
         for item, planned in items:
-            digest = hashlib.sha256(planned.case.id.encode()).digest() if planned else b""
-            mine = planned is None or int.from_bytes(digest[:8], "big") % parts == part - 1
+            mine = planned is None or (self._in_shard(planned.case.id) and self._is_selected(planned.case.id))
             (keep if mine else drop).append(item)
         return keep, drop
+
+    def _in_shard(self, case_id: str) -> bool:
+        """Decided by the case's id, so all machines agree."""
+        if self._options.shard is None:
+            return True
+        part, parts = self._options.shard
+        number = int.from_bytes(hashlib.sha256(case_id.encode()).digest()[:8], "big")
+        return bool(number % parts == part - 1)
+
+    def _is_selected(self, case_id: str) -> bool:
+        patterns = self._options.harness_cases
+        return not patterns or any(fnmatchcase(case_id, pattern) for pattern in patterns)
 
     # -- running -----------------------------------------------------------------------------------------------------
 
@@ -156,18 +168,23 @@ class Session:
         jobs = self._evaluation.plan([(p.case, p.adapter) for p in planned])
         self._jobs = {(j.case.id, j.name): j for j in jobs}
 
-    def start(self, write: Callable[[str], None], every: float) -> None:
+    def start(self, progress: ProgressSink) -> None:
         """Begin the run, if any case was collected."""
         if self._evaluation is None or self._settings is None:
             return
-        self._show = ProgressLine(write, self._settings.engine, every)
+        self._sink = progress
+        self._show = ProgressLine(progress.show, self._settings.engine, progress.every)
         self._evaluation.start({"command": ["pytest", *self._command], "suite": to_data(self._suite())})
         self.running = True
 
     def result(self, planned: Planned) -> CaseResult:
         """The result of a test's case; blocks until it is known."""
         assert self._evaluation is not None
-        return self._evaluation.result(self._jobs[planned.case.id, planned.adapter])
+        try:
+            return self._evaluation.result(self._jobs[planned.case.id, planned.adapter])
+        finally:
+            if self._sink is not None:
+                self._sink.clear()
 
     def note_outcome(self, planned: Planned, *, failed: bool) -> None:
         """Take in how a test ended: a case that failed and whose test did not was never checked."""
@@ -264,10 +281,12 @@ class Session:
             name: getattr(self._options, name)
             for name in (
                 "engine", "baseline", "max_repetition", "max_repeater_rate", "max_cutoff_rate", "max_regressions",
-                "allow_partial",
+                "allow_partial", "run_tags",
             )
         }  # fmt: skip
-        return read_settings(find_root(folder), {**flags, "cache": self._options.harness_cache})
+        settings = read_settings(find_root(folder), {**flags, "cache": self._options.harness_cache})
+        set_language(settings.language)
+        return settings
 
 
 def _brief(result: CaseResult) -> str:

@@ -25,6 +25,7 @@ from harness.project.deadlines import Deadlines
 from harness.project.manifest import MANIFEST_NAME
 from harness.project.sampling import Sampling
 from harness.safe.read import read_text, read_toml, reason
+from harness.safe.shares import parse_share
 from harness.safe.validate import Amount, Count, NonNegative, Share, problem
 
 __all__ = ["LIMIT_NAMES", "Limits", "Settings", "find_root", "read_settings"]
@@ -37,6 +38,7 @@ _TABLES: Mapping[str, Any] = {
 """Settings that are tables with a type of their own."""
 
 Alpha = Annotated[float, Meta(gt=0, lt=1, description="a number between 0 and 1")]
+Names = Annotated[tuple[str, ...], Meta(description="a list of texts")]
 Options = Annotated[Mapping[str, Any], Meta(description="a table")]
 
 LIMIT_NAMES = (
@@ -84,7 +86,7 @@ class Settings:
     thresholds: Thresholds = field(default_factory=Thresholds)
     """Thresholds of every case; see the page on thresholds."""
     max_repetition: Share | None = None
-    """Gate: maximum repetition score of the suite, 0..1."""
+    """Gate: maximum repetition score of the suite, 0..1, or a text in percent: "5%"."""
     max_repeater_rate: Share | None = None
     """Gate: maximum share of cases that fail on repetition, 0..1."""
     max_cutoff_rate: Share | None = None
@@ -119,6 +121,8 @@ class Settings:
     and an engine start for each adapter."""
     cache: bool = True
     """Whether stored generations are used again."""
+    run_tags: Names = ()
+    """Names under which runs are found again (``harness history --tag NAME``); in the environment, with commas."""
 
     @property
     def baseline_is_file(self) -> bool:
@@ -196,18 +200,51 @@ def read_settings(
     problems: list[str] = []
     values = _from_project(root / "pyproject.toml", problems)
     values |= _from_environment(os.environ if environment is None else environment, problems)
-    values |= {name: value for name, value in (flags or {}).items() if value is not None}
+    values |= _from_flags(flags or {}, problems)
     types = _types()
     checked = (problem(name, value, types[name]) for name, value in values.items() if name not in _TABLES)
     problems += [text for text in checked if text is not None]
     if problems:
         raise SettingsError("; ".join(problems))
-    return Settings(root=root, **values)
+    return Settings(root=root, **{**values, "run_tags": tuple(values.get("run_tags", ()))})
+
+
+def _from_flags(flags: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
+    known = _types()
+    values: dict[str, Any] = {}
+    for name, value in flags.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            problems.append(f"unknown setting {name!r}" + (f"; did you mean {near[0]}?" if near else ""))
+        elif name in _TABLES and isinstance(value, Mapping):
+            try:
+                values[name] = _TABLES[name].from_mapping(value)
+            except SettingsError as error:
+                problems.append(str(error))
+        elif value is not None:
+            values[name] = _share(name, value, problems) if name in _shares() else value
+    return values
 
 
 def _types() -> dict[str, Any]:
     hints = typing.get_type_hints(Settings, include_extras=True)
     return {f.name: hints[f.name] for f in fields(Settings) if f.name != "root"}
+
+
+def _shares() -> set[str]:
+    """Settings that are shares, which may be written in percent."""
+    return {name for name, kind in _types().items() if kind == Share | None}
+
+
+def _share(where: str, value: Any, problems: list[str]) -> Any:
+    """A share as a number where it was written as text; None with a problem."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return parse_share(value)
+    except ValueError as error:
+        problems.append(f"{where} = {value!r}: {error}")
+        return None
 
 
 def _from_project(path: Path, problems: list[str]) -> dict[str, Any]:
@@ -228,7 +265,7 @@ def _from_project(path: Path, problems: list[str]) -> dict[str, Any]:
         if name not in known:
             problems.append(f"{path}: [tool.harness] has unknown {name!r}; known: {', '.join(sorted(known))}")
         elif name not in _TABLES:
-            values[name] = value
+            values[name] = _share(f"{path}: {name}", value, problems) if name in _shares() else value
         elif not isinstance(value, dict):
             problems.append(f"{path}: [tool.harness] {name} must be a table")
         else:
@@ -249,6 +286,12 @@ def _from_environment(environment: Mapping[str, str], problems: list[str]) -> di
     for name, kind in _types().items():
         text = environment.get(_ENVIRONMENT + name.upper())
         if text is None or name in _TABLES or name == "engine_options":
+            continue
+        if name == "run_tags":
+            values[name] = [tag for part in text.split(",") if (tag := part.strip())]
+            continue
+        if name in _shares():
+            values[name] = _share(f"environment variable {_ENVIRONMENT}{name.upper()}", text, problems)
             continue
         try:
             # Not strict: the text "0.3" is a number and "true" is a boolean here.

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from harness.judging.results import CaseResult
 from harness.project.manifest import Manifest
-from harness.project.settings import Settings
+from harness.project.settings import LIMIT_NAMES, Settings
 from harness.reports import Report, write_all
 from harness.reports.assemble import assemble_report
 from harness.store import Run, Store
@@ -20,7 +21,7 @@ from harness.suite.baseline import matching, read_baseline
 from harness.suite.compare import Change, Comparison, changes, compare
 from harness.suite.gate import GateVerdict, combine_gates, judge_suite
 
-__all__ = ["Conclusion", "conclude_run", "review_run"]
+__all__ = ["Conclusion", "conclude_run", "judge_run", "recorded_flags", "review_run"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,16 @@ class Conclusion:
         return bool(self.gates) and all(g.passed for g in self.gates.values())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judged:
+    """A run's results with what they were judged against."""
+
+    results: Mapping[str, tuple[CaseResult, ...]]
+    baseline: str
+    before: Sequence[CaseResult]
+    gates: Mapping[str, GateVerdict]
+
+
 def conclude_run(run: Run, store: Store, manifest: Manifest, settings: Settings) -> Conclusion:
     """Judge a recorded run against the gate, compare, and write its reports; the run itself is not changed.
 
@@ -55,6 +66,37 @@ def conclude_run(run: Run, store: Store, manifest: Manifest, settings: Settings)
 
 def review_run(run: Run, store: Store, manifest: Manifest, settings: Settings) -> Conclusion:
     """Judge a recorded run against the gate and compare; nothing is written."""
+    judged = _judge(run, store, settings)
+    results, baseline, before = judged.results, judged.baseline, judged.before
+    earlier = () if baseline in results or not before else (baseline,)
+    # The first is what every report compares the last with, so a baseline comes first.
+    shown = {**({baseline: tuple(before)} if before else {}), **results}
+    first, *others = shown
+    last = others[-1] if others else None
+    report = assemble_report(run, shown, combine_gates(judged.gates), manifest.adapters, earlier=earlier)
+    return Conclusion(
+        run=run,
+        gates=judged.gates,
+        report=report,
+        comparison=compare(shown[first], shown[last]) if last else None,
+        changes=changes(shown[first], shown[last]) if last else (),
+    )
+
+
+def recorded_flags(run: Run) -> dict[str, Any]:
+    """The limits and the baseline that a run was asked to keep to, as settings."""
+    # Runs of older versions recorded some limits under other names; these fall back to the settings.
+    limits = run.facts.get("limits", {})
+    flags = {name: limits[name] for name in LIMIT_NAMES if limits.get(name) is not None}
+    return flags | ({"baseline": run.facts["baseline"]} if run.facts.get("baseline") else {})
+
+
+def judge_run(run: Run, store: Store, settings: Settings) -> Mapping[str, GateVerdict]:
+    """The gate's verdict on each adapter of a recorded run; nothing is written."""
+    return _judge(run, store, settings).gates
+
+
+def _judge(run: Run, store: Store, settings: Settings) -> _Judged:
     recorded = store.results(run.id)
     results = {name: tuple(r for r in recorded if r.adapter == name) for name in run.adapters}
     baseline, before = _baseline(settings, store, recorded, run.adapters)
@@ -69,19 +111,7 @@ def review_run(run: Run, store: Store, manifest: Manifest, settings: Settings) -
         )
         for name in judged
     }  # fmt: skip
-    earlier = () if baseline in results or not before else (baseline,)
-    # The first is what every report compares the last with, so a baseline comes first.
-    shown = {**({baseline: tuple(before)} if before else {}), **results}
-    first, *others = shown
-    last = others[-1] if others else None
-    report = assemble_report(run, shown, combine_gates(gates), manifest.adapters, earlier=earlier)
-    return Conclusion(
-        run=run,
-        gates=gates,
-        report=report,
-        comparison=compare(shown[first], shown[last]) if last else None,
-        changes=changes(shown[first], shown[last]) if last else (),
-    )
+    return _Judged(results=results, baseline=baseline, before=before, gates=gates)
 
 
 def _baseline(

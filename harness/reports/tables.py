@@ -15,33 +15,113 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.cases.suite import case_digest
 from harness.errors import UsageError
-from harness.judging.results import CaseResult
+from harness.judging.results import CaseResult, Status
 from harness.project.settings import find_root, read_settings
 from harness.safe.escape import for_csv, for_utf8, for_xlsx
 from harness.safe.files import replace_with
 from harness.store import Run, Store
-from harness.suite.compare import Change
+from harness.suite.compare import Change, Comparison, changes, compare
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-__all__ = ["LoadedRun", "changes_frame", "load_run", "results_frame", "write_table"]
+__all__ = ["LoadedRun", "RunComparison", "changes_frame", "load_run", "open_run", "results_frame", "write_table"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class LoadedRun:
     """A recorded run with its results."""
 
     run: Run
     results: tuple[CaseResult, ...]
 
-    def to_frame(self) -> DataFrame:
-        """A row for each case and adapter; see :func:`results_frame`."""
+    @property
+    def id(self) -> str:
+        """The run's id, as ``harness history`` shows it."""
+        return self.run.id
+
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        """The versions that it ran on, in order."""
+        return self.run.adapters
+
+    def frame(self) -> DataFrame:
+        """A row for each case and adapter, every score a column; see :func:`results_frame`."""
         return results_frame(self.results, run=self.run.id)
 
+    def to_frame(self) -> DataFrame:
+        """The same as :meth:`frame`."""
+        return self.frame()
 
-def load_run(run: str = "last", *, root: Path | str | None = None) -> LoadedRun:
+    def compare(
+        self, before: LoadedRun | None = None, *, adapter: str | None = None, before_adapter: str | None = None
+    ) -> RunComparison:
+        """What became of the cases from an earlier run to this one, on the cases that both have as the same test.
+
+        Args:
+            before: the earlier run; None: this very run, whose first version is compared with its last.
+            adapter: version of this run; None: its last one.
+            before_adapter: version of the earlier run; None: its last one, or this run's first.
+
+        Raises:
+            UsageError: a version that the run does not have.
+        """
+        earlier = self if before is None else before
+        default = earlier.adapters[0] if before is None else earlier.adapters[-1]
+        old = earlier._of(before_adapter or default)
+        new = self._of(adapter or self.adapters[-1])
+        common = {(r.case.id, case_digest(r.case)) for r in old} & {(r.case.id, case_digest(r.case)) for r in new}
+        old, new = (tuple(r for r in side if (r.case.id, case_digest(r.case)) in common) for side in (old, new))
+        return RunComparison(comparison=compare(old, new), changes=changes(old, new))
+
+    def _of(self, adapter: str) -> tuple[CaseResult, ...]:
+        if adapter not in self.adapters:
+            raise UsageError(f"run {self.id} has no adapter {adapter!r}; it has: {', '.join(self.adapters)}")
+        return tuple(r for r in self.results if r.adapter == adapter)
+
+    def __repr__(self) -> str:
+        passed = sum(r.verdict.status is Status.PASS for r in self.results)
+        return (
+            f"<run {self.id} ({self.run.status}) of {', '.join(self.adapters)}: {passed} of {len(self.results)} pass>"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class RunComparison:
+    """Two sides of the same cases."""
+
+    comparison: Comparison
+    """Figures of the whole: fixed, broken, rise of the repetition score, significance."""
+    changes: tuple[Change, ...]
+    """Case by case."""
+
+    @property
+    def fixed(self) -> tuple[str, ...]:
+        """Ids of the cases that failed before and pass now."""
+        return tuple(self.comparison.total.fixed)
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """Ids of the cases that passed before and fail now."""
+        return tuple(self.comparison.broken)
+
+    @property
+    def still_failing(self) -> tuple[str, ...]:
+        """Ids of the cases that failed before and fail now."""
+        return tuple(self.comparison.still_failing)
+
+    def frame(self) -> DataFrame:
+        """A row for each case, with both sides' verdict, score and answer; see :func:`changes_frame`."""
+        return changes_frame(self.changes)
+
+    def __repr__(self) -> str:
+        counts = f"{len(self.fixed)} fixed, {len(self.broken)} broken, {len(self.still_failing)} still failing"
+        return f"<{counts} of {len(self.changes)} cases>"
+
+
+def open_run(run: str = "last", *, root: Path | str | None = None) -> LoadedRun:
     """Read a recorded run.
 
     Args:
@@ -55,6 +135,11 @@ def load_run(run: str = "last", *, root: Path | str | None = None) -> LoadedRun:
     with Store.existing(read_settings(folder).database) as store:
         recorded = store.run(run)
         return LoadedRun(run=recorded, results=store.results(recorded.id))
+
+
+def load_run(run: str = "last", *, root: Path | str | None = None) -> LoadedRun:
+    """The same as :func:`open_run`, under its older name."""
+    return open_run(run, root=root)
 
 
 def results_frame(results: Sequence[CaseResult], *, run: str = "") -> DataFrame:

@@ -17,7 +17,9 @@ from harness.judging.results import CaseResult
 from harness.models.target import Target, resolve_target
 from harness.project.manifest import Manifest, read_manifest
 from harness.project.settings import Settings
+from harness.runs.revision import git_revision
 from harness.runs.runner import Job, OpenEngine, Runner, RunnerProgress
+from harness.runs.sessions import process_facts
 from harness.store import Run, Store
 
 __all__ = ["Evaluation"]
@@ -92,6 +94,9 @@ class Evaluation:
             "limits": self.settings.recorded_limits,
             "baseline": self.settings.baseline,
             "contents": {name: self.manifest.contents(name) for name in self._targets},
+            "process": process_facts(),
+            **({"commit": revision} if (revision := git_revision(self.settings.root)) else {}),
+            **({"tags": list(self.settings.run_tags)} if self.settings.run_tags else {}),
             **(facts or {}),
         }
         self._work = self._runner.execute(self._jobs, about)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from harness.language import tr
 from harness.runs.runner import RunnerProgress
 
 if TYPE_CHECKING:
@@ -16,22 +17,34 @@ if TYPE_CHECKING:
 
 __all__ = ["PacedLines", "ProgressLine", "duration", "progress_line", "training_line"]
 
-_STATES = {"starting": "starting the engine", "proving": "proving that the adapter acts", "generating": "generating"}
-
 
 def progress_line(progress: RunnerProgress, engine: str) -> str:
-    """``generating with vllm: 12/48 answers (6 stored), 1,204 tokens, 01:10, about 02:30 left``."""
-    state = _STATES.get(progress.state, progress.state)
-    parts = [f"{state} ({engine}): {progress.done}/{progress.total} answers"]
+    """``generating (vllm): 12/48 answers (6 stored), 1,204 tokens, 01:10, about 02:30 left``."""
+    # An engine of one's own, or a script, is named by its module or kind: a path would fill the line.
+    engine = engine.partition(":")[0]
+    done = tr("{done}/{total} answers", done=progress.done, total=progress.total)
     if progress.stored:
-        parts[0] += f" ({progress.stored} stored)"
+        done += tr(" ({n} stored)", n=progress.stored)
+    parts = [f"{_state(progress.state)} ({engine}): {done}"]
     if progress.tokens:
-        parts.append(f"{progress.tokens:,} tokens")
+        parts.append(tr("{n} tokens", n=f"{progress.tokens:,}"))
     parts.append(duration(progress.seconds))
     generated, left = progress.done - progress.stored, progress.total - progress.done
     if progress.state == "generating" and generated and left:
-        parts.append(f"about {duration(progress.seconds / generated * left)} left")
+        parts.append(tr("about {time} left", time=duration(progress.seconds / generated * left)))
     return ", ".join(parts)
+
+
+def _state(state: str) -> str:
+    match state:
+        case "starting":
+            return tr("starting the engine")
+        case "proving":
+            return tr("proving that the adapter acts")
+        case "generating":
+            return tr("generating")
+        case _:
+            return state
 
 
 def duration(seconds: float) -> str:

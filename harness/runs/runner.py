@@ -119,6 +119,9 @@ class Runner:
         self._prompts: dict[Path, dict[tuple[int, ...], None]] = defaultdict(dict)
         """Prompts of the whole run by model, in its order, answered or not."""
         self._stored = self._done = self._total = self._tokens = 0
+        self._phase = "starting"
+        self._engine_ready = False
+        """Whether the engine that is open has begun to answer."""
 
     def execute(self, jobs: Sequence[Job], facts: Mapping[str, Any]) -> Generator[CaseResult, None, Run]:
         """Record a run of all jobs at once; they are judged as results are taken from the generator.
@@ -219,7 +222,8 @@ class Runner:
         targets = {w.job.name: w.job.usable for w in group}
         longest = max(len(r.prompt_ids) + r.decoding.max_tokens for r in requests)
         options = engine_options(targets.values(), self._settings.engine_options, longest=longest)
-        self._tell("starting")
+        self._engine_ready = False
+        self._enter("starting")
         engine = self._open_engine(
             self._settings.engine,
             group[0].job.usable.model_path,
@@ -239,12 +243,13 @@ class Runner:
             requests = [r for r in requests if r.id not in answered]
             if not requests:
                 raise AdapterError("; ".join(useless.values()))
-            self._tell("generating")
+            self._enter("generating")
             with closing(_as_generator(engine.generate(requests))) as outcomes:
                 for outcome in outcomes:
                     wanted = group[outcome.request_id]
                     answered.add(outcome.request_id)
                     self._done += 1
+                    self._engine_ready = True
                     if (problem := _problem(outcome)) is not None:
                         self._fail(wanted, problem)
                     elif isinstance(outcome, Completion):
@@ -253,7 +258,7 @@ class Runner:
                         self._store.save_generation(wanted.key, wanted.identity, completion, wanted.limit)
                         self._tokens += len(completion.token_ids)
                         self._judge(wanted, completion, cached=False)
-                    self._tell("generating")
+                    self._tell()
                     yield from self._complete(run, wanted.job)
             for index in set(range(len(group))) - answered:
                 self._fail(group[index], f"engine {self._settings.engine!r} gave no answer to this request")
@@ -279,7 +284,7 @@ class Runner:
         weighted = [t.weights for t in targets if t.weights is not None]
         if not weighted:
             return {}
-        self._tell("proving")
+        self._enter("proving")
         model = next(iter(targets)).model_path
         fitting = (p for p in self._prompts[model] if len(p) + PROOF_TOKENS <= longest)
         prompts = list(islice(fitting, 4)) or list(dict.fromkeys(r.prompt_ids for r in requests))[:4]
@@ -289,6 +294,7 @@ class Runner:
                 prove_adapter(engine, prompts, weights)
             except AdapterError as error:
                 useless[weights.name] = str(error)
+        self._engine_ready = True
         return useless
 
     # -- verdicts --------------------------------------------------------------------------------------------------
@@ -353,23 +359,25 @@ class Runner:
         }
 
     def _engine_progress(self, progress: Progress) -> None:
-        if progress.state == "running":
-            self._on_progress(self._progress("generating", progress.tokens))
-        else:
-            self._tell("starting")
+        self._engine_ready = progress.state != "starting"
+        running = progress.state == "running" and self._phase == "generating"
+        self._tell(progress.tokens if running else 0)
 
-    def _tell(self, state: str) -> None:
-        self._on_progress(self._progress(state, self._tokens))
+    def _enter(self, phase: str) -> None:
+        self._phase = phase
+        self._tell()
 
-    def _progress(self, state: str, tokens: int) -> RunnerProgress:
-        seconds = time.monotonic() - self._began
-        return RunnerProgress(
-            state=state,
-            total=self._total,
-            done=self._done,
-            stored=self._stored,
-            tokens=max(tokens, self._tokens),
-            seconds=seconds,
+    def _tell(self, tokens: int = 0) -> None:
+        # An engine that is still starting is not generating yet, although it was asked to.
+        self._on_progress(
+            RunnerProgress(
+                state=self._phase if self._engine_ready else "starting",
+                total=self._total,
+                done=self._done,
+                stored=self._stored,
+                tokens=max(tokens, self._tokens),
+                seconds=time.monotonic() - self._began,
+            )
         )
 
 

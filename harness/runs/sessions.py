@@ -15,12 +15,16 @@ import platform
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from harness.safe.files import write_text
 from harness.safe.read import read_object
+from harness.store import Run
 
-__all__ = ["begin_session", "end_session", "unfinished_sessions"]
+__all__ = ["RunState", "begin_session", "end_session", "process_facts", "run_state", "unfinished_sessions"]
+
+RunState = Literal["started", "running", "killed", "finished", "interrupted", "failed"]
+"""How a run is: its recorded status, and for one without an end whether its process is there."""
 
 
 def begin_session(reports: Path, command: Sequence[str]) -> Path:
@@ -32,7 +36,7 @@ def begin_session(reports: Path, command: Sequence[str]) -> Path:
     now = datetime.now(UTC)
     path = _folder(reports) / f"{now:%Y%m%d-%H%M%S.%f}-{os.getpid()}.json"
     earlier = sorted(other.name for other in path.parent.glob("*.json"))
-    facts = {"pid": os.getpid(), "host": platform.node(), "started": now.isoformat(timespec="seconds"),
+    facts = {**process_facts(), "started": now.isoformat(timespec="seconds"),
              "command": list(command), "earlier": earlier}  # fmt: skip
     return write_text(path, json.dumps(facts) + "\n")
 
@@ -59,6 +63,29 @@ def unfinished_sessions(reports: Path) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def process_facts() -> dict[str, Any]:
+    """What tells this process from any other one, also from a later one with its number."""
+    return {"pid": os.getpid(), "host": platform.node(), "process_started": _process_started(os.getpid())}
+
+
+def run_state(run: Run) -> RunState:
+    """The state of a recorded run: one that has not ended is ``running``, ``killed``, or (elsewhere) ``started``."""
+    process = run.facts.get("process")
+    if run.status != "started" or not isinstance(process, dict) or process.get("host") != platform.node():
+        return run.status
+    return "running" if _alive(process) else "killed"
+
+
+def _process_started(pid: int) -> int | None:
+    """When a process began, in the kernel's ticks since the machine did; None where the kernel does not say."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        # The name of the program, in parentheses, may hold anything.
+        return int(text.rpartition(")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
 def _folder(reports: Path) -> Path:
     return reports / "sessions"
 
@@ -83,4 +110,5 @@ def _alive(facts: dict[str, Any]) -> bool:
         return False
     except (OSError, OverflowError):
         return True
-    return True
+    began = facts.get("process_started")
+    return began is None or _process_started(pid) in (None, began)

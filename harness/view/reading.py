@@ -21,7 +21,7 @@ from harness.judging.results import Attempt
 from harness.project.manifest import Manifest, read_manifest
 from harness.project.settings import Settings
 from harness.project.suite import project_cases
-from harness.reports.conclusion import Conclusion, review_run
+from harness.reports.conclusion import Conclusion, recorded_flags, review_run
 from harness.reports.page.data import page_data
 from harness.safe.escape import for_page
 from harness.store import Run, Store
@@ -84,8 +84,7 @@ class Reading:
                 kept = self._conclusions.get(key)
             if kept is not None:
                 return kept
-            baseline = run.facts.get("baseline")
-            settings = replace(self.settings, baseline=str(baseline)) if baseline else self.settings
+            settings = replace(self.settings, **recorded_flags(run))
             try:
                 made = review_run(run, store, self.manifest(), settings)
             except CaseFileError:

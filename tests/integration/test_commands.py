@@ -129,4 +129,4 @@ def test_wrong_words_are_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit) as caught:
         main(["fly"])
     assert caught.value.code == 2
-    assert "invalid choice" in capsys.readouterr().err
+    assert "unknown command 'fly'" in capsys.readouterr().err

@@ -178,7 +178,7 @@ def test_an_engine_that_breaks_ends_the_session(pytester: pytest.Pytester, proje
         (["--adapter", "v9"], "*adapter 'v9' is not in adapters_manifest.toml; known: v4.0, v3.9*"),
         (["--engine", "warp"], "*engine 'warp' is unknown*"),
         (["--baseline", "v1"], "*adapter 'v1' is not in adapters_manifest.toml*"),
-        (["--max-repetition", "3"], "*3 is not between 0 and 1*"),
+        (["--max-repetition", "3"], "*3 is not a share 0..1; did you mean 0.03 or 3%?*"),
         (["--max-regressions", "some"], "*some is not a whole number*"),
         (["--shard", "3/2"], "*3/2 is not I/N*"),
     ],
@@ -387,3 +387,11 @@ def test_progress_is_shown_by_plain_pytest(pytester: pytest.Pytester, project: M
     project()
     result = pytester.runpytest("badcases")
     result.stdout.fnmatch_lines(["*generating*answers*"])
+
+
+def test_cases_are_selected_by_id_and_pattern(pytester: pytest.Pytester, project: Make) -> None:
+    """``--case`` takes ids and patterns; a part of the suite passes no gate."""
+    project()
+    result = pytester.runpytest("badcases", "--case", "badcase1/hill", "--case", "*/c*")
+    result.assert_outcomes(passed=2, deselected=1)
+    assert result.ret == 3

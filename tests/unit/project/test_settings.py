@@ -107,3 +107,29 @@ def test_a_wrong_gate_or_sampling_setting_is_named(project: Path, text: str, par
     with pytest.raises(SettingsError) as caught:
         read_settings(project, environment={})
     assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "environment"),
+    [('max_cutoff_rate = "5%"', {}), ("", {"HARNESS_MAX_CUTOFF_RATE": "5%"})],
+    ids=["file", "environment"],
+)
+def test_a_share_may_be_written_in_percent(project: Path, line: str, environment: dict[str, str]) -> None:
+    """``5%`` is 0.05 in the project's file and in the environment."""
+    (project / "pyproject.toml").write_text(f"[tool.harness]\n{line}\n")
+    assert read_settings(project, environment=environment).max_cutoff_rate == 0.05
+
+
+def test_a_number_above_one_in_the_environment_is_answered_in_words(project: Path) -> None:
+    """The message names both readings of a bare 5."""
+    with pytest.raises(SettingsError, match=r"did you mean 0\.05 or 5%"):
+        read_settings(project, environment={"HARNESS_MAX_REPETITION": "5"})
+
+
+def test_tags_come_from_the_file_or_the_environment(project: Path) -> None:
+    """A list in the file, a text with commas in the environment."""
+    (project / "pyproject.toml").write_text('[tool.harness]\nrun_tags = ["nightly"]\n')
+    assert read_settings(project, environment={}).run_tags == ("nightly",)
+    assert read_settings(project, environment={"HARNESS_RUN_TAGS": "a100, weekly"}).run_tags == ("a100", "weekly")
+    with pytest.raises(SettingsError, match="run_tags"):
+        read_settings(project, {"run_tags": [7]}, {})

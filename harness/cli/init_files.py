@@ -1,0 +1,126 @@
+"""The files of a new project, as texts: what ``harness init`` writes.
+
+Comments in them stay English, since the files are shared and quoted; the README is in the reader's language.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from harness.language import tr
+from harness.models.description import ModelDescription
+
+__all__ = [
+    "BAD_CASE",
+    "CASE_SETTINGS",
+    "EMBEDDED",
+    "TEST_FILE",
+    "manifest_text",
+    "next_commands",
+    "project_text",
+    "readme",
+]
+
+EMBEDDED = "smollm2-135m-instruct"
+"""The model of a project without one of its own."""
+TEST_FILE = '''\
+"""Every bad case in this folder, one test each: ``pytest badcases --adapter NAME``."""
+
+from harness import BadCase
+
+
+def test_badcase(badcase: BadCase) -> None:
+    """The adapter answers the case without falling into a loop."""
+    badcase.check()
+'''
+BAD_CASE = """\
+[
+  {
+    "text": "Write a short poem about the sea.",
+    "standard_answer": "The sea rolls in on silver feet,\\nAnd hums along the shore,\\nAnd then goes out once more."
+  }
+]
+"""
+CASE_SETTINGS = """\
+# Settings of every case in this folder; a record may override them.
+[decoding]
+method = "beam"
+beam_width = 5
+max_tokens = 256
+"""
+_MANIFEST_HEAD = """\
+# Every adapter version: what it is, its parent, what it was trained on.
+# path is a folder (relative to this file), a hub id, or embedded:<name> for the model that ships with the harness.
+
+"""
+
+
+def manifest_text(model: str, path: str, version: str, about: ModelDescription | None) -> str:
+    """The manifest with one model and the version that is the model as shipped."""
+    lines = [f"[models.{_quoted(model)}]", f"path = {_quoted(path)}"]
+    if about is None:
+        lines.append('template = "smollm2"')
+    elif not about.chat_template:
+        lines.append('# The folder holds no chat template; name a file with one: chat_template = "template.jinja"')
+    lines += [
+        "",
+        f"[adapters.{_quoted(version)}]",
+        f"model = {_quoted(model)} # no weights of its own: the model as shipped",
+    ]
+    return _MANIFEST_HEAD + "\n".join(lines) + "\n"
+
+
+def project_text(version: str, about: ModelDescription | None) -> str:
+    """``pyproject.toml``: the version to evaluate, and for a model of the user's the engine's options as comments."""
+    lines = ["[tool.harness]", f"adapter = {_quoted(version)}"]
+    if about is not None:
+        lines += [
+            "# merge = true            # on a CPU: each adapter answers as a merged model, more than twice as fast",
+            "",
+            "[tool.harness.engine_options]",
+            "# Keyword arguments of the engine. Length and LoRA rank are set from cases and adapters.",
+            *_engine_options(about),
+        ]
+    return "\n".join([*lines, "", "[tool.pytest.ini_options]", 'testpaths = ["badcases"]', ""])
+
+
+def _engine_options(about: ModelDescription) -> list[str]:
+    longest = f"the model was made for {about.max_length}" if about.max_length else "tokens of prompt and answer"
+    heads = f"; it divides the {about.heads} attention heads" if about.heads else ""
+    dtype = f'# dtype = "{about.dtype or "bfloat16"}"'
+    return [
+        f"# max_model_len = {min(about.max_length or 8192, 8192):<7} # {longest}; memory grows with it",
+        f"# tensor_parallel_size = 8  # number of GPUs that share the model{heads}",
+        f"{dtype:<26} # {'as the model was saved' if about.dtype else 'the folder does not say'}",
+        "# gpu_memory_utilization = 0.9",
+    ]
+
+
+def next_commands(version: str) -> tuple[str, ...]:
+    """The three commands after ``harness init``."""
+    return ("harness doctor", f"pytest badcases --adapter {version}", "harness fix --failed")
+
+
+def readme(title: str, version: str, versions: Sequence[str]) -> str:
+    """A page for the people who find the folder."""
+    check, evaluate, fix = next_commands(version)
+    names = ", ".join(f"`{name}`" for name in versions)
+    return "\n".join([
+        f"# {tr('Bad cases of {model}', model=title)}",
+        "",
+        tr("Each folder under `badcases` holds prompts on which the model failed."),
+        tr("Versions to test: {names}.", names=names),
+        "",
+        "1. " + tr("See what is installed and what is missing: `{command}`", command=check),
+        "2. " + tr("Run every bad case and judge the answers: `{command}`", command=evaluate),
+        "3. " + tr("Train on what failed, run again, compare: `{command}`", command=fix),
+        "",
+        tr("Put your own cases into `badcases/NAME/test.json`; `badcases/badcase1` is an example to replace."),
+        "",
+    ])  # fmt: skip
+
+
+def _quoted(text: str) -> str:
+    """A TOML basic string; JSON's escapes are among TOML's."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
