@@ -20,11 +20,13 @@ from harness.cases.model import Case
 from harness.cases.suite import SuiteFacts, describe_suite
 from harness.errors import CaseFileError, HarnessError, SettingsError
 from harness.judging.results import CaseResult, Status
+from harness.language import set_language
 from harness.plugin.badcase import BadCaseError, BadCaseFailed
 from harness.project.settings import Settings, find_root, read_settings
 from harness.project.suite import project_cases
 from harness.reports.conclusion import Conclusion, conclude_run
 from harness.reports.console import comparison_table, failure_text, summary
+from harness.reports.reasons import reason_line
 from harness.runs.evaluation import Evaluation
 from harness.runs.progress import ProgressLine
 from harness.runs.runner import Job, RunnerProgress
@@ -267,15 +269,15 @@ class Session:
                 "allow_partial",
             )
         }  # fmt: skip
-        return read_settings(find_root(folder), {**flags, "cache": self._options.harness_cache})
+        settings = read_settings(find_root(folder), {**flags, "cache": self._options.harness_cache})
+        set_language(settings.language)
+        return settings
 
 
 def _brief(result: CaseResult) -> str:
-    """One line: the case and the first rule that it broke."""
-    reasons = result.verdict.reasons
-    first = for_terminal(reasons[0].text, keep_newlines=False) if reasons else "no reason was recorded"
-    more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-    return f"{result.verdict.status} {result.case.id} on {result.adapter}: {first}{more}"
+    """One line: the case, and what a person sees in its answer. In JUnit it is the message."""
+    text = f"{result.verdict.status} {result.case.id} on {result.adapter}: {reason_line(result)}"
+    return for_terminal(text, keep_newlines=False)
 
 
 def _relative(path: Path) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from harness.engines.base import EngineInfo
 from harness.judging.results import CaseResult
+from harness.language import tr
 from harness.suite.compare import CHANGE_ORDER, changes
 from harness.suite.figures import Figures, figures, grouped_figures
 from harness.suite.gate import GateVerdict
@@ -106,10 +107,11 @@ def as_score(value: float | None) -> str:
 
 def cut_off_note(total: Figures) -> str:
     """What a report says of passing answers that were cut off."""
-    return (
-        f"{total.passed_cut_off} of {total.passed} passing cases were cut off at max_tokens; give them more tokens, or "
-        "fail them with allow_cutoff = false in [thresholds]"
-    )
+    return tr(
+        "{n} of {passed} passing cases were cut off at max_tokens; give them more tokens, or fail them with "
+        "allow_cutoff = false in [thresholds]",
+        n=total.passed_cut_off, passed=total.passed,
+    )  # fmt: skip
 
 
 def as_share(value: float | None) -> str:
@@ -128,19 +130,21 @@ def headline(report: Report) -> str:
     """The run in one sentence, without the gate."""
     after = report.after
     if after is None or not after.results:
-        return "No case was run"
+        return tr("No case was run")
     if report.before is not None:
         count = Counter(c.kind for c in changes(report.before.results, after.results))
-        parts = [f"{count[kind]} {kind}" for kind in CHANGE_ORDER if count[kind]]
-        return f"{after.name} against {report.before.name}: {', '.join(parts) or 'nothing to compare'}"
+        parts = [f"{count[kind]} {tr(kind)}" for kind in CHANGE_ORDER if count[kind]]
+        what = ", ".join(parts) or tr("nothing to compare")
+        return tr("{after} against {before}: {what}", after=after.name, before=report.before.name, what=what)
     total = figures(after.results)
     if total.passed == total.cases:
-        return f"{after.name}: all {total.cases} cases pass"
+        return tr("{adapter}: all {n} cases pass", adapter=after.name, n=total.cases)
     failed = total.failed - total.expected_failures
-    parts = [f"{failed} of {total.cases} cases fail ({total.repeating} repeat themselves)"] if failed else []
-    parts += [f"{total.expected_failures} expected to fail"] if total.expected_failures else []
-    parts += [f"{total.errors} could not be judged"] if total.errors else []
-    parts += [f"{total.skipped} skipped"] if total.skipped else []
+    counts = {"n": failed, "cases": total.cases, "repeating": total.repeating}
+    parts = [tr("{n} of {cases} cases fail ({repeating} repeat themselves)", **counts)] if failed else []
+    parts += [tr("{n} expected to fail", n=total.expected_failures)] if total.expected_failures else []
+    parts += [tr("{n} could not be judged", n=total.errors)] if total.errors else []
+    parts += [tr("{n} skipped", n=total.skipped)] if total.skipped else []
     return f"{after.name}: {', '.join(parts)}"
 
 
@@ -150,11 +154,10 @@ def shortfall(report: Report) -> str | None:
     missing = max(report.run.planned - have, 0)
     if report.run.status == "finished" and not missing:
         return None
-    states = {
-        "started": "did not end",
-        "interrupted": "was interrupted",
-        "failed": "failed",
-        "finished": "is not whole",
+    sentences = {
+        "started": "This run did not end: {have} of {planned} results are here",
+        "interrupted": "This run was interrupted: {have} of {planned} results are here",
+        "failed": "This run failed: {have} of {planned} results are here",
     }
-    state = states.get(report.run.status, report.run.status)
-    return f"This run {state}: {have} of {max(report.run.planned, have)} results are here"
+    sentence = sentences.get(report.run.status, "This run is not whole: {have} of {planned} results are here")
+    return tr(sentence, have=have, planned=max(report.run.planned, have))
