@@ -24,7 +24,7 @@ from harness.metrics.types import Loop, LoopKind
 from harness.reports.answer import count_units, describe_loop
 from harness.safe.escape import shorten
 
-__all__ = ["Explanation", "explain", "metric_lines", "reason_line"]
+__all__ = ["Explanation", "blamed_loops", "explain", "metric_lines", "reason_line"]
 
 _MAX_TEXT = 300
 """Characters of a text of an engine, a metric or a case within the line."""
@@ -162,7 +162,7 @@ def _repetition(attempt: Attempt, reasons: Sequence[Reason]) -> Iterator[str]:
         if reason.repetition:
             prefix = next((p for p in _PARTS if reason.text.startswith(p)), "")
             parts.setdefault(prefix, []).append(reason)
-    loops = _blamed(attempt)
+    loops = blamed_loops(attempt)
     whole = answer_text(attempt.answer) if loops and any(parts) else ""
     for prefix, blamed in parts.items():
         own = [loop for loop in loops if not whole or (_copy(attempt, loop) in whole) is not bool(prefix)]
@@ -188,7 +188,7 @@ def _part(attempt: Attempt, reasons: Sequence[Reason], loops: Sequence[Loop]) ->
     return _sign(attempt, min(reasons, key=lambda r: order.get(r.rule, len(order))))
 
 
-def _blamed(attempt: Attempt) -> list[Loop]:
+def blamed_loops(attempt: Attempt) -> list[Loop]:
     """The loops that a failed rule is about, longest first."""
     if attempt.scores is None:
         return []
