@@ -146,6 +146,8 @@ class Sheet:
         self._styles: dict[tuple[str | None, str], Format] = {}
         self.rows = 0
         """Rows below the header."""
+        self.written = 1
+        """Rows of the file: the header, and every row that is not empty."""
         sheet.freeze_panes(1, 1)
         sheet.set_landscape()
         sheet.set_paper(9)  # A4
@@ -162,10 +164,13 @@ class Sheet:
             sheet.write_string(0, index, book.safe(column.name), head)
 
     def write(self, cells: Sequence[Cell]) -> None:
-        """Write the next row; fewer cells than columns are allowed."""
+        """Write the next row; fewer cells than columns are allowed, and none make an empty row."""
         self.rows += 1
-        if self._height is not None:
-            self._sheet.set_row(self.rows, self._height)
+        if all(cell is None or cell == "" for cell in cells):
+            return
+        self.written += 1
+        # Cells without content have the row's line.
+        self._sheet.set_row(self.rows, self._height, self._style(None))
         for index, cell in enumerate(cells):
             colored = index < len(self._columns) and self._columns[index].colored
             fill = _FILLS.get(cell) if colored and isinstance(cell, str) else None
@@ -187,7 +192,7 @@ class Sheet:
         if isinstance(cell, Marked):
             self._pieces(index, self._fitting(cell), fill)
         elif cell is None or cell == "":
-            self._sheet.write_blank(self.rows, index, None, self._style(fill))
+            pass
         elif isinstance(cell, str):
             self._text(index, cell, fill)
         elif isinstance(cell, float) and not math.isfinite(cell):
@@ -268,7 +273,7 @@ def check_workbook(path: Path, rows: Sequence[int]) -> None:
 
     Args:
         path: the workbook.
-        rows: number of rows of each sheet, the header counted.
+        rows: number of rows of each sheet (:attr:`Sheet.written`).
 
     Raises:
         ReportError: it is not as it should be.

@@ -6,7 +6,8 @@ run), ``scores`` (every inner score). The file is read back before it replaces t
 reaches a user.
 
 Trade-off: in runs of more than ``MAX_SCORED`` answers the sheet ``scores`` holds only the first ones that did not pass,
-since a hundred scores for each of ten thousand answers take more time than all else. The JSON report has them all.
+since a hundred scores for each of ten thousand answers take more time than all else. The JSON report has them all. With
+more cases than that, ``changes`` leaves out those that still pass. Both sheets say so.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ __all__ = ["FIRST_COLUMNS", "MAX_SCORED", "write_xlsx"]
 FIRST_COLUMNS = ("adapter_name_or_path", "text", "response", "standard_answer")
 """What users' own scripts read, in this order."""
 MAX_SCORED = 1_000
-"""Answers whose inner scores the workbook holds."""
+"""Answers up to which the workbook holds all inner scores, and cases up to which it lists every change."""
 
 _SCORES_FIRST = ("repetition", "rep8", "loop_coverage", "similarity")
 """The scores that people use; the sheet ``scores`` has the others."""
@@ -87,7 +88,7 @@ def _write(report: Report, path: Path) -> None:
         if report.before is not None and report.after is not None:
             sheets.append(_changes(book, report, footer))
         sheets += [_summary(book, report, footer), _scores(book, report, footer)]
-    check_workbook(path, [sheet.rows + 1 for sheet in sheets])
+    check_workbook(path, [sheet.written for sheet in sheets])
 
 
 # -- results and changes -----------------------------------------------------------------------------------------------
@@ -126,7 +127,9 @@ def _changes(book: Book, report: Report, footer: str) -> Sheet:
     assert report.before is not None
     assert report.after is not None
     sheet = book.add_sheet("changes", _CHANGE_COLUMNS, height=_ROW_HEIGHT, footer=footer)
-    for change in changes(report.before.results, report.after.results):
+    every = changes(report.before.results, report.after.results)
+    changed = [c for c in every if len(every) <= MAX_SCORED or c.kind != "still passing"]
+    for change in changed:
         case = change.result.case
         sides = (change.before, change.after)
         sheet.write(
@@ -139,6 +142,10 @@ def _changes(book: Book, report: Report, footer: str) -> Sheet:
             )
         )  # fmt: skip
     sheet.filter()
+    if len(changed) < len(every):
+        sheet.write(
+            (f"{len(every) - len(changed):,} cases that still pass are not listed; the sheet results has them.",)
+        )
     sheet.print_columns(_PRINTED_CHANGES)
     return sheet
 
@@ -185,7 +192,7 @@ def _figure_rows(report: Report) -> Iterator[Sequence[Cell]]:
 
 def _fact_rows(report: Report) -> Iterator[Sequence[Cell]]:
     run = report.run
-    yield (None,)
+    yield ()
     yield "result", headline(report)
     if missing := shortfall(report):
         yield "incomplete", missing
@@ -193,7 +200,7 @@ def _fact_rows(report: Report) -> Iterator[Sequence[Cell]]:
         yield "gate", str(report.gate.outcome), report.gate.text
         for check in report.gate.checks:
             yield check.title, str(check.outcome), check.text
-    yield (None,)
+    yield ()
     engine = f"{run.engine.name} {run.engine.version}" if run.engine is not None else None
     facts: dict[str, Any] = {"run": run.id, "command": run.command, "status": run.status, "started": run.started,
                              "finished": run.finished, "seconds": run.seconds, "model": run.model, "engine": engine,
@@ -202,7 +209,7 @@ def _fact_rows(report: Report) -> Iterator[Sequence[Cell]]:
         if value not in (None, ""):
             yield name, value if isinstance(value, str | int | float) else json.dumps(value, default=str)
     if report.training is not None:
-        yield (None,)
+        yield ()
         yield "training of", report.training.adapter
         yield from report.training.facts.items()
 
