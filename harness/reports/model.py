@@ -110,8 +110,9 @@ def cut_off_note(total: Figures) -> str:
     return tr(
         "{n} of {passed} passing cases were cut off at max_tokens; give them more tokens, or fail them with "
         "allow_cutoff = false in [thresholds]",
-        n=total.passed_cut_off, passed=total.passed,
-    )  # fmt: skip
+        n=total.passed_cut_off,
+        passed=total.passed,
+    )
 
 
 def as_share(value: float | None) -> str:
@@ -132,20 +133,22 @@ def headline(report: Report) -> str:
     if after is None or not after.results:
         return tr("No case was run")
     if report.before is not None:
-        count = Counter(c.kind for c in changes(report.before.results, after.results))
+        count: Counter[str] = Counter(c.kind for c in changes(report.before.results, after.results))
         parts = [f"{count[kind]} {tr(kind)}" for kind in CHANGE_ORDER if count[kind]]
-        what = ", ".join(parts) or tr("nothing to compare")
+        what = tr(", ").join(parts) or tr("nothing to compare")
         return tr("{after} against {before}: {what}", after=after.name, before=report.before.name, what=what)
     total = figures(after.results)
     if total.passed == total.cases:
-        return tr("{adapter}: all {n} cases pass", adapter=after.name, n=total.cases)
+        return tr("{name}: all {n} cases pass", name=after.name, n=total.cases)
     failed = total.failed - total.expected_failures
-    counts = {"n": failed, "cases": total.cases, "repeating": total.repeating}
-    parts = [tr("{n} of {cases} cases fail ({repeating} repeat themselves)", **counts)] if failed else []
+    parts = []
+    if failed:
+        numbers = {"n": failed, "total": total.cases, "repeating": total.repeating}
+        parts.append(tr("{n} of {total} cases fail ({repeating} repeat themselves)", **numbers))
     parts += [tr("{n} expected to fail", n=total.expected_failures)] if total.expected_failures else []
     parts += [tr("{n} could not be judged", n=total.errors)] if total.errors else []
     parts += [tr("{n} skipped", n=total.skipped)] if total.skipped else []
-    return f"{after.name}: {', '.join(parts)}"
+    return f"{after.name}: {tr(', ').join(parts)}"
 
 
 def shortfall(report: Report) -> str | None:
@@ -154,10 +157,11 @@ def shortfall(report: Report) -> str | None:
     missing = max(report.run.planned - have, 0)
     if report.run.status == "finished" and not missing:
         return None
-    sentences = {
-        "started": "This run did not end: {have} of {planned} results are here",
-        "interrupted": "This run was interrupted: {have} of {planned} results are here",
-        "failed": "This run failed: {have} of {planned} results are here",
+    states = {
+        "started": tr("This run did not end"),
+        "interrupted": tr("This run was interrupted"),
+        "failed": tr("This run failed"),
+        "finished": tr("This run is not whole"),
     }
-    sentence = sentences.get(report.run.status, "This run is not whole: {have} of {planned} results are here")
-    return tr(sentence, have=have, planned=max(report.run.planned, have))
+    state = states.get(report.run.status, report.run.status)
+    return tr("{state}: {n} of {total} results are here", state=state, n=have, total=max(report.run.planned, have))
