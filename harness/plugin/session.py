@@ -28,6 +28,7 @@ from harness.project.settings import Settings, find_root, read_settings
 from harness.project.suite import project_cases
 from harness.reports.conclusion import Conclusion, conclude_run
 from harness.reports.console import comparison_table, failure_text, summary
+from harness.reports.reasons import reason_line
 from harness.runs.evaluation import Evaluation
 from harness.runs.progress import ProgressLine
 from harness.runs.runner import Job, RunnerProgress
@@ -290,11 +291,9 @@ class Session:
 
 
 def _brief(result: CaseResult) -> str:
-    """One line: the case and the first rule that it broke."""
-    reasons = result.verdict.reasons
-    first = for_terminal(reasons[0].text, keep_newlines=False) if reasons else "no reason was recorded"
-    more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-    return f"{result.verdict.status} {result.case.id} on {result.adapter}: {first}{more}"
+    """One line: the case, and what a person sees in its answer. In JUnit it is the message."""
+    text = f"{result.verdict.status} {result.case.id} on {result.adapter}: {reason_line(result)}"
+    return for_terminal(text, keep_newlines=False)
 
 
 def _relative(path: Path) -> str:

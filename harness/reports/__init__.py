@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 
 from harness.errors import HarnessError, ReportError
 from harness.reports.html_report import to_html
-from harness.reports.json_report import to_json
+from harness.reports.json_report import write_json
 from harness.reports.markdown_report import to_markdown
 from harness.reports.model import Report
 from harness.reports.xlsx_report import write_xlsx
@@ -25,7 +25,7 @@ ReportWriter = Callable[[Report, Path], Path]
 _SHIPPED: dict[str, ReportWriter] = {
     "report.html": lambda report, path: write_text(path, to_html(report)),
     "report.xlsx": write_xlsx,
-    "report.json": lambda report, path: write_text(path, to_json(report)),
+    "report.json": write_json,
     "summary.md": lambda report, path: write_text(path, to_markdown(report)),
 }
 _registered: dict[str, ReportWriter] = {}
@@ -58,7 +58,8 @@ def write_all(report: Report, folder: Path) -> tuple[Path, ...]:
     """Write every report into ``folder``, which is made when absent.
 
     Returns:
-        The paths of report.html, report.xlsx, report.json, summary.md and the registered reports.
+        The paths of report.html, report.xlsx, report.json (report.jsonl.gz of a large run), summary.md and the
+        registered reports.
 
     Raises:
         ReportError: at least one could not be written; names them all, and the others were written.

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from harness.language import tr
 from harness.metrics.types import Loop, LoopKind
 
 __all__ = ["Part", "PartKind", "count_units", "describe_loop", "split_answer"]
@@ -71,17 +72,18 @@ def split_answer(
 def describe_loop(answer: str, loop: Loop) -> str:
     """One line: how long one copy is and how often it stands there, such as ``14 words, 23.5 times``."""
     copies = f"{loop.copies:.1f}".removesuffix(".0")
-    return f"{count_units(answer[loop.start : loop.start + loop.period], loop.kind)}, {copies} times"
+    unit = count_units(answer[loop.start : loop.start + loop.period], loop.kind)
+    return tr("{unit}, {copies} times", unit=unit, copies=copies)
 
 
 def count_units(text: str, kind: LoopKind = "exact") -> str:
     """The length of a text in words, or in characters where words are not separated by spaces."""
     visible = len(_VISIBLE.findall(text))
     if kind == "characters" or len(_WIDE.findall(text)) * 2 >= visible:
-        number, unit = visible or len(text), "character"
-    else:
-        number, unit = len(text.split()), "word"
-    return f"{number:,} {unit}{'' if number == 1 else 's'}"
+        number = visible or len(text)
+        return tr("1 character") if number == 1 else tr("{n} characters", n=f"{number:,}")
+    number = len(text.split())
+    return tr("1 word") if number == 1 else tr("{n} words", n=f"{number:,}")
 
 
 def _apart(loops: Sequence[Loop], length: int) -> list[tuple[int, int, Loop]]:
@@ -102,7 +104,7 @@ def _plain(text: str, cut_over: int | None) -> list[Part]:
     hidden = len(text) - 2 * edge
     if hidden <= 0:
         return [Part("plain", text)]
-    note = f"{hidden:,} characters not shown"
+    note = tr("{n} characters not shown", n=f"{hidden:,}")
     return [Part("plain", text[:edge]), Part("cut", note, hidden), Part("plain", text[-edge:])]
 
 
@@ -117,6 +119,7 @@ def _repeats(text: str, loop: Loop, fold_over: int) -> list[Part]:
     if len(text) <= fold_over or hidden < period:
         return [Part("repeat", text)]
     copy = count_units(text[:period], loop.kind)
-    note = f"{_REPEAT_NOTES[loop.kind].format(unit=copy)} {times:,} more time{'' if times == 1 else 's'}"
+    same = tr(_REPEAT_NOTES[loop.kind], unit=copy)
+    note = tr("{same} 1 more time", same=same) if times == 1 else tr("{same} {n} more times", same=same, n=f"{times:,}")
     kept = [Part("repeat", head)] if head else []
     return [*kept, Part("fold", note, hidden), *([Part("repeat", tail)] if tail else [])]

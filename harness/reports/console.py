@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from harness.judging.results import Attempt, CaseResult, Reason, Status
-from harness.reports.answer import describe_loop, split_answer
+from harness.language import tr
+from harness.reports.answer import split_answer
 from harness.reports.model import AdapterResults, as_score, as_share, cut_off_note, pattern_figures
+from harness.reports.reasons import reason_line
 from harness.safe.escape import for_terminal, shorten
 from harness.suite.compare import ROLES, Change, ChangeKind
 from harness.suite.figures import figures, grouped_figures
@@ -34,6 +36,7 @@ OPEN, CLOSE = "\N{MATHEMATICAL LEFT WHITE SQUARE BRACKET}", "\N{MATHEMATICAL RIG
 
 _PROMPT_LIMIT = 1_200
 _PLAIN_LIMIT = 2_400
+_REASON_LIMIT = 600
 _STATUS_STYLE = {
     Status.PASS: "bold green",
     Status.FAIL: "bold red",
@@ -46,7 +49,8 @@ _FINISH = {"stop": "ended by itself", "length": "cut off at max_tokens", "loop":
 def failure_text(result: CaseResult, width: int = 100, color: bool = False) -> str:
     """Why a case did not pass, for a person at a terminal.
 
-    Prompt, the answer with its loops marked and folded, the rules it broke with value and limit, the standard answer.
+    One line that says what is wrong; then prompt, the answer with its loops marked and folded, the rules that it broke
+    with value and limit, and the standard answer.
 
     Args:
         result: any result; for ERROR and SKIP only the reasons are shown.
@@ -54,15 +58,16 @@ def failure_text(result: CaseResult, width: int = 100, color: bool = False) -> s
         color: whether the string may hold colours (SGR sequences of our own).
     """
     attempt = result.worst
-    blocks: list[RenderableType] = [_headline(result, attempt)]
+    blocks: list[RenderableType] = [_headline(result, attempt), _reason(result)]
     judged = result.verdict.status in (Status.FAIL, Status.PASS)
     if judged:
-        blocks += _section("prompt", _prompt(result))
+        blocks += _section(tr("prompt"), _prompt(result))
         if attempt is not None:
             blocks += _section(_answer_title(attempt), _answer(attempt))
-    blocks += _section("why", *_why(result, attempt))
+    if rules := _rules(result, attempt):
+        blocks += _section(tr("broken rules"), rules)
     if judged and result.case.standard_answer is not None:
-        blocks += _section("standard answer", _own_words(result.case.standard_answer, _PLAIN_LIMIT))
+        blocks += _section(tr("standard answer"), _own_words(result.case.standard_answer, _PLAIN_LIMIT))
     return _render(blocks, width, color)
 
 
@@ -73,7 +78,7 @@ def summary(
     from rich.text import Text
 
     columns = ("adapter", "repetition", "repeaters", "cut off", "pass", "fail", "error", "skip")
-    table = _table(columns, left=1)
+    table = _table([tr(name) for name in columns], left=1)
     for adapter in adapters:
         total = figures(adapter.results)
         counts = zip(Status, (total.passed, total.failed, total.errors, total.skipped), strict=True)
@@ -105,7 +110,7 @@ def summary(
     ]
     if gate is not None:
         style = "bold green" if gate.passed else "bold red"
-        blocks.append(Text(f"gate: {_one_line(gate.text, 300)}", style=style))
+        blocks.append(Text(tr("gate: {text}", text=_one_line(gate.text, 300)), style=style))
         for check in gate.checks:
             if not check.passed and check.text not in gate.text:
                 blocks.append(Text(f"  {_one_line(check.title)}: {_one_line(check.text, 300)}", style="red"))
@@ -119,11 +124,15 @@ def _pattern_rates(adapter: AdapterResults) -> list[RenderableType]:
     groups = pattern_figures(adapter.results)
     if not groups:
         return []
-    table = _table((f"patterns on {_one_line(adapter.name, 40)}", "lacks required", "matches forbidden"), left=1)
+    head = tr("patterns on {adapter}", adapter=_one_line(adapter.name, 40))
+    table = _table((head, tr("lacks required"), tr("matches forbidden")), left=1)
     for group in groups:
         rates = (group.missing, group.forbidden)
         cells = (
-            Text(f"{as_share(rate.estimate)} of {rate.n}" if rate.n else "-", style="red" if rate.value else "")
+            Text(
+                tr("{share} of {n}", share=as_share(rate.estimate), n=rate.n) if rate.n else "-",
+                style="red" if rate.value else "",
+            )
             for rate in rates
         )
         table.add_row(Text(_one_line(group.group.removeprefix("tag:"), 40)), *cells)
@@ -141,7 +150,7 @@ def failures_by_tag(sides: Mapping[str, Sequence[CaseResult]], width: int = 100)
     tags = dict.fromkeys(g for groups in by_version.values() for g in groups if g.startswith("tag:"))
     if not tags:
         return None
-    table = _table(("failing by tag", "cases", *(_one_line(name, 20) for name in sides)), left=1)
+    table = _table((tr("failing by tag"), tr("cases"), *(_one_line(name, 20) for name in sides)), left=1)
     for group in (*tags, "all"):
         of_group = [groups.get(group) for groups in by_version.values()]
         cases = max(figure.cases for figure in of_group if figure is not None)
@@ -159,11 +168,11 @@ def comparison_table(changes: Sequence[Change], width: int = 100, color: bool = 
 
     columns: tuple[ChangeKind, ...] = ("fixed", "still failing", "broken", "still passing", "not judged")
     styles = {"fixed": "bold green", "broken": "bold red", "still failing": "yellow", "not judged": "magenta"}
-    table = _table(("role", *columns), left=1)
+    table = _table((tr("role"), *(tr(kind) for kind in columns)), left=1)
     by_role = {role: [c for c in changes if c.result.case.role == role] for role in ROLES}
     rows: list[tuple[str, list[Change]]] = [(role, of_role) for role, of_role in by_role.items() if of_role]
     if len(rows) > 1:
-        rows.append(("all", list(changes)))
+        rows.append((tr("all"), list(changes)))
     for role, of_role in rows:
         count = Counter(c.kind for c in of_role)
         cells = (Text(str(count[k]), style=styles.get(k, "") if count[k] else "dim") for k in columns)
@@ -177,37 +186,51 @@ def _headline(result: CaseResult, attempt: Attempt | None) -> Text:
     line = Text()
     line.append(str(result.verdict.status), style=_STATUS_STYLE[result.verdict.status])
     if result.verdict.repeater:
-        line.append(" repeater", style="red")
-    role = "" if result.case.role == "fix" else f", a {result.case.role} case"
-    line.append(f"  {_one_line(result.case.id)} on {_one_line(result.adapter)}{role}", style="bold")
+        line.append(f" {tr('repeater')}", style="red")
+    names = {"case": _one_line(result.case.id), "adapter": _one_line(result.adapter), "role": result.case.role}
+    where = (
+        tr("{case} on {adapter}", **names)
+        if result.case.role == "fix"
+        else tr("{case} on {adapter}, a {role} case", **names)
+    )
+    line.append(f"  {where}", style="bold")
     samples = len(result.attempts)
     if samples > 1 and attempt is not None:
         passed = sum(a.verdict.status is Status.PASS for a in result.attempts)
-        counts = f"{passed} of {samples} samples pass, {result.case.decoding.min_pass} needed"
-        line.append(f"  ({counts}; sample {attempt.sample} shown)", style="dim")
+        counts = tr(
+            "({passed} of {samples} samples pass, {needed} needed; sample {sample} shown)",
+            passed=passed, samples=samples, needed=result.case.decoding.min_pass, sample=attempt.sample,
+        )  # fmt: skip
+        line.append(f"  {counts}", style="dim")
     return line
+
+
+def _reason(result: CaseResult) -> Text:
+    from rich.text import Text
+
+    return Text(_one_line(reason_line(result), _REASON_LIMIT), style="bold")
 
 
 def _prompt(result: CaseResult) -> Text:
     text = _own_words(result.case.prompt, _PROMPT_LIMIT)
     turns = len(result.case.messages)
     if turns > 1:
-        text.append(f"\n(the last of {turns} messages)", style="dim")
+        text.append("\n" + tr("(the last of {n} messages)", n=turns), style="dim")
     return text
 
 
 def _answer_title(attempt: Attempt) -> str:
-    facts = [f"{attempt.tokens:,} tokens"] if attempt.tokens else []
+    facts = [tr("{n} tokens", n=f"{attempt.tokens:,}")] if attempt.tokens else []
     if attempt.finish_reason is not None:
-        facts.append(_FINISH[attempt.finish_reason])
-    return f"answer ({', '.join(facts)})" if facts else "answer"
+        facts.append(tr(_FINISH[attempt.finish_reason]))
+    return f"{tr('answer')} ({', '.join(facts)})" if facts else tr("answer")
 
 
 def _answer(attempt: Attempt) -> Text:
     from rich.text import Text
 
     if not attempt.answer:
-        return Text("(empty)", style="dim")
+        return Text(tr("(empty)"), style="dim")
     loops = attempt.scores.loops if attempt.scores is not None else ()
     text = Text()
     inside = False
@@ -226,29 +249,15 @@ def _answer(attempt: Attempt) -> Text:
     return text
 
 
-def _why(result: CaseResult, attempt: Attempt | None) -> Iterator[RenderableType]:
-    from rich.text import Text
-
-    reasons = _reasons(result, attempt)
-    if not reasons:
-        yield Text("no reason was recorded", style="dim")
-        return
-    yield _reason_table(reasons)
-    loops = attempt.scores.loops if attempt is not None and attempt.scores is not None else ()
-    if attempt is not None and loops:
-        yield Text(f"longest loop: {describe_loop(attempt.answer, loops[0])}", style="dim")
-
-
-def _reasons(result: CaseResult, attempt: Attempt | None) -> tuple[Reason, ...]:
-    """The case's reasons, then the shown attempt's own; each once."""
-    own = attempt.verdict.reasons if attempt is not None else ()
-    return tuple(dict.fromkeys((*result.verdict.reasons, *own)))
-
-
-def _reason_table(reasons: Iterable[Reason]) -> RenderableType:
+def _rules(result: CaseResult, attempt: Attempt | None) -> RenderableType | None:
+    """The case's broken rules, then the shown attempt's own; each once. None for what was not judged."""
     from rich.table import Table
     from rich.text import Text
 
+    own = attempt.verdict.reasons if attempt is not None else ()
+    reasons: tuple[Reason, ...] = tuple(dict.fromkeys((*result.verdict.reasons, *own)))
+    if not reasons or result.verdict.status is not Status.FAIL:
+        return None
     table = Table.grid(padding=(0, 2))
     table.add_column("rule", no_wrap=True)
     table.add_column("text")

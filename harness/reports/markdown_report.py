@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from harness.judging.results import CaseResult, Status
 from harness.reports.model import Report, as_score, as_share, cut_off_note, headline, pattern_figures, shortfall
+from harness.reports.reasons import reason_line
 from harness.safe.escape import for_markdown, shorten
 from harness.suite.compare import CHANGE_ORDER, ROLES, Change, ChangeKind, changes
 from harness.suite.figures import figures
@@ -141,9 +142,9 @@ def _failures(report: Report) -> Iterator[str]:
 
 
 def _reason(result: CaseResult) -> str:
-    if result.verdict.status is Status.PASS or not result.verdict.reasons:
+    if result.verdict.status is Status.PASS:
         return ""
-    return f": {for_markdown(shorten(result.verdict.reasons[0].text, 160))}"
+    return f": {for_markdown(shorten(reason_line(result), 200))}"
 
 
 def _group(title: str, lines: Sequence[str], *, folded: bool) -> Iterator[str]:

@@ -107,9 +107,11 @@ def as_score(value: float | None) -> str:
 
 def cut_off_note(total: Figures) -> str:
     """What a report says of passing answers that were cut off."""
-    return (
-        f"{total.passed_cut_off} of {total.passed} passing cases were cut off at max_tokens; give them more tokens, or "
-        "fail them with allow_cutoff = false in [thresholds]"
+    return tr(
+        "{n} of {passed} passing cases were cut off at max_tokens; give them more tokens, or fail them with "
+        "allow_cutoff = false in [thresholds]",
+        n=total.passed_cut_off,
+        passed=total.passed,
     )
 
 

@@ -4,8 +4,7 @@ One row is one case on one adapter, and every score is a column. Files are writt
 spreadsheet never takes a model's answer for a formula. pandas is imported on first use, because it takes longer to
 import than most commands take to run.
 
-The workbook of a report (:mod:`harness.reports.xlsx_report`) is not written through pandas: it streams its rows and
-sets types, styles and heights cell by cell.
+Workbooks are written through :mod:`harness.reports.workbook` and not by pandas, which takes text for formulas.
 """
 
 from __future__ import annotations
@@ -19,7 +18,9 @@ from harness.cases.suite import case_digest
 from harness.errors import UsageError
 from harness.judging.results import CaseResult, Status
 from harness.project.settings import find_root, read_settings
-from harness.safe.escape import for_csv, for_utf8, for_xlsx
+from harness.reports.reasons import reason_line
+from harness.reports.workbook import Column, open_book
+from harness.safe.escape import for_csv, for_utf8
 from harness.safe.files import replace_with
 from harness.store import Run, Store
 from harness.suite.compare import Change, Comparison, changes, compare
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 __all__ = ["LoadedRun", "RunComparison", "changes_frame", "load_run", "open_run", "results_frame", "write_table"]
+
+
+_WIDTHS = {"prompt": 36, "answer": 64, "standard_answer": 44, "reason": 38, "reasons": 38, "id": 24}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -146,8 +150,8 @@ def results_frame(results: Sequence[CaseResult], *, run: str = "") -> DataFrame:
     """Results as a table.
 
     Columns are ``run``, ``adapter``, the case's fields, ``answer`` (the one that the verdict is about), ``verdict``,
-    ``reasons``, ``note`` (about an ``xfail`` mark), ``finish_reason``, ``tokens``, ``seconds``, ``samples``, and every
-    score by name. A score that an answer does not have is missing.
+    ``reason`` (one line for people), ``reasons`` (the rules), ``note`` (about an ``xfail`` mark), ``finish_reason``,
+    ``tokens``, ``seconds``, ``samples``, and every score by name. A score that an answer does not have is missing.
     """
     import pandas as pd
 
@@ -203,6 +207,7 @@ def _row(result: CaseResult) -> dict[str, Any]:
         "answer": attempt.answer if attempt is not None else None,
         "standard_answer": case.standard_answer,
         "verdict": str(result.verdict.status),
+        "reason": reason_line(result),
         "reasons": "\n".join(f"{r.rule}: {r.text}" for r in result.verdict.reasons),
         "note": result.note,
         "finish_reason": attempt.finish_reason if attempt is not None else None,
@@ -222,15 +227,13 @@ def _write_csv(frame: DataFrame, path: Path) -> None:
 
 
 def _write_xlsx(frame: DataFrame, path: Path) -> None:
-    import pandas as pd
-
-    with pd.ExcelWriter(path, engine="openpyxl") as book:
-        _escaped(frame, for_xlsx).to_excel(book, sheet_name="results", index=False, freeze_panes=(1, 0))
-        for row in book.sheets["results"].iter_rows():
-            for cell in row:
-                if isinstance(cell.value, str):
-                    # openpyxl takes a text that begins with "=" for a formula; this is after its guess.
-                    cell.data_type = "s"
+    columns = [Column(name=str(name), width=_WIDTHS.get(str(name), 14)) for name in frame.columns]
+    with open_book(path) as book:
+        sheet = book.add_sheet("results", columns)
+        # A missing value of pandas is an empty cell.
+        for row in frame.astype(object).where(frame.notna(), None).itertuples(index=False, name=None):
+            sheet.write(row)
+        sheet.filter()
 
 
 def _write_parquet(frame: DataFrame, path: Path) -> None:

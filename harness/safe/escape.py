@@ -105,7 +105,7 @@ def for_xlsx(text: str) -> str:
     safe = _XSTRING_ESCAPE.sub("_x005F_", _NOT_XML.sub(_visible, scrub(text)))
     if len(safe) <= XLSX_LIMIT // 2 or _utf16_units(safe) <= XLSX_LIMIT:
         return safe
-    marker = f" [cut: {len(text):,} characters in all, see report.json]"
+    marker = f" [cut: {len(text):,} characters in all, see the JSON report]"
     return _first_utf16_units(safe, XLSX_LIMIT - len(marker)) + marker
 
 
@@ -147,7 +147,7 @@ def shorten(text: str, limit: int) -> str:
 
 
 def _utf16_units(text: str) -> int:
-    return len(text) + sum(c > "\uffff" for c in text)
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def _first_utf16_units(text: str, units: int) -> str:

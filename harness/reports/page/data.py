@@ -12,10 +12,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.judging.results import Attempt, CaseResult
+from harness.judging.results import Attempt, CaseResult, Status
 from harness.language import tr
 from harness.reports.answer import describe_loop, split_answer
 from harness.reports.model import Report
+from harness.reports.reasons import reason_line
 from harness.safe.escape import for_page
 from harness.suite.compare import CHANGE_ORDER, changes
 
@@ -86,7 +87,7 @@ def _side(result: CaseResult) -> dict[str, Any]:
     return {
         "verdict": str(result.verdict.status),
         "repeater": result.verdict.repeater,
-        "words": for_page(result.verdict.reasons[0].text) if result.verdict.reasons else "",
+        "words": "" if result.verdict.status is Status.PASS else for_page(reason_line(result)),
         "reasons": [[for_page(r.rule), for_page(r.text)] for r in result.verdict.reasons],
         "repetition": _rounded(result.repetition),
         "similarity": _rounded(scores.get("similarity")),
@@ -104,7 +105,6 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         "verdict": str(attempt.verdict.status),
         "end": tr(FINISH[attempt.finish_reason]) if attempt.finish_reason in FINISH else "",
         "reasons": [[for_page(r.rule), for_page(r.text)] for r in attempt.verdict.reasons],
-        "words": for_page(attempt.verdict.reasons[0].text) if attempt.verdict.reasons else "",
         "parts": [[p.kind, for_page(p.text)] for p in parts],
         "facts": _facts(attempt),
     }

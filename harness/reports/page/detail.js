@@ -56,7 +56,7 @@ function showSide(c, side, n) {
       attempt ? h("span", { class: "soft small" }, attempt.end) : null,
       config.live && attempt ? workOnAnswer(c, side, attempt, n) : null),
     h("div", { class: "text answer", dir: "auto", tabindex: "0" }, attempt ? answerNodes(c, attempt, n) : h("span", { class: "soft" }, tr("no answer"))),
-    why(side, attempt));
+    why(side, attempt, at === side.shown));
 }
 
 function answerNodes(c, attempt, n) {
@@ -92,10 +92,10 @@ function diffNodes(parts, shown, attempt) {
     .map(([kind, text]) => (kind === "same" ? text : h(kind === "old" ? "del" : "ins", null, text)));
 }
 
-function why(side, attempt) {
+function why(side, attempt, first) {
   const reasons = attempt && attempt.reasons.length ? attempt.reasons : side.reasons;
   const facts = attempt ? attempt.facts : [];
-  const words = (attempt && attempt.words) || side.words;
+  const words = first ? side.words : "";
   if (!reasons.length && !facts.length && !words) return "";
   return h("div", { class: "why" },
     words ? h("p", { class: "words" }, words) : null,

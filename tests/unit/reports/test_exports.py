@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import jsonschema
 import pytest
 
-from harness.errors import ReportError
+from harness.errors import ReportError, UsageError
 from harness.judging.results import Reason, Status, Verdict
-from harness.reports import write_all
-from harness.reports.json_report import SCHEMA, to_json
+from harness.language import language, set_language
+from harness.reports import Report, write_all
+from harness.reports.json_report import MAX_RESULTS, SCHEMA, json_schema, read_report, to_json, write_json
 from harness.reports.markdown_report import to_markdown
 from tests.support.builders import case, failed_gate, report, result
 from tests.support.demo_report import demo_report
@@ -20,6 +25,13 @@ from tests.support.hostile import HOSTILE
 
 hostile = pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in HOSTILE.items()])
 MARKUP = re.compile(r"[!\"#$&*:<>@\[\]^_`{|}~\\\n]")
+
+
+@pytest.fixture
+def chinese() -> Iterator[None]:
+    set_language("zh")
+    yield
+    set_language("en")
 
 
 @hostile
@@ -49,6 +61,86 @@ def test_json_has_no_number_that_json_does_not_know(value: float) -> None:
         "adapters"
     ][0]["results"]
     assert found["attempts"][0]["scores"]["values"]["similarity"] is None
+
+
+def _strict(schema: Any) -> Any:
+    """The schema without leave to add fields, so that an undescribed field is found."""
+    if isinstance(schema, dict):
+        closed = {"additionalProperties": False} if "properties" in schema else {}
+        return {**{key: _strict(value) for key, value in schema.items()}, **closed}
+    return [_strict(item) for item in schema] if isinstance(schema, list) else schema
+
+
+REPORTS = {
+    "demo": demo_report,
+    "empty": report,
+    "one": lambda: report(result(values={"similarity": math.nan}), status="interrupted"),
+    "error": lambda: report(result(verdict=Verdict(Status.ERROR, (Reason(rule="engine", text="lost"),)))),
+    "hostile": lambda: report(*(result(case(f"f/{text}", text, text), text) for text in HOSTILE.values())),
+    "gate": lambda: report(result(), gate=failed_gate("regressions")),
+}
+
+
+@pytest.mark.parametrize("make", REPORTS.values(), ids=REPORTS)
+def test_the_published_schema_describes_every_field(make: Callable[[], Report]) -> None:
+    """A report is valid, and holds nothing that its schema does not name."""
+    jsonschema.Draft202012Validator.check_schema(json_schema())
+    jsonschema.Draft202012Validator(_strict(json_schema())).validate(json.loads(to_json(make())))
+
+
+def test_the_schema_has_the_number_that_reports_have() -> None:
+    """One of them cannot rise alone."""
+    assert json_schema()["properties"]["schema"]["const"] == SCHEMA
+
+
+def test_json_is_english_for_programs(chinese: None) -> None:
+    """Whatever its reader's language is."""
+    data = json.loads(to_json(report(result())))
+    assert data["adapters"][0]["results"][0]["reason"] == "passes"
+    assert language() == "zh"
+
+
+def test_a_large_run_is_lines_that_read_as_the_same_report(tmp_path: Path) -> None:
+    """The run's facts first, then a line for each result; both forms are one report to a reader."""
+    large = report(*(result(case(f"f/{n}"), f"Answer {n}.") for n in range(MAX_RESULTS + 1)))
+    (tmp_path / "report.json").write_text("an older one")
+    path = write_json(large, tmp_path / "report.json")
+    assert path == tmp_path / "report.jsonl.gz"
+    assert [p.name for p in tmp_path.iterdir()] == ["report.jsonl.gz"]
+    head, *lines = gzip.decompress(path.read_bytes()).splitlines()
+    assert len(lines) == MAX_RESULTS + 1
+    schema = _strict(json_schema())
+    jsonschema.Draft202012Validator(schema).validate(json.loads(head))
+    line = {"$ref": "#/$defs/result", "$defs": schema["$defs"]}
+    jsonschema.Draft202012Validator(line).validate(json.loads(lines[0]))
+    assert read_report(tmp_path) == read_report(path) == json.loads(to_json(large))
+
+
+def test_equal_runs_are_equal_files(tmp_path: Path) -> None:
+    """No time of writing hides in them."""
+    large = report(*(result(case(f"f/{n}")) for n in range(MAX_RESULTS + 1)))
+    one, two = (write_json(large, tmp_path / name / "report.json").read_bytes() for name in ("one", "two"))
+    assert one == two
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("report.json", b"{"),
+        ("report.json", b'{"schema": 1}'),
+        ("report.json", b"[]"),
+        ("report.jsonl.gz", b"no gzip"),
+        ("report.jsonl.gz", gzip.compress(b'{"schema": 2, "adapters": [{"count": 2}]}\n{}\n')),
+        ("report.jsonl.gz", gzip.compress(b'{"schema": 2, "adapters": []}\n')[:-6]),
+        ("other.json", b"{}"),
+    ],
+    ids=["half", "older", "list", "no-gzip", "lines-lost", "cut", "absent"],
+)
+def test_a_damaged_report_is_one_line(tmp_path: Path, name: str, content: bytes) -> None:
+    """With the command that writes it again."""
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UsageError, match="harness report"):
+        read_report(tmp_path)
 
 
 def test_markdown_begins_with_the_verdict_and_names_what_changed() -> None:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import math
+import re
+import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
-from openpyxl import load_workbook
+from openpyxl import Workbook, load_workbook
 
 from harness.errors import ReportError
 from harness.judging.results import Reason, Status, Verdict
-from harness.reports import xlsx_report as xlsx
 from harness.reports.model import Report, TrainingFacts
-from harness.reports.xlsx_report import FIRST_COLUMNS, write_xlsx
-from tests.support.builders import attempt, case, failed_gate, report, result
+from harness.reports.workbook import check_workbook
+from harness.reports.xlsx_report import FIRST_COLUMNS, MAX_SCORED, write_xlsx
+from tests.support.builders import attempt, case, failed_gate, looped, report, result
 from tests.support.demo_report import demo_report
 from tests.support.hostile import HOSTILE
+
+LOOPING = looped("The sea is blue.\n", "The waves roll in and out again,\n", 41.5)
+SHEETS = ["results", "summary", "scores"]
 
 
 def cells(path: Path) -> list[Any]:
@@ -87,13 +93,107 @@ def test_a_case_without_an_answer_has_a_row_all_the_same(tmp_path: Path) -> None
     """What the engine broke is visible, with its reason."""
     lost = result(verdict=Verdict(Status.ERROR, (Reason(rule="engine", text="out of memory"),)))
     (row,) = rows(write_xlsx(report(lost), tmp_path / "report.xlsx"))
-    assert (row["response"], row["verdict"], row["reasons"]) == (None, "ERROR", "engine: out of memory")
+    told = (row["response"], row["verdict"], row["reason"])
+    assert told == (None, "ERROR", "the engine failed: out of memory")
+
+
+def test_verdict_and_reason_stand_beside_the_answer(tmp_path: Path) -> None:
+    """Before any score, in words."""
+    path = write_xlsx(report(result(case(), *LOOPING)), tmp_path / "report.xlsx")
+    (row,) = rows(path)
+    assert tuple(row)[4:10] == ("verdict", "reason", "repetition", "rep8", "loop_coverage", "similarity")
+    assert row["reason"].startswith("repeats the same 7 words 41.5 times from character 18 on")
+
+
+def test_the_loop_is_marked_in_the_answer(tmp_path: Path) -> None:
+    """The first copy and what repeats it have a colour each and are bold; the text is the answer's own."""
+    path = write_xlsx(report(result(case(), *LOOPING)), tmp_path / "report.xlsx")
+    cell = load_workbook(path, rich_text=True)["results"]["C2"].value
+    before, first, repeats = cell
+    assert str(cell) == LOOPING[0]
+    assert str(before) == "The sea is blue.\n"
+    assert str(first) == "The waves roll in and out again,\n"
+    assert (first.font.b, first.font.color.rgb) == (True, "FF9C5700")
+    assert (repeats.font.b, repeats.font.color.rgb) == (True, "FFC00000")
+
+
+def test_a_loop_that_no_rule_blames_is_not_marked(tmp_path: Path) -> None:
+    """The table of an answer that passes is no fault."""
+    answer, loops = looped("", "| a | b |\n", 30)
+    passed = result(answer=answer, loops=loops, verdict=Verdict(Status.PASS))
+    path = write_xlsx(report(passed), tmp_path / "report.xlsx")
+    assert load_workbook(path, rich_text=True)["results"]["C2"].value == answer
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<r></r>", "<r><t>a</t></r>", '<r></r></is></c><c r="D2"><f>1+1</f></c><c t="inlineStr"><is><r></r>',
+        "_x000D_", "a_x000D_x000D_b", "_x005F_x000D_", "_", "a & <b>", " leading", "trailing\n", "=1+1", "_x0041_ " * 9,
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("marked", [False, True], ids=["plain", "marked"])
+def test_text_of_the_format_itself_is_read_back_as_it_was(tmp_path: Path, text: str, marked: bool) -> None:
+    """Markup and escapes of spreadsheet files are only text in an answer, with and without a marked loop in it."""
+    unit = f"{text} again\n"
+    answer, loops = looped(text, unit, 40) if marked else (text, ())
+    path = write_xlsx(report(result(answer=answer, loops=loops)), tmp_path / "report.xlsx")
+    with ZipFile(path) as archive:
+        sheet = ET.fromstring(archive.read("xl/worksheets/sheet1.xml"))
+    space = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+    (cell,) = [c for c in sheet.iter(f"{space}c") if c.get("r") == "C2"]
+    pieces = [piece.text or "" for piece in cell.iter(f"{space}t")]
+    assert not [p for p in pieces if re.search("_x[0-9A-Fa-f]{4}_", p)]
+    assert "".join(pieces) == answer
+
+
+def test_a_marked_answer_that_is_too_long_is_cut_with_its_marks(tmp_path: Path) -> None:
+    """A cell holds 32,767 units, and the note about the rest stands unmarked at its end."""
+    answer, loops = looped("\U0001f600 Before. ", "again and again, \U0001f600 ", 4_000)
+    path = write_xlsx(report(result(answer=answer, loops=loops)), tmp_path / "report.xlsx")
+    cell = load_workbook(path, rich_text=True)["results"]["C2"].value
+    assert len(str(cell).encode("utf-16-le")) // 2 <= 32_767
+    assert answer.startswith(str(cell[2])[:900], len(str(cell[0])) + len(str(cell[1])))
+    assert "see the JSON report" in str(cell[3])
+
+
+def test_a_text_with_what_no_cell_may_hold_keeps_its_marks(tmp_path: Path) -> None:
+    """Control characters are shown, and the loop is still found by its colour."""
+    answer, loops = looped("a\x1b[2K", "again\x00 and on ", 60)
+    path = write_xlsx(report(result(answer=answer, loops=loops)), tmp_path / "report.xlsx")
+    cell = load_workbook(path, rich_text=True)["results"]["C2"].value
+    assert [str(piece)[:9] for piece in cell] == ["a\\x1b[2K", "again\\x00", "again\\x00"]
+
+
+def test_inner_scores_have_a_sheet_of_their_own(tmp_path: Path) -> None:
+    """Every score by name, and the rules that were broken."""
+    path = write_xlsx(report(result(case(), *LOOPING, values={"lines": 42.0})), tmp_path / "report.xlsx")
+    (row,) = rows(path, "scores")
+    assert (row["case_id"], row["verdict"], row["rules"], row["lines"]) == ("badcase1/sea", "FAIL", "loop, rep8", 42)
+    assert "lines" not in rows(path)[0]
+
+
+def test_of_a_large_run_only_what_did_not_pass_has_inner_scores(tmp_path: Path) -> None:
+    """And the sheet says so."""
+    many = [result(case(f"f/{n}"), "Fine.") for n in range(MAX_SCORED)]
+    path = write_xlsx(report(*many, result(case("f/x"), *LOOPING)), tmp_path / "report.xlsx")
+    row, note = rows(path, "scores")
+    assert row["case_id"] == "f/x"
+    assert note["adapter"].startswith("1 of 1,001 answers")
+
+
+def test_a_sheet_prints_on_paper(tmp_path: Path) -> None:
+    """Landscape, as wide as the page, the header on every page."""
+    sheet = load_workbook(write_xlsx(demo_report(), tmp_path / "report.xlsx"))["results"]
+    assert (sheet.page_setup.orientation, sheet.page_setup.fitToHeight) == ("landscape", 0)
+    assert sheet.sheet_properties.pageSetUpPr.fitToPage
+    assert sheet.print_title_rows == "$1:$1"
 
 
 def test_two_adapters_are_compared_case_by_case(tmp_path: Path) -> None:
     """A sheet of its own, what got worse first."""
     path = write_xlsx(demo_report(), tmp_path / "report.xlsx")
-    compared = rows(path, "comparison")
+    compared = rows(path, "changes")
     assert len(compared) == 40
     assert compared[0]["change"] == "broken"
     assert compared[0]["verdict before"] == "PASS"
@@ -101,12 +201,13 @@ def test_two_adapters_are_compared_case_by_case(tmp_path: Path) -> None:
 
 def test_one_adapter_has_no_comparison(tmp_path: Path) -> None:
     """There is no empty sheet."""
-    assert load_workbook(write_xlsx(report(result()), tmp_path / "report.xlsx")).sheetnames == ["results", "summary"]
+    assert load_workbook(write_xlsx(report(result()), tmp_path / "report.xlsx")).sheetnames == SHEETS
 
 
 def test_the_header_stays_in_sight_and_filters(tmp_path: Path) -> None:
     """Frozen, and every column can be filtered."""
     sheet = load_workbook(write_xlsx(demo_report(), tmp_path / "report.xlsx"))["results"]
+    assert sheet["E2"].fill.fgColor.rgb == "FFFFD9D6"
     assert sheet.freeze_panes == "B2"
     assert sheet.auto_filter.ref == sheet.dimensions
 
@@ -114,18 +215,24 @@ def test_the_header_stays_in_sight_and_filters(tmp_path: Path) -> None:
 @pytest.mark.parametrize("empty", [report(), report(result(verdict=Verdict(Status.SKIP)))], ids=["no case", "skipped"])
 def test_an_empty_run_makes_a_workbook_that_opens(tmp_path: Path, empty: Report) -> None:
     """Headers and nothing else."""
-    assert load_workbook(write_xlsx(empty, tmp_path / "report.xlsx")).sheetnames == ["results", "summary"]
+    assert load_workbook(write_xlsx(empty, tmp_path / "report.xlsx")).sheetnames == SHEETS
 
 
 def test_a_damaged_workbook_does_not_replace_the_old_one(tmp_path: Path) -> None:
     """The file is read back before it takes the other's place."""
-    path = tmp_path / "report.xlsx"
-    path.write_bytes(b"the old one")
     damaged = tmp_path / "damaged.xlsx"
     damaged.write_bytes(b"PK not a workbook")
     with pytest.raises(ReportError, match="cannot be read back"):
-        xlsx.check(damaged, ("a",), 0)
+        check_workbook(damaged, [1])
     written = write_xlsx(report(result()), tmp_path / "other.xlsx")
-    with pytest.raises(ReportError, match="1 of 2 rows"):
-        xlsx.check(written, ("a",), 2)
-    assert path.read_bytes() == b"the old one"
+    with pytest.raises(ReportError, match=r"have \[2, .* of \[3, "):
+        check_workbook(written, [3, 1, 1])
+
+
+def test_a_workbook_with_a_formula_is_refused(tmp_path: Path) -> None:
+    """Whatever made it one."""
+    book = Workbook()
+    book.active.append(["=1+1"])
+    book.save(tmp_path / "formula.xlsx")
+    with pytest.raises(ReportError, match="became a formula"):
+        check_workbook(tmp_path / "formula.xlsx", [1])

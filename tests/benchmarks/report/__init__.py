@@ -1,0 +1,1 @@
+"""``make bench-report``: seconds and sizes of the reports of a large run."""
