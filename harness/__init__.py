@@ -13,6 +13,8 @@ The packages, in the order of the data; each imports only what stands above it:
     suite       figures, comparison and gate of a whole suite
     reports     terminal, HTML, XLSX, Markdown and JSON
     pairs       failing cases to preference pairs
+    triage      production logs to case folders
+    legacy      folders of scripts and result workbooks to a project
     fix         pairs to a trained, tested and blessed adapter (``trainers`` runs the training)
     plugin      the pytest plugin
     cli         the command line

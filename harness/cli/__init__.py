@@ -22,7 +22,7 @@ __all__ = ["COMMANDS", "build_parser", "main"]
 
 COMMANDS = (
     "init", "doctor", "setup", "fix", "pairs", "probe", "bisect", "train", "compare",
-    "baseline", "gate", "score", "adapters", "report", "history", "noise", "chat",
+    "baseline", "gate", "score", "triage", "adapters", "report", "history", "noise", "chat",
 )  # fmt: skip
 """The order of the help. Each is a module with ``add_parser(subparsers)`` and ``run(args) -> int``."""
 
