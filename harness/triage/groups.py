@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from harness.cases.model import Message
@@ -90,14 +90,22 @@ class Groups:
     def __len__(self) -> int:
         return len(self._groups)
 
-    def add(self, example: Example) -> None:
-        """Put a repeater into its group, or begin one with it."""
-        group = self._group(_normal(example.prompt))
+    def add(self, prompt: str, severity: float, rules: tuple[str, ...], example: Callable[[], Example]) -> None:
+        """Put a repeater into its group, or begin one with it.
+
+        Args:
+            prompt: what it answers.
+            severity: 0..1.
+            rules: the signs of repetition.
+            example: makes what is kept of it; called while the group has room, since most groups have none.
+        """
+        group = self._group(_normal(prompt))
         group.records += 1
-        group.severity += example.severity
-        group.worst = max(group.worst, example.severity)
-        group.rules.update(example.rules)
-        self._keep(group, (example,))
+        group.severity += severity
+        group.worst = max(group.worst, severity)
+        group.rules.update(rules)
+        if len(group.examples) < self.per_group:
+            self._keep(group, (example(),))
         self._bound()
 
     def merge(self, other: Groups) -> None:

@@ -32,10 +32,10 @@ __all__ = ["MIN_CHARACTERS", "suspects"]
 
 MIN_CHARACTERS = 16
 """Shorter answers cannot break a rule about repetition."""
-SHARE = 0.30
-STRETCH = 100
-LONGEST = 64
-TANDEM = 40
+SHARE = 0.33
+STRETCH = 120
+LONGEST = 90
+TANDEM = 30
 TAIL = 12
 DISTINCT = 600
 SHORT = 600

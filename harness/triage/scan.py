@@ -14,6 +14,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from harness.cases.model import Message
@@ -178,7 +179,7 @@ class _Scan:
         chosen = [row for row, flag in zip(batch, flags, strict=True) if flag]
         self.found.suspects += len(chosen)
         lines = [
-            json.dumps({"id": at, "text": text, "finish_reason": finish}).encode()
+            json.dumps({"id": at, "text": text, "finish_reason": finish}, ensure_ascii=False).encode("utf-8", "replace")
             for at, (_, text, finish, _) in enumerate(chosen)
         ]
         for line, (place, text, finish, raw) in zip(score_lines(lines), chosen, strict=True):
@@ -200,9 +201,10 @@ class _Scan:
         if isinstance(turns, str):
             self.found.unusable[turns] += 1
             return
-        answer = text if len(text) <= 2 * EXCERPT else f"{text[:EXCERPT]} ... {text[-EXCERPT:]}"
-        self.found.groups.add(
-            Example(
+
+        def example() -> Example:
+            answer = text if len(text) <= 2 * EXCERPT else f"{text[:EXCERPT]} ... {text[-EXCERPT:]}"
+            return Example(
                 place=place,
                 file=str(self._part.file.path),
                 messages=tuple(Message(turn.role, self._clean(turn.content)) for turn in turns),
@@ -211,7 +213,8 @@ class _Scan:
                 rules=rules,
                 finish=finish,
             )
-        )
+
+        self.found.groups.add(for_utf8(turns[-1].content), severity, rules, example)
 
     def _clean(self, text: str) -> str:
         """What a case file may hold, without personal data."""
@@ -287,13 +290,16 @@ def _attribute(key: str) -> str:
 
 
 def _getter(path: str) -> Callable[[Any], Any]:
-    steps = [int(key) if key.isdecimal() else _attribute(key) for key in path.split(".")]
+    """Reads a path of a decoded record; what is missing on the way raises AttributeError or TypeError."""
+    keys = path.split(".")
+    if not any(key.isdecimal() for key in keys):
+        # In C, as most paths are.
+        return attrgetter(".".join(map(_attribute, keys)))
+    steps = [itemgetter(int(key)) if key.isdecimal() else attrgetter(_attribute(key)) for key in keys]
 
     def get(value: Any) -> Any:
         for step in steps:
-            if value is None:
-                return None
-            value = value[step] if type(step) is int else getattr(value, step)  # type: ignore[arg-type]
+            value = step(value)
         return value
 
     return get
