@@ -80,7 +80,7 @@ def redact(text: str, counts: Counter[str] | None = None) -> str:
         replace(_EMAIL, "EMAIL")
     replace(_IPV4, "IP", _address)
     if ":" in text:
-        replace(_IPV6, "IP", lambda value: value.count(":") >= 2 and _address(value))
+        replace(_IPV6, "IP", _ipv6)
     replace(_CHINESE_ID, "ID", _chinese_id)
     replace(_CARD, "CARD", _card)
     replace(_PHONE, "PHONE")
@@ -93,6 +93,12 @@ def _address(value: str) -> bool:
     except ValueError:
         return False
     return value != "::"
+
+
+def _ipv6(value: str) -> bool:
+    """An address, and not the ``a::b`` of a program."""
+    parts = value.split(":")
+    return len(parts) > 2 and any(len(part) == 4 and not part.isalpha() for part in parts) and _address(value)
 
 
 def _chinese_id(value: str) -> bool:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from operator import attrgetter, itemgetter
 from typing import Any
@@ -130,23 +131,24 @@ class _Scan:
         """Read, test and score to the end."""
         read = _reader(self._fields)
         fields = [path for path in (self._fields.prompt, self._fields.response, self._fields.finish) if path]
-        for place, raw in read_part(self._part, self._notes, [*fields, "input", "system"]):
-            self.found.records += 1
-            try:
-                text, finish = read(raw)
-            except ValueError as error:
-                self._notes.wrong(place, f"not JSON: {error}")
-                continue
-            if text is None:
-                self.found.without_answer += 1
-                continue
-            self._take(place, text, finish, raw)
-            if self._size >= BATCH or len(self._batch) >= BATCH_RECORDS:
-                self._flush()
-                advance(self.found.records)
-                if stop():
-                    self.found.finished = False
-                    return
+        with closing(read_part(self._part, self._notes, [*fields, "input", "system"])) as rows:
+            for place, raw in rows:
+                self.found.records += 1
+                try:
+                    text, finish = read(raw)
+                except ValueError as error:
+                    self._notes.wrong(place, f"not JSON: {error}")
+                    continue
+                if text is None:
+                    self.found.without_answer += 1
+                    continue
+                self._take(place, text, finish, raw)
+                if self._size >= BATCH or len(self._batch) >= BATCH_RECORDS:
+                    self._flush()
+                    advance(self.found.records)
+                    if stop():
+                        self.found.finished = False
+                        return
         self._flush()
 
     def close(self) -> Found:

@@ -18,14 +18,13 @@ import ast
 import codecs
 import csv
 import errno
-import gzip
 import io
 import json
 import re
 import stat
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,7 +117,7 @@ def open_log(path: Path) -> LogFile:
         )
         bare = LogFile(path=path, kind="lines", compression=compression, size=size)
         with closing(_stream(bare)) as stream:
-            head = stream.read(SAMPLE)
+            head = _head(stream)
     except _BROKEN_STREAM as error:
         raise UsageError(f"{path}: {getattr(error, 'strerror', None) or error}; expected a readable log") from error
     suffixes = [suffix.lower() for suffix in path.suffixes]
@@ -143,7 +142,7 @@ def parts_of(file: LogFile) -> list[Part]:
     return [Part(file=file, start=at, end=min(at + PART, file.size)) for at in starts]
 
 
-def read_part(part: Part, notes: Notes, columns: Sequence[str] = ()) -> Iterator[tuple[int, Any]]:
+def read_part(part: Part, notes: Notes, columns: Sequence[str] = ()) -> Generator[tuple[int, Any]]:
     """The records of a part, each with its place, from 1 at the beginning of the part.
 
     Args:
@@ -184,6 +183,18 @@ def count_lines(part: Part) -> int:
     return count
 
 
+def _head(stream: BinaryIO) -> bytes:
+    """The first bytes; of a damaged stream what there is."""
+    head = b""
+    try:
+        while len(head) < SAMPLE and (data := stream.read(SAMPLE - len(head))):
+            head += data
+    except _BROKEN_STREAM:
+        if not head:
+            raise
+    return head
+
+
 def _regular(path: Path) -> int:
     """The size of a regular file; a FIFO would never end."""
     status = path.stat()
@@ -193,9 +204,9 @@ def _regular(path: Path) -> int:
 
 
 def _stream(file: LogFile) -> BinaryIO:
-    if file.compression == "gzip":
-        return cast("BinaryIO", gzip.open(file.path, "rb"))
     raw = file.path.open("rb")
+    if file.compression == "gzip":
+        return cast("BinaryIO", _Gzip(raw))
     if file.compression != "zstd":
         return raw
     try:
@@ -204,6 +215,45 @@ def _stream(file: LogFile) -> BinaryIO:
         raw.close()
         raise UsageError(f"{file.path}: reading zstd needs: pip install 'badcase-harness[zstd]'") from error
     return cast("BinaryIO", _Zstd(zstandard, raw))
+
+
+class _Gzip(io.RawIOBase):
+    """A gzip stream, which of a file that was cut gives all that can be unpacked; gzip's own reader loses a block."""
+
+    def __init__(self, raw: BinaryIO) -> None:
+        super().__init__()
+        self._raw = raw
+        self._member = zlib.decompressobj(wbits=31)
+        self._packed = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        while True:
+            if self._member.eof:
+                # The next member, or zeros to the end.
+                self._packed = self._member.unused_data.lstrip(b"\0") or self._raw.read(CHUNK).lstrip(b"\0")
+                if not self._packed:
+                    return b""
+                self._member = zlib.decompressobj(wbits=31)
+            packed = self._packed or self._raw.read(CHUNK)
+            if not packed:
+                raise EOFError("it ends in the middle of its gzip stream")
+            data = self._member.decompress(packed, max(size, 0))
+            self._packed = self._member.unconsumed_tail
+            if data:
+                return data
+
+    def readinto(self, buffer: Any) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._raw.close()
+        super().close()
 
 
 class _Zstd(io.RawIOBase):
@@ -387,6 +437,8 @@ def _csv(stream: BinaryIO, notes: Notes, delimiter: str) -> Iterator[tuple[int, 
                 yield place, dict(zip(names, row, strict=True))
     finally:
         csv.field_size_limit(limit)
+        # The stream belongs to the caller, who closes it.
+        text.detach()
 
 
 def _parquet(part: Part, notes: Notes, columns: Sequence[str]) -> Iterator[tuple[int, Any]]:

@@ -13,6 +13,7 @@ import signal
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import closing, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -178,9 +179,8 @@ def _scan(part: Part, fields: LogFields, options: Mapping[str, Any]) -> Found:
 def _sample(file: LogFile) -> list[Any]:
     first = Part(file=file, start=0, end=1 if file.kind == "parquet" else None)
     records = []
-    for _, raw in islice(read_part(first, Notes()), SAMPLED):
-        try:
-            records.append(read_object(raw) if isinstance(raw, bytes) else raw)
-        except ValueError:
-            continue
+    with closing(read_part(first, Notes())) as rows:
+        for _, raw in islice(rows, SAMPLED):
+            with suppress(ValueError):
+                records.append(read_object(raw) if isinstance(raw, bytes) else raw)
     return [record for record in records if isinstance(record, dict)]
