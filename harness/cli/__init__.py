@@ -33,6 +33,9 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "baseline": "write a version's results as a file to compare with in CI",
         "noise": "measure how often equal runs disagree: the A/A flip rate",
     },
+    "collect": {
+        "triage": "find repeaters in production logs and write a case folder",
+    },
     "fix": {
         "fix": "train a new adapter on what failed, run the suite again, compare",
         "pairs": "show and write the pairs that a fix would train on, to edit them",

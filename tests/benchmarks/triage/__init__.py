@@ -1,0 +1,1 @@
+"""The benchmark of ``harness triage``: speed, memory, and what the prefilter misses."""
