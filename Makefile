@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-slow lint docs lock bench-beam bench-scores bench-cutoffs bench-train bench-fix
+.PHONY: help setup demo test test-slow lint docs lock bench-beam bench-scores bench-cutoffs bench-train bench-fix bench-report
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -52,3 +52,6 @@ bench-train: setup ## overhead of the trainer, speed of data preparation
 
 bench-fix: setup ## what the fix cures and costs: arms x seeds, resumable (hours; BENCH_FIX=--quick)
 	@$(BIN)/python -m tests.benchmarks.fix $(BENCH_FIX)
+
+bench-report: setup ## seconds and sizes of the reports of a large run
+	@$(BIN)/python -m tests.benchmarks.report
