@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-slow lint docs lock bench-beam bench-scores bench-cutoffs bench-train bench-fix bench-triage
+.PHONY: help setup demo test test-slow lint docs lock bench-beam bench-scores bench-cutoffs bench-train bench-fix bench-triage bench-report
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -55,3 +55,6 @@ bench-fix: setup ## what the fix cures and costs: arms x seeds, resumable (hours
 
 bench-triage: setup ## speed, memory and misses of the search in production logs
 	@$(BIN)/python -m tests.benchmarks.triage $(BENCH_TRIAGE)
+
+bench-report: setup ## seconds and sizes of the reports of a large run
+	@$(BIN)/python -m tests.benchmarks.report

@@ -6,8 +6,9 @@ written whole or not at all. pytest writes JUnit XML itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePath
+from types import MappingProxyType
 
 from harness.errors import HarnessError, ReportError
 from harness.reports.html_report import to_html
@@ -17,7 +18,7 @@ from harness.reports.model import Report
 from harness.reports.xlsx_report import write_xlsx
 from harness.safe.files import write_text
 
-__all__ = ["Report", "ReportWriter", "forget_reports", "register_report", "write_all"]
+__all__ = ["Report", "ReportWriter", "forget_reports", "register_report", "shipped_reports", "write_all"]
 
 ReportWriter = Callable[[Report, Path], Path]
 """Writes a report to a path, and returns the path."""
@@ -29,6 +30,11 @@ _SHIPPED: dict[str, ReportWriter] = {
     "summary.md": lambda report, path: write_text(path, to_markdown(report)),
 }
 _registered: dict[str, ReportWriter] = {}
+
+
+def shipped_reports() -> Mapping[str, ReportWriter]:
+    """The reports that come with the harness, by file name."""
+    return MappingProxyType(_SHIPPED)
 
 
 def register_report(name: str) -> Callable[[ReportWriter], ReportWriter]:
