@@ -39,7 +39,7 @@ def test_an_aborted_answer_is_an_error_of_its_case(project: Make, pytester: pyte
     done = pytester.runpytest("badcases", "--engine", "tests.faults.test_unknown_ends:Aborting")
     done.assert_outcomes(passed=2, errors=1)
     assert done.ret == 3
-    assert "unknown finish reason 'abort'" in done.stdout.str()
+    assert "unknown finish reason 'abort'" in " ".join(done.stdout.str().split())
     done = pytester.runpytest("badcases", "--engine", "tests.faults.test_unknown_ends:Aborting")
     done.assert_outcomes(passed=2, errors=1)
 

@@ -62,7 +62,7 @@ def test_the_progress_is_seen_while_it_works(watch: Watch) -> None:
     frames, _ = watch()
     assert states(frames) == ["starting the engine", "generating"]
     shown = {line for frame in frames for line in frame if "answers" in line and "(" in line}
-    assert any("3/6 answers" in line for line in shown)
+    assert any(re.search(r"\b[1-5]/6 answers", line) for line in shown)
     assert all(len(line) < 80 for line in shown)
 
 

@@ -43,7 +43,7 @@ CHINESE = catalog("zh")
 
 def constants() -> Iterator[str]:
     """Every text in the code, since a sentence may reach ``tr`` through a table."""
-    for path in sorted((ROOT / "harness").rglob("*.py")):
+    for path in sorted(p for folder in ("harness", "trainers") for p in (ROOT / folder).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 yield node.value
