@@ -11,7 +11,7 @@ from __future__ import annotations
 import textwrap
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from harness.judging.results import CaseResult, Status
 from harness.language import tr
@@ -33,6 +33,9 @@ _MAX_GOOD = 10
 _WIDTH = 88
 """Characters of a line; a mail is read in columns."""
 _SUITE_TITLES = {Status.PASS: "✅ Passed", Status.FAIL: "❌ Failed", Status.ERROR: "⚠️ Errors"}
+_CHANGE_TITLES: Mapping[ChangeKind, str] = {
+    "broken": "Broken", "fixed": "Fixed", "still failing": "Still failing", "not judged": "Not judged",
+}  # fmt: skip
 _KINDS: tuple[ChangeKind, ...] = ("fixed", "still failing", "broken", "still passing", "not judged")
 
 
@@ -109,7 +112,7 @@ def _changes(report: Report) -> Iterator[str]:
         mine = [c for c in changed if c.kind == kind]
         if mine and kind != "still passing":
             most = _MAX_GOOD if kind in ("fixed", "still failing") else _MAX_CASES
-            yield from _group(tr(kind.capitalize()), [_changed(c) for c in mine], most)
+            yield from _group(tr(_CHANGE_TITLES[kind]), [_changed(c) for c in mine], most)
 
 
 def _changed(change: Change) -> list[str]:

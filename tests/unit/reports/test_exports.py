@@ -194,7 +194,7 @@ def test_markdown_gives_hostile_text_no_meaning(text: str) -> None:
 def test_markdown_is_in_the_language_of_the_reader(chinese: None) -> None:
     """Titles and reasons; columns stay aligned, since a Chinese character is two columns wide."""
     text = to_markdown(demo_report())
-    assert text.splitlines()[0] == "## ❌ 门禁：未通过"
+    assert text.splitlines()[0] == "## ❌ 门禁：失败"
     assert "起，同样的" in text
 
 
