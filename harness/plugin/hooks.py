@@ -15,7 +15,7 @@ import os
 from collections.abc import Generator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -240,7 +240,8 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] 
     return "passed", ".", f"PASSED (cut off at {tokens} tokens)"
 
 
-@pytest.hookimpl(trylast=True)
+# Before pytest writes its JUnit file, which names the gate.
+@pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     state = session.config.stash.get(_SESSION, None)
     if state is None or not state.running:
@@ -250,6 +251,28 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         session.exitstatus = _EXIT_HARNESS_BROKE
     elif exitstatus == pytest.ExitCode.OK and not state.passed:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    for plugin in session.config.pluginmanager.get_plugins():
+        if hasattr(plugin, "add_global_property"):
+            _write_gate(plugin, state)
+
+
+def _write_gate(junit: Any, state: Session) -> None:
+    """Put the run and its gate into pytest's JUnit file: properties of the suite, and a test case of the gate's own.
+
+    The tests of a suite may all pass while its gate is red, and a pipeline shows the test cases of the file.
+    """
+    for name, value in state.suite_properties().items():
+        junit.add_global_property(name, value)
+    verdict = state.gate_test()
+    steps = ("call", "teardown") if verdict.outcome != "error" else ("setup", "teardown")
+    for when in steps:
+        failed = verdict.outcome != "passed" and when != "teardown"
+        junit.pytest_runtest_logreport(
+            pytest.TestReport(
+                nodeid="badcases::gate", location=("badcases", None, "gate"), keywords={}, duration=0.0, when=when,  # type: ignore[arg-type]
+                outcome="failed" if failed else "passed", longrepr=verdict if failed else None,  # type: ignore[arg-type]
+            )
+        )  # fmt: skip
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from harness.cases.folder import hidden_folders
 from harness.cases.model import Case
@@ -28,12 +28,13 @@ from harness.project.settings import Settings, find_root, read_settings
 from harness.project.suite import project_cases
 from harness.reports.conclusion import Conclusion, conclude_run
 from harness.reports.console import comparison_table, failure_text, summary
+from harness.reports.model import headline
 from harness.reports.reasons import reason_line
 from harness.runs.evaluation import Evaluation
 from harness.runs.progress import ProgressLine
 from harness.runs.runner import Job, RunnerProgress
 from harness.runs.sessions import begin_session, end_session
-from harness.safe.escape import for_terminal
+from harness.safe.escape import for_terminal, for_xml
 from harness.safe.records import to_data
 from harness.suite.baseline import read_baseline
 from harness.suite.gate import GateOutcome
@@ -85,6 +86,23 @@ class Explanation:
 
     def __str__(self) -> str:
         return failure_text(self._result, self._width, color=False)
+
+
+@dataclass(frozen=True, slots=True)
+class GateTest:
+    """The gate as a test case of the JUnit file, in the shape that pytest reads of a failure."""
+
+    outcome: Literal["passed", "failed", "error"]
+    """``error`` where there is nothing to judge by: no failure of the model."""
+    message: str
+    details: str = ""
+
+    @property
+    def reprcrash(self) -> _Crash:
+        return _Crash(self.message)
+
+    def __str__(self) -> str:
+        return self.details or self.message
 
 
 class Session:
@@ -224,6 +242,38 @@ class Session:
         failed = any(r.verdict.status is Status.ERROR for r in results)
         return failed or self._conclusion is None or self._evaluation.broken is not None
 
+    def suite_properties(self) -> dict[str, str]:
+        """What the JUnit file says of the whole suite."""
+        properties = {"badcases.gate": "no verdict"}
+        if self._conclusion is not None:
+            report = self._conclusion.report
+            properties = {
+                "badcases.run": report.run.id,
+                "badcases.adapters": ", ".join(a.name for a in report.adapters if not a.earlier),
+                "badcases.compared_with": ", ".join(a.name for a in report.adapters if a.earlier),
+                "badcases.headline": headline(report),
+            }
+            if report.gate is not None:
+                properties |= {"badcases.gate": str(report.gate.outcome), "badcases.gate_text": report.gate.text}
+        return {name: for_xml(value) for name, value in properties.items() if value}
+
+    def gate_test(self) -> GateTest:
+        """The gate as a test case: failed where a limit is broken, an error where there is nothing to judge by."""
+        gate = None if self._conclusion is None else self._conclusion.report.gate
+        if gate is None:
+            return GateTest("error", for_xml(f"no verdict: {self.problem or 'the run was not judged'}"))
+        details = for_xml("\n".join(f"{check.outcome}: {check.text}" for check in gate.checks))
+        if self._unchecked and gate.passed:
+            return GateTest("failed", for_xml(self._unchecked_text()), details)
+        if gate.passed:
+            return GateTest("passed", gate.text, details)
+        unjudged = gate.outcome is GateOutcome.NOT_JUDGEABLE
+        return GateTest("error" if unjudged else "failed", for_xml(f"gate: {gate.text}"), details)
+
+    def _unchecked_text(self) -> str:
+        names = ", ".join([*self._unchecked][:3]) + (", ..." if len(self._unchecked) > 3 else "")
+        return f"failed cases whose tests did not fail: {names}; does the test call badcase.check()?"
+
     def summary(self, *, color: bool) -> str:
         """The text that ends the session."""
         width = shutil.get_terminal_size((100, 24)).columns
@@ -234,8 +284,7 @@ class Session:
         if self._conclusion.changes:
             parts.append(comparison_table(self._conclusion.changes, width, color))
         if self._unchecked:
-            names = ", ".join([*self._unchecked][:3]) + (", ..." if len(self._unchecked) > 3 else "")
-            parts.append(f"failed cases whose tests did not fail: {names}; does the test call badcase.check()?")
+            parts.append(self._unchecked_text())
         hidden = hidden_folders(self._settings.badcases) if self._settings is not None else ()
         if hidden:
             parts.append(f"not read, since a dot begins their name: {', '.join(map(for_terminal, hidden))}")

@@ -18,10 +18,10 @@ import re
 from harness.safe.secrets import scrub
 
 __all__ = [
+    "for_code_block",
     "for_csv",
     "for_html",
     "for_json",
-    "for_markdown",
     "for_page",
     "for_terminal",
     "for_utf8",
@@ -49,7 +49,7 @@ _NOT_UTF8 = re.compile(f"[{_SURROGATES}]")
 _NOT_CSV = re.compile(f"[\\x00{_SURROGATES}]")
 # ECMA-376 part 1, 22.9.2.19 (ST_Xstring): spreadsheets read _xHHHH_ as the character HHHH.
 _XSTRING_ESCAPE = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
-_MARKDOWN = re.compile(r"[!\"#$&*:<>@\[\\\]^_`{|}~]|(?<=www)\.")
+_FENCE = re.compile("`{3,}")
 # What a spreadsheet takes for a formula, the full-width forms included (OWASP, "CSV Injection"), also behind characters
 # that some spreadsheets skip: white space, controls, zero-width characters, quotes.
 _FORMULA = re.compile(r"[\s\x00-\x20\x7f-\xa0\u00ad\u200b-\u200f\u2060\ufeff'\"]*[=+\-@\uff1d\uff0b\uff0d\uff20\t\r\n]")
@@ -109,14 +109,13 @@ def for_xlsx(text: str) -> str:
     return _first_utf16_units(safe, XLSX_LIMIT - len(marker)) + marker
 
 
-def for_markdown(text: str) -> str:
-    """Text as a one-line ``<code>`` element in Markdown, for tables and lists alike.
+def for_code_block(text: str) -> str:
+    """Text as a part of one line in a fenced code block of Markdown.
 
-    Every sign that Markdown or GitHub gives a meaning is a character reference, and inside ``code`` no user is
-    mentioned, no issue linked and no emoji made of what a model wrote.
+    Nothing in such a block has a meaning but the end of the block, so three and more backticks become apostrophes. No
+    user is mentioned there, no issue linked and no emoji made of what a model wrote.
     """
-    shown = for_terminal(text, keep_newlines=False)
-    return f"<code>{_MARKDOWN.sub(lambda m: f'&#{ord(m[0])};', shown)}</code>"
+    return _FENCE.sub(lambda match: "'" * len(match[0]), for_terminal(text, keep_newlines=False))
 
 
 def for_utf8(text: str) -> str:

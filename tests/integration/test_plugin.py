@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import xml.etree.ElementTree as ET
 
 import openpyxl
@@ -108,7 +109,66 @@ def test_junit_holds_the_scores_and_is_valid(pytester: pytest.Pytester, project:
     suite = ET.parse(pytester.path / "out.xml").getroot()
     names = {p.get("name") for p in suite.iter("property")}
     assert {"repetition", "similarity", "verdict"} <= names
-    assert len(list(suite.iter("failure"))) == 1
+    assert [case.get("name") for case in suite.iter("testcase") if case.find("failure") is not None] == [
+        "test_badcase[badcase1/sea@v4.0]",
+        "gate",
+    ]
+
+
+def junit(pytester: pytest.Pytester, *words: str) -> tuple[ET.Element, dict[str, str], ET.Element]:
+    """The suite of the JUnit file that a run leaves, its properties, and the gate's test case."""
+    pytester.runpytest("badcases", "--junitxml=out.xml", *words)
+    (suite,) = ET.parse(pytester.path / "out.xml").getroot()
+    properties = {str(p.get("name")): str(p.get("value")) for p in suite.findall("properties/property")}
+    (gate,) = [c for c in suite.iter("testcase") if c.get("name") == "gate"]
+    return suite, properties, gate
+
+
+def test_junit_names_the_run_and_its_gate(pytester: pytest.Pytester, project: Make) -> None:
+    """A pipeline that shows only the JUnit file shows what was judged, and how."""
+    project(script={"Write": CLEAN})
+    suite, properties, gate = junit(pytester)
+    assert properties["badcases.adapters"] == "v4.0"
+    assert properties["badcases.gate"] == "passed"
+    assert properties["badcases.headline"] == "v4.0: all 3 cases pass"
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("4", "0", "0")
+    assert [child.tag for child in gate] == []
+    with Store(pytester.path / "reports" / "harness.sqlite") as store:
+        assert properties["badcases.run"] == store.run("last").id
+
+
+def test_a_red_gate_is_a_failed_test_case_in_junit(pytester: pytest.Pytester, project: Make) -> None:
+    """Also where every test passes: too many answers are cut off."""
+    project(script={"Write": {"text": CLEAN, "finish_reason": "length"}})
+    suite, properties, gate = junit(pytester, "--max-cutoff-rate", "0")
+    (failure,) = gate
+    assert (suite.get("failures"), properties["badcases.gate"]) == ("1", "failed")
+    assert failure.tag == "failure"
+    assert str(failure.get("message")).startswith("gate: failed: cut-off rate 1")
+    assert "failed: cut-off rate 1" in str(failure.text)
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [(None, ("-k", "hill")), ({"Write": {"failure": "broken \x1b[31m & <tag>"}}, ()), (None, ("-x",))],
+    ids=["part", "engine", "stopped"],
+)
+def test_what_cannot_be_judged_is_an_error_in_junit(
+    pytester: pytest.Pytester, project: Make, script: dict[str, object] | None, words: tuple[str, ...]
+) -> None:
+    """It is no failure of the model, and no pass either."""
+    project(script=script)
+    _, properties, gate = junit(pytester, *words)
+    assert properties["badcases.gate"] == "not judgeable"
+    assert [child.tag for child in gate] == ["error"]
+
+
+def test_the_message_of_a_failure_in_junit_says_what_a_person_sees(pytester: pytest.Pytester, project: Make) -> None:
+    """A list of failures in a pipeline can be read without opening any."""
+    project()
+    suite, _, _ = junit(pytester)
+    messages = [str(f.get("message")) for f in suite.iter("failure")]
+    assert messages[0].startswith("FAIL badcase1/sea on v4.0: repeats the same 8 words 20 times from character 18 on")
 
 
 def test_model_output_cannot_steer_the_terminal(pytester: pytest.Pytester, project: Make) -> None:
@@ -340,7 +400,7 @@ def test_pattern_rates_by_tag_reach_terminal_and_reports(pytester: pytest.Pytest
     result = pytester.runpytest("badcases")
     result.stdout.fnmatch_lines(["patterns on v4.0*lacks required*matches forbidden*", "overreach*-*100.0% of 1*"])
     (run,) = (root / "reports" / "runs").iterdir()
-    assert "| <code>overreach</code> | - | 100.0% of 1 |" in (run / "summary.md").read_text("utf-8")
+    assert re.search(r"^overreach +- +100.0% of 1$", (run / "summary.md").read_text("utf-8"), re.MULTILINE)
     assert "matches forbidden" in (run / "report.html").read_text("utf-8")
     groups = json.loads((run / "report.json").read_text("utf-8"))["adapters"][0]["groups"]
     assert groups["tag:red-flag"]["missing_rate"] == 1.0

@@ -19,12 +19,11 @@ from harness.language import language, set_language
 from harness.reports import Report, write_all
 from harness.reports.json_report import MAX_RESULTS, SCHEMA, json_schema, read_report, to_json, write_json
 from harness.reports.markdown_report import to_markdown
-from tests.support.builders import case, failed_gate, report, result
+from tests.support.builders import case, failed_gate, looped, report, result
 from tests.support.demo_report import demo_report
 from tests.support.hostile import HOSTILE
 
 hostile = pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in HOSTILE.items()])
-MARKUP = re.compile(r"[!\"#$&*:<>@\[\]^_`{|}~\\\n]")
 
 
 @pytest.fixture
@@ -147,17 +146,14 @@ def test_markdown_begins_with_the_verdict_and_names_what_changed() -> None:
     """Half a minute of reading."""
     text = to_markdown(demo_report())
     assert text.splitlines()[0] == "## ❌ Gate: failed"
-    assert text.index("**Broken** (1)") < text.index("<b>Fixed</b> (15)")
-    assert "| holdout | 6 | 1 | 1 | 3 | 1 |" in text
+    assert text.index("Broken (1):") < text.index("Fixed (15):")
+    assert re.search(r"^holdout +6 +1 +1 +3 +1$", text, re.MULTILINE)
 
 
 def test_markdown_of_one_adapter_names_the_failing_cases() -> None:
-    """There is nothing to compare, so failures stand where changes would."""
-    text = to_markdown(
-        report(result(case("f/a"), verdict=Verdict(Status.FAIL, (Reason(rule="loop", text="it loops"),))))
-    )
-    assert "**FAIL** (1)" in text
-    assert "<code>f/a</code>: <code>it loops</code>" in text
+    """There is nothing to compare, so failures stand where changes would, each with its reason below it."""
+    text = to_markdown(report(result(case("f/a"), *looped("", "again and again ", 40))))
+    assert "FAIL (1):\n\n```\n- f/a\n    repeats the same 3 words 40 times from the beginning on" in text
 
 
 def test_markdown_stays_short() -> None:
@@ -165,7 +161,14 @@ def test_markdown_stays_short() -> None:
     assert len(to_markdown(demo_report(1000))) < 12_000
 
 
-_CODE = re.compile(r"<code>.*?</code>", re.DOTALL)
+def test_markdown_reads_well_without_being_rendered() -> None:
+    """In a mail or a chat: no HTML, no tables of pipes, no line wider than a mail, aligned columns."""
+    lines = to_markdown(demo_report()).splitlines()
+    assert max(map(len, lines)) <= 88
+    assert not [line for line in lines if re.search(r"</?\w+>|\|--|\*\*|&#", line) and "script" not in line]
+    first = next(n for n, line in enumerate(lines) if line.startswith("adapter "))
+    head, before, after = lines[first : first + 3]
+    assert len(head) == len(before) == len(after)
 
 
 def _page_of(text: str) -> str:
@@ -176,12 +179,23 @@ def _page_of(text: str) -> str:
 
 @hostile
 def test_markdown_gives_hostile_text_no_meaning(text: str) -> None:
-    """No sign that Markdown or GitHub acts on is left in what was read from outside."""
-    page = _page_of(text)
-    inside = re.findall(r"<code>(.*?)</code>", page, re.DOTALL)
-    assert len(inside) >= 5
-    assert not [part for part in inside if MARKUP.search(re.sub(r"&#\d+;", "", part))]
-    assert _CODE.sub("", page) == _CODE.sub("", _page_of("word"))
+    """What was read from outside stands in code blocks only, and cannot end one."""
+    inside, outside = False, []
+    for line in _page_of(text).split("\n"):
+        if re.match(r" {0,3}(```|~~~)", line):
+            assert line == "```"
+            inside = not inside
+        elif not inside and line:
+            outside.append(line)
+    assert not inside
+    assert outside == ["## ❌ Gate: failed", "FAIL (1):"]
+
+
+def test_markdown_is_in_the_language_of_the_reader(chinese: None) -> None:
+    """Titles and reasons; columns stay aligned, since a Chinese character is two columns wide."""
+    text = to_markdown(demo_report())
+    assert text.splitlines()[0] == "## ❌ 门禁：失败"
+    assert "起，同样的" in text
 
 
 def test_all_reports_are_written(tmp_path: Path) -> None:
