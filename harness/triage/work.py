@@ -133,11 +133,14 @@ def scan_logs(
                 waiting.popleft()
                 submit(1)
         except KeyboardInterrupt:
+            # The terminal sends it once for each process, and the parts end after a batch.
+            before = signal.signal(signal.SIGINT, signal.SIG_IGN)
             stop.set()
             for part, future in waiting:
                 if not future.cancel():
                     merger.add(part, future.result())
             merger.found.finished = False
+            signal.signal(signal.SIGINT, before)
     return merger.found
 
 
