@@ -16,6 +16,7 @@ from harness.project.manifest import Manifest
 from harness.project.settings import LIMIT_NAMES, Settings
 from harness.reports import Report, write_all
 from harness.reports.assemble import assemble_report
+from harness.reports.latest import point_latest
 from harness.store import Run, Store
 from harness.suite.baseline import matching, read_baseline
 from harness.suite.compare import Change, Comparison, changes, compare
@@ -61,7 +62,14 @@ def conclude_run(run: Run, store: Store, manifest: Manifest, settings: Settings)
         ReportError: a report could not be written; everything is in the store all the same.
     """
     conclusion = review_run(run, store, manifest, settings)
-    return replace(conclusion, reports=write_all(conclusion.report, settings.reports / "runs" / run.id))
+    folder = settings.reports / "runs" / run.id
+    try:
+        reports = write_all(conclusion.report, folder)
+    finally:
+        # A report that is missing is named by its error; the others are those of the last run all the same.
+        if store.run("last").id == run.id:
+            point_latest(settings.reports, folder)
+    return replace(conclusion, reports=reports)
 
 
 def review_run(run: Run, store: Store, manifest: Manifest, settings: Settings) -> Conclusion:

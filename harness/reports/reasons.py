@@ -312,6 +312,8 @@ def _plain(result: CaseResult, attempt: Attempt, reason: Reason) -> str:
             return tr("lacks {patterns}", patterns=missing)
         case "must_not_include" if matched := _patterns(attempt, "must_not_include", case.must_not_include, 1.0):
             return tr("matches the forbidden {patterns}", patterns=matched)
+        case "rejected_answer":
+            return tr("a person rejected this answer")
         case "cutoff":
             return tr("cut off at max_tokens")
         case _:

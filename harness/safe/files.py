@@ -32,7 +32,16 @@ from filelock import FileLock, Timeout
 
 from harness.errors import StoreError
 
-__all__ = ["digest_file", "digest_folder", "locked", "new_folder", "replace_with", "write_bytes", "write_text"]
+__all__ = [
+    "digest_file",
+    "digest_folder",
+    "locked",
+    "new_folder",
+    "replace_link",
+    "replace_with",
+    "write_bytes",
+    "write_text",
+]
 
 _TEMPORARY = ".tmp-"
 _SECONDS_TO_LOCK = 2.0
@@ -107,6 +116,22 @@ def new_folder(destination: Path) -> Iterator[Path]:
             _sync_folder(destination.parent)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def replace_link(path: Path, target: Path) -> None:
+    """Let the symbolic link ``path`` lead to ``target`` (relative to the link's folder), in one step.
+
+    Raises:
+        OSError: the file system has no links, or ``path`` is a folder.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{_TEMPORARY}{path.name}-{secrets.token_hex(6)}")
+    try:
+        temporary.symlink_to(target)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
 
 
 @contextmanager

@@ -318,6 +318,20 @@ def test_reports_are_written(pytester: pytest.Pytester, project: Make) -> None:
     assert {"report.html", "report.xlsx", "report.json", "summary.md"} <= {p.name for p in run.iterdir()}
 
 
+@pytest.mark.parametrize("words", [(), ("-x",)], ids=["whole", "interrupted"])
+def test_latest_is_the_last_run(pytester: pytest.Pytester, project: Make, words: tuple[str, ...]) -> None:
+    """Whatever became of it; writing the reports of an older run again does not move it."""
+    root = project()
+    pytester.runpytest("badcases")
+    pytester.runpytest("badcases", *words)
+    with Store(root / "reports" / "harness.sqlite") as store:
+        last, first = (run.id for run in store.runs())
+    assert (root / "reports" / "latest").resolve().name == last
+    assert pytester.runpython_c(f"import harness.cli; harness.cli.main(['report', '{first}'])").ret == 0
+    assert (root / "reports" / "latest").resolve().name == last
+    assert last in (root / "reports" / "latest" / "summary.md").read_text("utf-8")
+
+
 def test_tb_line_is_one_line_a_failure(pytester: pytest.Pytester, project: Make) -> None:
     """--tb=line keeps to its word: the case and the first rule that it broke."""
     project()

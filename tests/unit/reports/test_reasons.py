@@ -114,8 +114,9 @@ LONG = "the quiet harbour keeps its boats and every lamp along the old stone wal
             "The sea is calm.",
             "the answer has 4 words (at least 9 are wanted)",
         ),
+        (replace(case(), rejected_answers=("The sea is calm.",)), "The sea is calm.", "a person rejected this answer"),
     ],
-    ids=["similarity", "short", "long", "cutoff", "lacks", "forbidden", "limits", "words"],
+    ids=["similarity", "short", "long", "cutoff", "lacks", "forbidden", "limits", "words", "rejected"],
 )
 def test_every_other_rule_has_its_own_sentence(of: Case, answer: str, line: str) -> None:
     """Value and limit in words that need no manual."""
