@@ -14,23 +14,26 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from json.decoder import JSONDecodeError, JSONDecoder, scanstring  # type: ignore[attr-defined]
 from pathlib import Path
+from typing import TypeAlias
 
 from harness.cases.formats import read_records
 from harness.cases.problems import Problems, show
 from harness.cases.record import CaseRecord
 from harness.errors import CaseFileError
 from harness.safe.escape import for_utf8
-from harness.safe.files import digest_file, locked, replace_with, write_bytes
+from harness.safe.files import digest_file, locked, replace_with
 
 __all__ = ["RecordPlace", "edit_record"]
 
 _DECODER = JSONDecoder(strict=False)
 _BLANK = re.compile(r"[ \t\n\r]*")
 _BOM = "\ufeff"
+Value: TypeAlias = "str | list[str] | None"
+"""A field's new value; None removes the field."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +47,7 @@ class RecordPlace:
     """sha256 of the file when the case was read."""
 
 
-def edit_record(place: RecordPlace, field: str, value: str | list[str] | None) -> None:
+def edit_record(place: RecordPlace, field: str, value: Value) -> None:
     """Give ``field`` of a record a new value; None removes it.
 
     Raises:
@@ -55,25 +58,20 @@ def edit_record(place: RecordPlace, field: str, value: str | list[str] | None) -
     given = value if isinstance(value, list) else [value or ""]
     if any(for_utf8(text) != text for text in given):
         raise CaseFileError(f"{show(place.path)}: {field} holds half of a surrogate pair; type that character again")
+    suffix = place.path.suffix.lower()
+    if suffix not in _WRITERS:
+        raise CaseFileError(f"{show(place.path)}: a {suffix} file cannot be edited here; convert it to JSON Lines")
     with locked(place.path):
         if digest_file(place.path) != place.digest:
             raise CaseFileError(f"{show(place.path)} has changed since it was read; reload the page and edit again")
         before = _values(place.path)
-        suffix = place.path.suffix.lower()
-        if suffix == ".xlsx":
-            _edit_workbook(place, field, value)
-            return
-        edits = {".json": _edit_json, ".jsonl": _edit_jsonl, ".csv": _edit_csv}
-        if suffix not in edits:
-            raise CaseFileError(f"{show(place.path)}: a {suffix} file cannot be edited here; convert it to JSON Lines")
-        text = place.path.read_bytes().decode("utf-8")
-        start = len(_BOM) if text.startswith(_BOM) else 0
-        changed = text[:start] + edits[suffix](text[start:], place, field, value)
-        old = place.path.read_bytes()
-        write_bytes(place.path, changed.encode("utf-8"))
-        if not _only_that(before, _values(place.path), place.index, field, value):
-            write_bytes(place.path, old)
-            raise CaseFileError(f"{show(place.path)}: the change would alter other fields; edit the file by hand")
+
+        def write(temporary: Path) -> None:
+            _WRITERS[suffix](temporary, place, field, value)
+            if not _only_that(before, _values(temporary), place.index, field, value):
+                raise CaseFileError(f"{show(place.path)}: the change would alter other fields; edit the file by hand")
+
+        replace_with(place.path, write)
 
 
 def _values(path: Path) -> list[Mapping[str, object]]:
@@ -84,7 +82,7 @@ def _values(path: Path) -> list[Mapping[str, object]]:
 
 
 def _only_that(
-    before: list[Mapping[str, object]], after: list[Mapping[str, object]], index: int, field: str, value: object
+    before: list[Mapping[str, object]], after: list[Mapping[str, object]], index: int, field: str, value: Value
 ) -> bool:
     wanted = [dict(values) for values in before]
     if index >= len(wanted):
@@ -95,10 +93,21 @@ def _only_that(
     return wanted == [dict(values) for values in after]
 
 
+def _in_text(edit: Callable[[str, RecordPlace, str, Value], str]) -> Callable[[Path, RecordPlace, str, Value], None]:
+    """A writer that changes the text of the file, a byte order mark kept."""
+
+    def write(temporary: Path, place: RecordPlace, field: str, value: Value) -> None:
+        text = place.path.read_bytes().decode("utf-8")
+        start = len(_BOM) if text.startswith(_BOM) else 0
+        temporary.write_bytes((text[:start] + edit(text[start:], place, field, value)).encode("utf-8"))
+
+    return write
+
+
 # -- JSON ------------------------------------------------------------------------------------------------------------
 
 
-def _edit_json(text: str, place: RecordPlace, field: str, value: object) -> str:
+def _edit_json(text: str, place: RecordPlace, field: str, value: Value) -> str:
     start = _skip(text, 0)
     if text[start : start + 1] != "[":
         raise CaseFileError(f"{show(place.path)}: expected a list of records; edit it by hand")
@@ -112,7 +121,7 @@ def _edit_json(text: str, place: RecordPlace, field: str, value: object) -> str:
     raise CaseFileError(f"{show(place.path)} has no record {place.index + 1}; reload the page")
 
 
-def _edit_jsonl(text: str, place: RecordPlace, field: str, value: object) -> str:
+def _edit_jsonl(text: str, place: RecordPlace, field: str, value: Value) -> str:
     lines = text.split("\n")
     filled = [n for n, line in enumerate(lines) if line.strip()]
     if place.index >= len(filled):
@@ -122,9 +131,7 @@ def _edit_jsonl(text: str, place: RecordPlace, field: str, value: object) -> str
     return "\n".join(lines)
 
 
-def _edit_object(
-    text: str, start: int, place: RecordPlace, field: str, value: object, *, one_line: bool = False
-) -> str:
+def _edit_object(text: str, start: int, place: RecordPlace, field: str, value: Value, *, one_line: bool = False) -> str:
     try:
         members = list(_members(text, start))
     except (JSONDecodeError, IndexError) as error:
@@ -164,7 +171,7 @@ def _members(text: str, start: int) -> Iterator[_Member]:
             at = _skip(text, at + 1)
 
 
-def _insert(text: str, members: list[_Member], field: str, value: object, *, one_line: bool) -> str:
+def _insert(text: str, members: list[_Member], field: str, value: Value, *, one_line: bool) -> str:
     last = members[-1]
     before = text[: last.start]
     # What stands before the last member's name is how this file separates members.
@@ -206,7 +213,7 @@ def _skip(text: str, at: int) -> int:
 # -- tables ----------------------------------------------------------------------------------------------------------
 
 
-def _edit_csv(text: str, place: RecordPlace, field: str, value: object) -> str:
+def _edit_csv(text: str, place: RecordPlace, field: str, value: Value) -> str:
     if isinstance(value, list):
         raise CaseFileError(f"{show(place.path)}: a list cannot be written into CSV here; convert it to JSON Lines")
     rows = [row for row in _csv_cells(text) if any(end > start for start, end in row)]
@@ -257,7 +264,7 @@ def _column(names: list[str], place: RecordPlace, field: str) -> int:
     return names.index(field)
 
 
-def _edit_workbook(place: RecordPlace, field: str, value: object) -> None:
+def _edit_workbook(temporary: Path, place: RecordPlace, field: str, value: Value) -> None:
     if isinstance(value, list):
         raise CaseFileError(f"{show(place.path)}: a list cannot be written into a cell here; convert it to JSON Lines")
     import openpyxl
@@ -270,4 +277,12 @@ def _edit_workbook(place: RecordPlace, field: str, value: object) -> None:
     cell.value = value
     if value is not None:
         cell.data_type = "s"
-    replace_with(place.path, book.save)
+    book.save(temporary)
+
+
+_WRITERS: Mapping[str, Callable[[Path, RecordPlace, str, Value], None]] = {
+    ".json": _in_text(_edit_json),
+    ".jsonl": _in_text(_edit_jsonl),
+    ".csv": _in_text(_edit_csv),
+    ".xlsx": _edit_workbook,
+}

@@ -11,8 +11,8 @@ from harness.cli.parsers import examples
 from harness.cli.project import add_json, echo, echo_json, project_settings
 from harness.errors import UsageError
 from harness.language import tr
-from harness.reports.forge import find_thread, post_comment
 from harness.reports.latest import LATEST
+from harness.reports.request_comment import find_thread, post_comment
 from harness.safe.read import read_text, reason
 from harness.store import Store
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from harness.cases import Case
     from harness.project.settings import Settings
     from harness.triage.groups import Group
-    from harness.triage.scan import Found
+    from harness.triage.scan import ScanResult
     from harness.triage.shapes import LogFields
     from harness.triage.sources import LogFile
 
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         UsageError: no usable log, or the case folder exists.
     """
     from harness.triage.cases import known_prompts, new_cases, write_groups
-    from harness.triage.work import find_logs, inspect_logs, scan_logs
+    from harness.triage.logs import find_logs, inspect_logs, scan_logs
 
     settings = project_settings()
     folder = settings.badcases / args.name
@@ -190,7 +190,7 @@ def _line(text: str) -> str:
 
 
 def _outcome(
-    args: argparse.Namespace, found: Found, groups: Sequence[Group], cases: Sequence[Case], path: Path | None
+    args: argparse.Namespace, found: ScanResult, groups: Sequence[Group], cases: Sequence[Case], path: Path | None
 ) -> list[str]:
     """What was counted and written, a line each."""
     share = found.repeaters / found.answers if found.answers else 0.0
@@ -219,7 +219,7 @@ def _outcome(
     return lines
 
 
-def _left_out(found: Found) -> list[str]:
+def _left_out(found: ScanResult) -> list[str]:
     """What was not judged, or only in part, by name."""
     counted = (
         (found.without_answer, tr("records without the answer's field")),
@@ -238,7 +238,7 @@ def _left_out(found: Found) -> list[str]:
 
 def _data(
     logs: Sequence[tuple[LogFile, LogFields]],
-    found: Found,
+    found: ScanResult,
     groups: Sequence[Group],
     known: dict[str, str],
     path: Path | None,

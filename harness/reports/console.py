@@ -17,7 +17,7 @@ from harness.judging.results import Attempt, CaseResult, Reason, Status
 from harness.language import tr
 from harness.reports.answer import split_answer
 from harness.reports.model import AdapterResults, as_score, as_share, cut_off_note, pattern_figures
-from harness.reports.reasons import reason_line
+from harness.reports.reasons import end_words, reason_line
 from harness.safe.escape import for_terminal, shorten
 from harness.suite.compare import ROLES, Change, ChangeKind
 from harness.suite.figures import figures, grouped_figures
@@ -43,7 +43,6 @@ _STATUS_STYLE = {
     Status.ERROR: "bold magenta",
     Status.SKIP: "bold yellow",
 }
-_FINISH = {"stop": "ended by itself", "length": "cut off at max_tokens", "loop": "stopped early, the loop was certain"}
 
 
 def failure_text(result: CaseResult, width: int = 100, color: bool = False) -> str:
@@ -221,8 +220,7 @@ def _prompt(result: CaseResult) -> Text:
 
 def _answer_title(attempt: Attempt) -> str:
     facts = [tr("{n} tokens", n=f"{attempt.tokens:,}")] if attempt.tokens else []
-    if attempt.finish_reason is not None:
-        facts.append(tr(_FINISH[attempt.finish_reason]))
+    facts += filter(None, [end_words(attempt)])
     return f"{tr('answer')} ({', '.join(facts)})" if facts else tr("answer")
 
 

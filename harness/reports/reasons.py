@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
+from harness.engines.base import FinishReason
 from harness.judging.results import Attempt, CaseResult, Reason, Status
 from harness.judging.rules import show_number
 from harness.judging.verdict import counted_loops
@@ -24,7 +24,7 @@ from harness.metrics.types import Loop, LoopKind
 from harness.reports.answer import count_units, describe_loop
 from harness.safe.escape import shorten
 
-__all__ = ["Explanation", "blamed_loops", "explain", "metric_lines", "reason_line"]
+__all__ = ["blamed_loops", "end_words", "reason_line", "score_lines"]
 
 _MAX_TEXT = 300
 """Characters of a text of an engine, a metric or a case within the line."""
@@ -45,21 +45,11 @@ _SCORES = (
     ("similarity", "similarity to the standard answer"),
 )
 """The scores that people use, in the order to show."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation:
-    """Why a case has its verdict."""
-
-    line: str
-    """One line that says what a person sees."""
-    metrics: tuple[tuple[str, str], ...]
-    """(title, text): the rules that were broken with value and limit, then the scores that people use."""
-
-
-def explain(result: CaseResult) -> Explanation:
-    """The line and the metrics below it."""
-    return Explanation(line=reason_line(result), metrics=metric_lines(result))
+_ENDS: Mapping[FinishReason, str] = {
+    "stop": "ended by itself",
+    "length": "cut off at max_tokens",
+    "loop": "stopped early: the loop was certain",
+}
 
 
 def reason_line(result: CaseResult) -> str:
@@ -81,13 +71,9 @@ def reason_line(result: CaseResult) -> str:
     return line
 
 
-def metric_lines(result: CaseResult) -> tuple[tuple[str, str], ...]:
-    """(title, text) of each broken rule, of the scores that people use, and of what is known of the answer."""
-    attempt = result.worst
-    own = attempt.verdict.reasons if attempt is not None else ()
-    lines = [(r.rule, _flat(r.text)) for r in dict.fromkeys((*result.verdict.reasons, *own))]
-    if attempt is None:
-        return tuple(lines)
+def score_lines(attempt: Attempt) -> tuple[tuple[str, str], ...]:
+    """(title, text) of the scores that people use, and of what is known of the answer."""
+    lines: list[tuple[str, str]] = []
     if attempt.scores is not None:
         values = attempt.scores.values
         lines += [(tr(title), f"{values[name]:.2f}") for name, title in _SCORES if name in values]
@@ -96,6 +82,11 @@ def metric_lines(result: CaseResult) -> tuple[tuple[str, str], ...]:
     if attempt.tokens:
         lines.append((tr("tokens"), f"{attempt.tokens:,}"))
     return tuple(lines)
+
+
+def end_words(attempt: Attempt) -> str:
+    """How an answer ended; empty where that is not known."""
+    return tr(_ENDS[attempt.finish_reason]) if attempt.finish_reason is not None else ""
 
 
 # -- the line ----------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ shapes      which fields of a record are the prompt and the answer
 prefilter   a cheap test that rejects most answers before they are scored
 groups      near-duplicate prompts as one group
 scan        one part of one file, from its bytes to its groups
-work        all files, on several processes
+logs        all files, on several processes
 cases       the groups as cases
 """
 

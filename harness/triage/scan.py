@@ -29,7 +29,7 @@ from harness.triage.prefilter import MIN_CHARACTERS, suspects
 from harness.triage.shapes import LogFields, answer_of, conversation_of, dig, finish_of, read_object
 from harness.triage.sources import SHOWN, Notes, Part, read_part
 
-__all__ = ["Found", "scan_part"]
+__all__ = ["ScanResult", "scan_part"]
 
 BATCH = 400_000
 """Characters of answers that are tested together."""
@@ -43,7 +43,7 @@ _Batch = list[tuple[int, str, FinishReason | None, Any]]
 
 
 @dataclass(slots=True, kw_only=True)
-class Found:
+class ScanResult:
     """What a scan has found."""
 
     groups: Groups
@@ -70,7 +70,7 @@ class Found:
     lines: int = 0
     finished: bool = True
 
-    def merge(self, other: Found, base: int) -> None:
+    def merge(self, other: ScanResult, base: int) -> None:
         """Add another part's; ``base`` is the number of lines before it in its file."""
         for name in (
             "records", "answers", "characters", "suspects", "repeaters", "empty", "cut_off", "without_answer",
@@ -96,7 +96,7 @@ def scan_part(
     redacted: bool,
     stop: Callable[[], bool] = lambda: False,
     advance: Callable[[int], None] = lambda _: None,
-) -> Found:
+) -> ScanResult:
     """Find the repeaters of a part; what was found so far when it is interrupted or ``stop`` says so.
 
     Args:
@@ -119,7 +119,7 @@ class _Scan:
     """The state of one scan."""
 
     def __init__(self, part: Part, fields: LogFields, per_group: int, redacted: bool) -> None:
-        self.found = Found(groups=Groups(per_group))
+        self.found = ScanResult(groups=Groups(per_group))
         self._part = part
         self._fields = fields
         self._redact = redacted
@@ -151,7 +151,7 @@ class _Scan:
                         return
         self._flush()
 
-    def close(self) -> Found:
+    def close(self) -> ScanResult:
         """The result, with what could not be read."""
         found, notes = self.found, self._notes
         found.lines = notes.lines

@@ -217,17 +217,34 @@ def _stream(file: LogFile) -> BinaryIO:
     return cast("BinaryIO", _Zstd(zstandard, raw))
 
 
-class _Gzip(io.RawIOBase):
-    """A gzip stream, which of a file that was cut gives all that can be unpacked; gzip's own reader loses a block."""
+class _Unpacked(io.RawIOBase):
+    """A stream over a packed one, which it owns; a kind of packing has its own ``read``."""
 
     def __init__(self, raw: BinaryIO) -> None:
         super().__init__()
         self._raw = raw
-        self._member = zlib.decompressobj(wbits=31)
-        self._packed = b""
 
     def readable(self) -> bool:
         return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self.read(len(buffer)) or b""
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._raw.close()
+        super().close()
+
+
+class _Gzip(_Unpacked):
+    """A gzip stream, which of a file that was cut gives all that can be unpacked; gzip's own reader loses a block."""
+
+    def __init__(self, raw: BinaryIO) -> None:
+        super().__init__(raw)
+        self._member = zlib.decompressobj(wbits=31)
+        self._packed = b""
 
     def read(self, size: int = -1) -> bytes:
         while True:
@@ -245,44 +262,20 @@ class _Gzip(io.RawIOBase):
             if data:
                 return data
 
-    def readinto(self, buffer: Any) -> int:
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
 
-    def close(self) -> None:
-        if not self.closed:
-            self._raw.close()
-        super().close()
-
-
-class _Zstd(io.RawIOBase):
+class _Zstd(_Unpacked):
     """A zstd stream whose errors are OSErrors; frames one behind the other are one stream."""
 
     def __init__(self, zstandard: Any, raw: BinaryIO) -> None:
-        super().__init__()
+        super().__init__(raw)
         self._error = zstandard.ZstdError
-        self._raw = raw
         self._reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
-
-    def readable(self) -> bool:
-        return True
 
     def read(self, size: int = -1) -> bytes:
         try:
             return cast("bytes", self._reader.read(size))
         except self._error as error:
             raise OSError(errno.EIO, f"damaged zstd stream: {error}") from error
-
-    def readinto(self, buffer: Any) -> int:
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-    def close(self) -> None:
-        if not self.closed:
-            self._raw.close()
-        super().close()
 
 
 def _kind(path: Path, head: bytes) -> Kind:

@@ -3,7 +3,7 @@
     guard     who may ask: token, host, origin; the headers of every answer
     reading   what the pages show, read from the store, the case files and the trainings' folders
     live      what is under way: results of a running suite, steps of a training
-    work      edits of case files, pairs and versions, each of which can be undone
+    edits     changes of case files, pairs and versions, each of which can be undone
     pages     the pages around the run's page: runs, versions, trainings
     app       routes
 

@@ -24,13 +24,13 @@ from harness.language import language, set_language
 from harness.project.settings import Settings
 from harness.reports.conclusion import Conclusion
 from harness.reports.html_report import run_page
-from harness.reports.page.document import script, source_hash, style_sheet
+from harness.reports.page.document import policy
 from harness.safe.escape import for_page
+from harness.view.edits import Edits
 from harness.view.guard import Guard
-from harness.view.live import live_state, run_state
+from harness.view.live import live_state, run_progress
 from harness.view.pages import home_page, navigation, training_page, trainings_page, version_page, versions_page
 from harness.view.reading import Reading
-from harness.view.work import Work
 
 __all__ = ["create_app"]
 
@@ -75,7 +75,7 @@ def create_app(settings: Settings, *, token: str, port: int, warm: bool = False)
         warm: prepare the newest run's page in the background.
     """
     reading = Reading(settings)
-    app = _Application(reading, Work(settings), language())
+    app = _Application(reading, Edits(settings), language())
     if warm:
         threading.Thread(target=_warm, args=(reading, app.language), daemon=True).start()
     get = {
@@ -101,14 +101,14 @@ def create_app(settings: Settings, *, token: str, port: int, warm: bool = False)
 def shown_run(conclusion: Conclusion) -> str:
     """The page of a run."""
     run = conclusion.run
-    live = {"page": "run", "run": run.id, "data": f"/run/{run.id}/cases.json", "now": f"/run/{run.id}/now.json"}
+    live = {"run": run.id, "data": f"/run/{run.id}/cases.json", "now": f"/run/{run.id}/now.json"}
     return run_page(conclusion.report, live, navigation(""))
 
 
 class _Application:
-    def __init__(self, reading: Reading, work: Work, shown_in: str) -> None:
+    def __init__(self, reading: Reading, edits: Edits, shown_in: str) -> None:
         self.reading = reading
-        self.work = work
+        self.edits = edits
         self.language = shown_in
 
     def home(self, _: Request) -> Response:
@@ -150,11 +150,11 @@ class _Application:
     def live(self, request: Request) -> Response:
         state = live_state(self.reading)
         if run := request.query_params.get("run"):
-            state["run"] = next((run_state(r) for r in self.reading.runs() if r.run.id == run), None)
+            state["run"] = next((run_progress(r) for r in self.reading.runs() if r.run.id == run), None)
         return JSONResponse(state)
 
     def set_standard_answer(self, change: _StandardAnswer) -> Mapping[str, Any]:
-        self.work.set_standard_answer(change.case, change.text)
+        self.edits.set_standard_answer(change.case, change.text)
         return {}
 
     def mark(self, change: _Mark) -> Mapping[str, Any]:
@@ -163,22 +163,22 @@ class _Application:
             raise StoreError("there is no such answer in this run")
         if change.mark not in ("accepted", "rejected", ""):
             raise StoreError(f"unknown mark {change.mark!r}")
-        self.work.mark(change.case, answer, change.mark)  # type: ignore[arg-type]
+        self.edits.mark(change.case, answer, change.mark)  # type: ignore[arg-type]
         return {}
 
     def edit_pair(self, change: _PairEdit) -> Mapping[str, Any]:
-        self.work.edit_pair(change.training, change.digest, change.number, change.texts)
+        self.edits.edit_pair(change.training, change.digest, change.number, change.texts)
         return {}
 
     def decide(self, change: _Decision) -> Mapping[str, Any]:
         if change.blessed:
-            self.work.bless(change.name)
+            self.edits.bless(change.name)
         else:
-            self.work.refuse(change.name, change.reason)
+            self.edits.refuse(change.name, change.reason)
         return {}
 
     def undo(self, _: _Nothing) -> Mapping[str, Any]:
-        return {"undone": self.work.undo()}
+        return {"undone": self.edits.undo()}
 
 
 def _page_endpoint(function: Callable[[Request], Response], shown_in: str) -> Callable[[Request], Any]:
@@ -222,11 +222,7 @@ def _warm(reading: Reading, shown_in: str) -> None:
 
 
 def _html(text: str) -> Response:
-    policy = (
-        f"default-src 'none'; style-src {source_hash(style_sheet())}; script-src {source_hash(script(live=True))}; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-    return HTMLResponse(text, headers={"Content-Security-Policy": policy})
+    return HTMLResponse(text, headers={"Content-Security-Policy": f"{policy(live=True)}; frame-ancestors 'none'"})
 
 
 async def _not_found(_: Request, __: Exception) -> Response:

@@ -12,13 +12,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.runs.progress import duration
+from harness.runs.sessions import run_state
 from harness.safe.escape import shorten
 from harness.view.reading import Reading, RunRow
 from trainers import TrainProgress
 from trainers.progress_file import Watch
 
-__all__ = ["TrainingState", "live_state", "run_state", "training_state"]
+__all__ = ["TrainingState", "live_state", "run_progress", "training_state"]
 
+_UNDER_WAY = ("running", "started")
+"""States of a run that may still bring results: on this machine, or on another one."""
 _SILENT = 180.0
 """Seconds without a new line after which a training counts as stopped."""
 
@@ -39,13 +42,14 @@ class TrainingState:
     failure: str = ""
 
 
-def run_state(row: RunRow) -> dict[str, object]:
+def run_progress(row: RunRow) -> dict[str, object]:
     """How far a run is, for the page's script."""
     run, left = row.run, ""
-    if run.status == "started" and 0 < row.done < run.planned:
+    state = run_state(run)
+    if state in _UNDER_WAY and 0 < row.done < run.planned:
         passed = max((datetime.now(UTC) - datetime.fromisoformat(run.started)).total_seconds(), 0.0)
         left = duration(passed / row.done * (run.planned - row.done))
-    return {"id": run.id, "status": run.status, "done": row.done, "planned": run.planned, "left": left}
+    return {"id": run.id, "status": state, "done": row.done, "planned": run.planned, "left": left}
 
 
 def training_state(folder: Path) -> TrainingState | None:
@@ -83,7 +87,7 @@ def live_state(reading: Reading) -> dict[str, object]:
     """Runs and trainings that are under way, for the page's script."""
     states = [s for p in reading.trainings()[:5] if (s := training_state(p)) is not None and s.running]
     return {
-        "runs": [run_state(row) for row in reading.runs(limit=5) if row.run.status == "started"],
+        "runs": [p for row in reading.runs(limit=5) if (p := run_progress(row))["status"] in _UNDER_WAY],
         "trainings": [
             {"name": s.name, "phase": s.phase, "step": s.step, "total": s.total, "loss": s.loss, "left": s.left}
             for s in states

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from harness.errors import HarnessError, StoreError, UsageError
@@ -21,16 +20,17 @@ from harness.reports.charts import history_chart, loss_chart
 from harness.reports.markup import Child, Html, el, table
 from harness.reports.model import as_score, as_share
 from harness.reports.page.document import document
+from harness.runs.sessions import run_state
 from harness.runs.whole import newest_whole_run
 from harness.safe.files import digest_file
 from harness.store import Store
+from harness.view.edits import pairs_file
 from harness.view.live import TrainingState, training_state
 from harness.view.reading import Reading, RunRow
-from harness.view.work import pairs_file
 
 __all__ = ["home_page", "navigation", "training_page", "trainings_page", "version_page", "versions_page"]
 
-_STATUS = {"finished": "", "started": "odd", "interrupted": "warn", "failed": "bad"}
+_STATUS = {"started": "odd", "running": "odd", "killed": "bad", "interrupted": "warn", "failed": "bad"}
 _VERSION = {"blessed": "good", "refused": "bad"}
 _MAX_PAIRS = 500
 """Pairs on one page; more are edited in their file."""
@@ -69,7 +69,8 @@ _WITH_FIGURES = 30
 
 def _run_line(reading: Reading, row: RunRow, number: int) -> Iterator[Html]:
     run = row.run
-    status = el("span", tr(run.status), class_=f"chip {_STATUS[run.status]}") if run.status != "finished" else None
+    state = run_state(run)
+    status = None if state == "finished" else el("span", tr(state), class_=f"chip {_STATUS[state]}")
     for at, name in enumerate(run.adapters):
         count = row.counts.get(name, {})
         total = sum(count.values())
@@ -298,7 +299,5 @@ def _text(title: str, whole: str, field: str, parts: Sequence[Child]) -> Html:
     return el("div", el("div", el("b", title), class_="head"), text, class_="side")
 
 
-def _page(here: str, title: str, *content: Child, live: Mapping[str, Any] | None = None) -> str:
-    return document(
-        f"{title} - harness", navigation(here), el("main", el("h1", title), content), live=live or {"page": here}
-    )
+def _page(here: str, title: str, *content: Child) -> str:
+    return document(f"{title} - harness", navigation(here), el("main", el("h1", title), content), live={})

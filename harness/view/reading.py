@@ -30,6 +30,7 @@ from harness.suite.figures import Figures, figures
 __all__ = ["Reading", "RunRow"]
 
 _KEPT_RUNS = 4
+"""Runs whose conclusion, page and cases are kept."""
 _KEPT_FIGURES = 500
 T = TypeVar("T")
 
@@ -49,7 +50,6 @@ class Reading:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._conclusions: OrderedDict[tuple[str, str], Conclusion] = OrderedDict()
         self._made: OrderedDict[tuple[str, str, str], Any] = OrderedDict()
         self._figures: OrderedDict[tuple[str, str, str], Figures] = OrderedDict()
         self._lock = threading.Lock()
@@ -79,23 +79,15 @@ class Reading:
         """
         with Store.existing(self.settings.database) as store:
             run = store.run(run_id)
-            key = (run.id, run.results_seal)
-            with self._lock:
-                kept = self._conclusions.get(key)
-            if kept is not None:
-                return kept
-            settings = replace(self.settings, **recorded_flags(run))
-            try:
-                made = review_run(run, store, self.manifest(), settings)
-            except CaseFileError:
-                # A baseline file that is gone costs the comparison, not the run.
-                made = review_run(run, store, self.manifest(), replace(settings, baseline=""))
-        if run.results_seal:
-            with self._lock:
-                self._conclusions[key] = made
-                while len(self._conclusions) > _KEPT_RUNS:
-                    self._conclusions.popitem(last=False)
-        return made
+            return self._once(run, "conclusion", lambda: self._review(run, store))
+
+    def _review(self, run: Run, store: Store) -> Conclusion:
+        settings = replace(self.settings, **recorded_flags(run))
+        try:
+            return review_run(run, store, self.manifest(), settings)
+        except CaseFileError:
+            # A baseline file that is gone costs the comparison, not the run.
+            return review_run(run, store, self.manifest(), replace(settings, baseline=""))
 
     def figures(self, run: Run, version: str) -> Figures:
         """The figures of one version in a run."""
@@ -166,7 +158,7 @@ class Reading:
             kept = make()
             with self._lock:
                 self._made[key] = kept
-                while len(self._made) > 2 * _KEPT_RUNS:
+                while len(self._made) > 3 * _KEPT_RUNS:
                     self._made.popitem(last=False)
         return kept
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,6 +84,7 @@ def test_the_search_finds_words_of_answers(browser: Browser, report: str) -> Non
     """The list holds only the cases whose text has all words; the count says so."""
     page = open_page(browser, report).page
     page.fill('input[type="search"]', "rayleigh SCATTERING")
+    assert page.locator(".row").count() > 0
     assert {t.split()[0] for t in page.locator(".row .id").all_inner_texts()} <= {
         f"badcase1/sky-{n}" for n in range(40)
     }
@@ -219,6 +221,31 @@ def test_an_answer_is_marked_as_no_loop_and_as_bad(browser: Browser, address: st
     opened.page.click("#detail .unmark >> nth=0")
     opened.page.wait_for_selector("#notes:has-text('mark is gone')")
     assert "accepted_answers" not in case_on_disk(project, "badcase1/sea-0")
+
+
+def test_what_was_folded_can_be_read_whole(browser: Browser, address: str, project: Path) -> None:
+    """A button brings the recorded answer to its last character."""
+    opened = open_run(browser, address)
+    choose(opened, "badcase1/sea-0")
+    side = opened.page.locator("#detail .side").first
+    assert "more times" in side.inner_text()
+    side.locator(".whole").click()
+    opened.page.wait_for_selector("#detail .side >> nth=0 >> .whole", state="detached")
+    with Store(project / "reports" / "harness.sqlite") as store:
+        recorded = next(r for r in store.results("last", adapter="v4.0") if r.case.id == "badcase1/sea-0")
+    assert side.locator(".answer").inner_text() == recorded.attempts[0].answer
+    assert opened.messages == []
+
+
+def test_a_killed_run_is_called_killed(browser: Browser, project: Path) -> None:
+    """Its process is gone, so nothing more will come; it is not shown as under way."""
+    with Store(project / "reports" / "harness.sqlite") as store:
+        facts = {"adapters": ["v4.0"], "process": {"pid": 2**22 + 7, "host": platform.node(), "process_started": 1}}
+        store.begin_run(4, facts)
+    with serve(project) as address:
+        opened = open_page(browser, address)
+        assert opened.page.locator("tbody tr").first.locator(".chip").inner_text() == "killed"
+        assert opened.page.inner_text("#live").strip() == ""
 
 
 def test_pairs_are_edited_and_dropped_before_a_training(browser: Browser, address: str, project: Path) -> None:

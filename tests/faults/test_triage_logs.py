@@ -13,7 +13,7 @@ import pytest
 
 from harness.cases import read_folder
 from harness.cli import main
-from harness.triage import sources, work
+from harness.triage import logs, sources
 from tests.support.projects import CLEAN, LOOP
 
 PAIRS = [("Write about the sea.", LOOP), ("Write about a hill.", CLEAN), ("写一首诗。", "秋天来了，" * 40)]
@@ -155,7 +155,7 @@ def test_parts_find_what_the_whole_finds(capsys: pytest.CaptureFixture[str], mon
 
 def test_processes_find_what_one_finds(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The number of workers changes no figure."""
-    monkeypatch.setattr(work, "SMALL", 0)
+    monkeypatch.setattr(logs, "SMALL", 0)
     names = [write(f"{at}.jsonl", lines(rows())) for at in range(3)]
     code, data = triage(capsys, *names, "--workers", "2")
     assert (code, data["counts"]["repeaters"], len(data["groups"])) == (0, 6, 2)

@@ -14,24 +14,16 @@ from typing import Any
 
 from harness.judging.results import Attempt, CaseResult, Status
 from harness.language import tr
-from harness.reports.answer import describe_loop, split_answer
+from harness.reports.answer import split_answer
 from harness.reports.model import Report
-from harness.reports.reasons import reason_line
+from harness.reports.reasons import end_words, reason_line, score_lines
 from harness.safe.escape import for_page
 from harness.suite.compare import CHANGE_ORDER, changes
 
-__all__ = ["FINISH", "packed", "page_data"]
+__all__ = ["packed", "page_data"]
 
 _TEXT_LIMIT = 12_000
 _VERDICT_ORDER = ("FAIL", "ERROR", "SKIP", "PASS")
-FINISH = {"stop": "ended by itself", "length": "cut off at max_tokens", "loop": "stopped early: the loop was certain"}
-_SCORES = (
-    ("repetition", "repetition"),
-    ("rep8", "rep-8"),
-    ("rep8d", "rep-8, digits alike"),
-    ("loop_coverage", "in the longest loop"),
-    ("similarity", "similarity"),
-)
 
 
 def page_data(report: Report) -> dict[str, Any]:
@@ -103,23 +95,11 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
     return {
         "sample": attempt.sample,
         "verdict": str(attempt.verdict.status),
-        "end": tr(FINISH[attempt.finish_reason]) if attempt.finish_reason in FINISH else "",
+        "end": end_words(attempt),
         "reasons": [[for_page(r.rule), for_page(r.text)] for r in attempt.verdict.reasons],
         "parts": [[p.kind, for_page(p.text)] for p in parts],
-        "facts": _facts(attempt),
+        "facts": [[title, for_page(text)] for title, text in score_lines(attempt)],
     }
-
-
-def _facts(attempt: Attempt) -> list[list[str]]:
-    facts: list[list[str]] = []
-    if attempt.scores is not None:
-        values = attempt.scores.values
-        facts += [[tr(title), f"{values[name]:.2f}"] for name, title in _SCORES if name in values]
-        if attempt.scores.loops:
-            facts.append([tr("loop"), for_page(describe_loop(attempt.answer, attempt.scores.loops[0]))])
-    if attempt.tokens:
-        facts.append([tr("tokens"), f"{attempt.tokens:,}"])
-    return facts
 
 
 def _shortened(text: str) -> str:

@@ -31,7 +31,7 @@ function showCase(c, byUser) {
 }
 
 function standardAnswer(c) {
-  const edit = config.live ? workOnStandard(c) : null;
+  const edit = config.live ? editStandardButton(c) : null;
   if (c.standard === null && !edit) return "";
   const changed = c.now && c.now.standard !== c.standard;
   return h("div", { class: "standard" }, h("h4", null, tr("Standard answer"), edit),
@@ -54,7 +54,7 @@ function showSide(c, side, n) {
   return h("div", { class: "side" },
     h("div", { class: "head" }, name, chip(side.verdict, STYLE[side.verdict]), several,
       attempt ? h("span", { class: "soft small" }, attempt.end) : null,
-      config.live && attempt ? workOnAnswer(c, side, attempt, n) : null),
+      config.live && attempt ? [wholeButton(c, attempt, n), markButtons(c, side, attempt, n)] : null),
     h("div", { class: "text answer", dir: "auto", tabindex: "0" }, attempt ? answerNodes(c, attempt, n) : h("span", { class: "soft" }, tr("no answer"))),
     why(side, attempt, at === side.shown));
 }

@@ -17,35 +17,27 @@ from typing import Any
 from harness.language import catalog, language, tr
 from harness.reports.markup import Child, Html, el, join, raw
 
-__all__ = ["case_section", "document", "script", "source_hash", "style_sheet"]
+__all__ = ["case_section", "document", "policy"]
 
 _PARTS = ("base", "diff", "list", "detail", "page")
-_LIVE_PARTS = ("base", "diff", "list", "detail", "work", "live", "page")
+_LIVE_PARTS = ("base", "diff", "list", "detail", "edit", "live", "page")
 
 
-def document(
-    title: str, *body: Child, live: Mapping[str, Any] | None = None, data: str | None = None, script_needed: bool = True
-) -> str:
+def document(title: str, *body: Child, live: Mapping[str, Any] | None = None, data: str | None = None) -> str:
     """A page.
 
     Args:
         title: of the window.
         body: elements; plain strings are escaped.
-        live: what the script of ``harness view`` needs to know; None for a report file.
+        live: where the script of ``harness view`` finds a run's cases, empty for a page without them; None for a report
+            file.
         data: the packed cases of a report file.
-        script_needed: False for a page without cases.
     """
-    code = script(live=live is not None)
-    connect = "connect-src 'self'; form-action 'self'" if live is not None else "form-action 'none'"
-    policy = (
-        f"default-src 'none'; style-src {source_hash(style_sheet())}; script-src {source_hash(code)}; "
-        f"base-uri 'none'; {connect}"
-    )
     config = {"catalog": dict(catalog(language())), "live": live is not None, **(live or {})}
     head = el(
         "head",
         el("meta", charset="utf-8"),
-        el("meta", http_equiv="Content-Security-Policy", content=policy),
+        el("meta", http_equiv="Content-Security-Policy", content=policy(live=live is not None)),
         el("meta", name="viewport", content="width=device-width, initial-scale=1"),
         el("meta", name="referrer", content="no-referrer"),
         el("title", title),
@@ -55,15 +47,21 @@ def document(
         *body,
         el("div", id="notes", role="status", hidden=True),
         el("dialog", id="help", aria_label=tr("Keyboard")),
+        el("script", raw(_json(config)), type="application/json", id="config"),
+        el("script", raw(data), type="application/octet-stream", id="data") if data is not None else None,
+        el("script", raw(script(live=live is not None))),
     ]
-    if script_needed:
-        parts += [
-            el("script", raw(_json(config)), type="application/json", id="config"),
-            el("script", raw(data), type="application/octet-stream", id="data") if data is not None else None,
-            el("script", raw(code)),
-        ]
     lang = "zh-CN" if language() == "zh" else "en"
     return raw("<!doctype html>\n") + el("html", head, el("body", parts), lang=lang) + "\n"
+
+
+def policy(*, live: bool) -> str:
+    """The content security policy: this style sheet and this script, and for ``harness view`` its own server."""
+    connect = "connect-src 'self'; " if live else ""
+    return (
+        f"default-src 'none'; style-src {_hash(style_sheet())}; script-src {_hash(script(live=live))}; {connect}"
+        "base-uri 'none'; form-action 'none'"
+    )
 
 
 def case_section() -> Html:
@@ -97,7 +95,7 @@ def script(*, live: bool) -> str:
     return '\n"use strict";\n' + "\n".join(_file(f"{name}.js") for name in (_LIVE_PARTS if live else _PARTS))
 
 
-def source_hash(text: str) -> str:
+def _hash(text: str) -> str:
     """The source expression that allows exactly ``text`` in a content security policy."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 

@@ -30,7 +30,8 @@ function trainingWords(t) {
 
 /** New results appear in the list; when the run ends, the figures above it are read anew. */
 async function followRun(run) {
-  const ended = seen.status === "started" && run.status !== "started";
+  const underWay = (status) => status === "running" || status === "started";
+  const ended = underWay(seen.status) && !underWay(run.status);
   seen.status = run.status;
   if (ended) { location.reload(); return; }
   if (seen.done < 0) seen.done = run.done;

@@ -101,7 +101,7 @@ def speed(folder: Path, size: int) -> list[dict[str, Any]]:
 
 def one(path: Path, workers: int) -> dict[str, Any]:
     """One scan in this process, the kernels compiled before."""
-    from harness.triage.work import inspect_logs, scan_logs
+    from harness.triage.logs import inspect_logs, scan_logs
 
     os.environ["HARNESS_KERNELS"] = "compiled"
     warm = [json.dumps({"text": "The sea. " * 40}).encode()]

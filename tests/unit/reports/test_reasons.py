@@ -19,7 +19,7 @@ from harness.judging.verdict import combine, judge
 from harness.language import set_language
 from harness.metrics import score
 from harness.metrics.types import Scores
-from harness.reports.reasons import explain, metric_lines, reason_line
+from harness.reports.reasons import end_words, reason_line, score_lines
 from tests.support.builders import case, result
 from tests.support.hostile import HOSTILE
 
@@ -189,20 +189,31 @@ def test_hostile_reasons_stay_one_line(text: str) -> None:
     assert "\n" not in reason_line(CaseResult(of, text, (one,), failed))
 
 
-def test_the_metrics_come_below_the_line() -> None:
-    """Broken rules first, then the scores that people use."""
-    told = explain(judged(LOOP, "length"))
-    titles = [title for title, _ in told.metrics]
-    assert titles[0] == "rep8"
-    assert titles[-2:] == ["longest loop", "tokens"]
-    assert titles.index("tail") < titles.index("repetition score")
-    assert dict(told.metrics)["longest loop"] == "8 words, 20 times"
+def test_the_scores_that_people_use_stand_below_the_line() -> None:
+    """Each with a title in words; what the longest loop is and how long the answer is come last."""
+    attempt = judged(LOOP, "length").attempts[0]
+    lines = dict(score_lines(attempt))
+    assert next(iter(lines)) == "repetition score"
+    assert list(lines)[-2:] == ["longest loop", "tokens"]
+    assert lines["longest loop"] == "8 words, 20 times"
 
 
-def test_a_case_without_an_answer_has_its_reason_as_the_only_metric() -> None:
-    """Nothing is made up."""
-    lost = result(verdict=Verdict(Status.ERROR, (Reason(rule="engine", text="out of memory"),)))
-    assert metric_lines(lost) == (("engine", "out of memory"),)
+def test_an_attempt_without_scores_has_no_figures() -> None:
+    """Nothing is made up, and an unknown end is not named."""
+    lost = Verdict(Status.ERROR, (Reason(rule="engine", text="out of memory"),))
+    attempt = Attempt(sample=0, answer="", finish_reason=None, scores=None, verdict=lost)
+    assert score_lines(attempt) == ()
+    assert end_words(attempt) == ""
+
+
+def test_a_rejected_answer_says_who_rejected_it() -> None:
+    """The line names the person's mark, and no number."""
+    of = replace(case(), rejected_answers=("Fine words.",))
+    scores = score("Fine words.", of)
+    failed = judge(of, scores, "stop")
+    one = Attempt(sample=0, answer="Fine words.", finish_reason="stop", scores=scores, verdict=failed)
+    assert "a person rejected this answer" in reason_line(CaseResult(of, "v4.0", (one,), failed))
+    assert "expected" not in reason_line(CaseResult(of, "v4.0", (one,), failed)).partition(";")[0]
 
 
 @pytest.mark.parametrize(

@@ -41,12 +41,25 @@ async function reloadCases() {
   await readNow();
 }
 
+/** What was folded away, on demand: the recorded answer to its last character. */
+function wholeButton(c, attempt, n) {
+  if (!attempt.parts.some(([kind]) => kind === "fold" || kind === "cut")) return null;
+  const show = async () => {
+    const words = new URLSearchParams({ case: c.id, version: list.data.adapters[n].name, sample: attempt.sample });
+    const answer = await fetch("/run/" + encodeURIComponent(config.run) + "/answer.json?" + words, { headers: { "X-Harness": "1" } });
+    if (!answer.ok) { say(await answer.text()); return; }
+    attempt.parts = [["plain", (await answer.json()).text]];
+    showCase(c);
+  };
+  return h("button", { type: "button", class: "whole", onclick: show }, tr("Whole answer"));
+}
+
 function markOf(c, attempt, n) {
   const answers = c.now && c.now.answers[list.data.adapters[n].name];
   return (answers && answers[attempt.sample]) || "";
 }
 
-function workOnStandard(c) {
+function editStandardButton(c) {
   if (c.now === undefined) return null;
   if (!c.now) return h("span", { class: "soft small" }, tr("the case files do not hold this case now"));
   return h("button", { type: "button", class: "edit", onclick: () => editStandard(c) },
@@ -72,7 +85,7 @@ function editStandard(c) {
   area.focus();
 }
 
-function workOnAnswer(c, side, attempt, n) {
+function markButtons(c, side, attempt, n) {
   if (!c.now || !attempt.parts.length) return null;
   const known = markOf(c, attempt, n);
   const body = (mark) => ({ run: config.run, case: c.id, version: list.data.adapters[n].name, sample: attempt.sample, mark });

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import ReportError
-from harness.reports.forge import MAX_BODY, Thread, find_thread, post_comment
+from harness.reports.request_comment import MAX_BODY, Thread, find_thread, post_comment
 from tests.support.forge import Forge, running_forge
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +27,7 @@ from harness.project.settings import Settings
 from harness.project.suite import project_cases
 from harness.safe.files import digest_file, locked, write_bytes
 
-__all__ = ["Mark", "Work", "pairs_file"]
+__all__ = ["Edits", "Mark", "pairs_file"]
 
 Mark = Literal["accepted", "rejected", ""]
 _KEPT = 100
@@ -42,7 +42,7 @@ class _Change:
     """sha256 of the file after the change."""
 
 
-class Work:
+class Edits:
     """The changes of one page; safe to call from several threads."""
 
     def __init__(self, settings: Settings) -> None:
@@ -194,7 +194,6 @@ def pairs_file(settings: Settings, training: str) -> Path:
 
 def _changed(pair: Pair, chosen: str, rejected: str) -> Pair:
     """The pair with other texts; where the rejected one changed, nothing is known of its beginning."""
-    same: Callable[[str, str], bool] = lambda a, b: a.strip() == b.strip()  # noqa: E731
-    if same(rejected, pair.rejected):
+    if rejected.strip() == pair.rejected.strip():
         return replace(pair, chosen=chosen)
     return replace(pair, chosen=chosen, rejected=rejected, fault_at=0)

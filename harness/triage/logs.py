@@ -20,7 +20,7 @@ from typing import Any
 
 from harness.errors import UsageError
 from harness.triage.groups import Groups
-from harness.triage.scan import Found, scan_part
+from harness.triage.scan import ScanResult, scan_part
 from harness.triage.shapes import LogFields, detect, read_object
 from harness.triage.sources import LogFile, Notes, Part, count_lines, open_log, parts_of, read_part
 
@@ -96,7 +96,7 @@ def scan_logs(
     redacted: bool,
     workers: int,
     progress: Progress = lambda *_: None,
-) -> Found:
+) -> ScanResult:
     """Find the repeaters of all logs; an interrupt ends it early, with ``finished`` false.
 
     Args:
@@ -118,7 +118,7 @@ def scan_logs(
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
     with ProcessPoolExecutor(min(workers, len(parts)), context, _begin, (stop,)) as pool:
-        waiting: deque[tuple[Part, Future[Found]]] = deque()
+        waiting: deque[tuple[Part, Future[ScanResult]]] = deque()
         following = iter(parts)
 
         def submit(count: int) -> None:
@@ -148,13 +148,13 @@ class _Merger:
     """The result so far, and the number of lines before each part."""
 
     def __init__(self, per_group: int, total: int, progress: Progress) -> None:
-        self.found = Found(groups=Groups(per_group))
+        self.found = ScanResult(groups=Groups(per_group))
         self.total = total
         self._progress = progress
         self._done = 0
         self._base: dict[Path, int] = {}
 
-    def add(self, part: Part, found: Found) -> None:
+    def add(self, part: Part, found: ScanResult) -> None:
         base = self._base.get(part.file.path, 0)
         lines = found.lines
         if not found.finished and part.end is not None and part.file.kind == "lines":
@@ -175,7 +175,7 @@ def _begin(stop: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _scan(part: Part, fields: LogFields, options: Mapping[str, Any]) -> Found:
+def _scan(part: Part, fields: LogFields, options: Mapping[str, Any]) -> ScanResult:
     return scan_part(part, fields, stop=_stop.is_set, **options)
 
 
