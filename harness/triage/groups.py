@@ -78,8 +78,10 @@ class Group:
 class Groups:
     """All groups so far."""
 
-    def __init__(self, per_group: int) -> None:
+    def __init__(self, per_group: int, most: int = MAX_GROUPS) -> None:
+        """At most ``per_group`` examples of a group; of more than ``most`` groups the rare ones are dropped."""
         self.per_group = per_group
+        self._most = most
         self.dropped_groups = 0
         self.dropped_records = 0
         self._groups: list[Group] = []
@@ -143,7 +145,7 @@ class Groups:
                 self._groups.append(Group(form=form))
                 self._characters += len(form)
                 self._index(at, bands)
-            if len(self._exact) < 4 * MAX_GROUPS:
+            if len(self._exact) < 4 * self._most:
                 self._exact[form] = at
         return self._groups[at]
 
@@ -165,14 +167,14 @@ class Groups:
                 members.append(at)
 
     def _bound(self) -> None:
-        if len(self._groups) <= 2 * MAX_GROUPS and self._characters <= MAX_CHARACTERS:
+        if len(self._groups) <= 2 * self._most and self._characters <= MAX_CHARACTERS:
             return
         ranked = self.ranked()
         kept: list[Group] = []
         self._characters = 0
         for group in ranked:
             size = len(group.form) + sum(e.size for e in group.examples)
-            if len(kept) < MAX_GROUPS and self._characters + size <= MAX_CHARACTERS // 2:
+            if len(kept) < self._most and self._characters + size <= MAX_CHARACTERS // 2:
                 kept.append(group)
                 self._characters += size
             else:

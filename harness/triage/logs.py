@@ -22,7 +22,7 @@ from harness.errors import UsageError
 from harness.triage.groups import Groups
 from harness.triage.scan import ScanResult, scan_part
 from harness.triage.shapes import LogFields, detect, read_object
-from harness.triage.sources import LogFile, Notes, Part, count_lines, open_log, parts_of, read_part
+from harness.triage.sources import PART, LogFile, Notes, Part, count_lines, open_log, parts_of, read_part
 
 __all__ = ["find_logs", "inspect_logs", "scan_logs"]
 
@@ -96,6 +96,8 @@ def scan_logs(
     redacted: bool,
     workers: int,
     progress: Progress = lambda *_: None,
+    part_size: int = PART,
+    small: int = SMALL,
 ) -> ScanResult:
     """Find the repeaters of all logs; an interrupt ends it early, with ``finished`` false.
 
@@ -105,11 +107,13 @@ def scan_logs(
         redacted: whether personal data and keys are replaced.
         workers: maximum of processes.
         progress: told bytes read, bytes in all, and repeaters.
+        part_size: bytes of a file that one process takes at a time.
+        small: bytes of all logs up to which one process does it all.
     """
-    parts = [(part, fields) for file, fields in logs for part in parts_of(file)]
+    parts = [(part, fields) for file, fields in logs for part in parts_of(file, part_size)]
     options: dict[str, Any] = {"per_group": per_group, "redacted": redacted}
     merger = _Merger(per_group, sum(file.size for file, _ in logs), progress)
-    if min(workers, len(parts)) < 2 or merger.total <= SMALL:
+    if min(workers, len(parts)) < 2 or merger.total <= small:
         for part, fields in parts:
             merger.add(part, scan_part(part, fields, **options))
             if not merger.found.finished:
@@ -135,12 +139,14 @@ def scan_logs(
         except KeyboardInterrupt:
             # The terminal sends it once for each process, and the parts end after a batch.
             before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-            stop.set()
-            for part, future in waiting:
-                if not future.cancel():
-                    merger.add(part, future.result())
-            merger.found.finished = False
-            signal.signal(signal.SIGINT, before)
+            try:
+                stop.set()
+                for part, future in waiting:
+                    if not future.cancel():
+                        merger.add(part, future.result())
+                merger.found.finished = False
+            finally:
+                signal.signal(signal.SIGINT, before)
     return merger.found
 
 

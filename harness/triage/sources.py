@@ -33,7 +33,7 @@ from typing import Any, BinaryIO, Literal, cast
 from harness.errors import UsageError
 from harness.triage.shapes import read_object
 
-__all__ = ["MAX_RECORD", "LogFile", "Notes", "Part", "count_lines", "open_log", "parts_of", "read_part"]
+__all__ = ["MAX_RECORD", "PART", "LogFile", "Notes", "Part", "count_lines", "open_log", "parts_of", "read_part"]
 
 MAX_RECORD = 16 * 2**20
 """Bytes of one record; a longer line is passed over and counted."""
@@ -128,7 +128,7 @@ def open_log(path: Path) -> LogFile:
     return LogFile(path=path, kind=_kind(path, head), compression=compression, size=size)
 
 
-def parts_of(file: LogFile) -> list[Part]:
+def parts_of(file: LogFile, size: int = PART) -> list[Part]:
     """The parts that can be read independently."""
     if file.kind == "parquet":
         from pyarrow.parquet import ParquetFile
@@ -136,10 +136,10 @@ def parts_of(file: LogFile) -> list[Part]:
         with closing(ParquetFile(file.path)) as table:
             groups = table.metadata.num_row_groups
         return [Part(file=file, start=at, end=at + 1) for at in range(groups)] or [Part(file=file, start=0, end=0)]
-    if file.kind != "lines" or file.compression or file.size <= PART:
+    if file.kind != "lines" or file.compression or file.size <= size:
         return [Part(file=file)]
-    starts = range(0, file.size, PART)
-    return [Part(file=file, start=at, end=min(at + PART, file.size)) for at in starts]
+    starts = range(0, file.size, size)
+    return [Part(file=file, start=at, end=min(at + size, file.size)) for at in starts]
 
 
 def read_part(part: Part, notes: Notes, columns: Sequence[str] = ()) -> Generator[tuple[int, Any]]:

@@ -13,7 +13,10 @@ import pytest
 
 from harness.cases import read_folder
 from harness.cli import main
-from harness.triage import logs, sources
+from harness.triage.groups import Example
+from harness.triage.logs import inspect_logs, scan_logs
+from harness.triage.scan import ScanResult
+from harness.triage.sources import MAX_RECORD
 from tests.support.projects import CLEAN, LOOP
 
 PAIRS = [("Write about the sea.", LOOP), ("Write about a hill.", CLEAN), ("写一首诗。", "秋天来了，" * 40)]
@@ -128,37 +131,40 @@ def test_broken_lines_are_counted_and_named(capsys: pytest.CaptureFixture[str]) 
     assert data["counts"]["without_answer"] >= 3
 
 
-def test_a_line_over_the_limit_is_passed_over(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_line_over_the_limit_is_passed_over(capsys: pytest.CaptureFixture[str]) -> None:
     """It is never held whole, and the places after it are right."""
-    monkeypatch.setattr(sources, "MAX_RECORD", 10_000)
-    monkeypatch.setattr(sources, "CHUNK", 4_096)
-    huge = b'{"prompt": "' + b"x" * 200_000 + b'", "response": "y"}\n'
+    huge = b'{"prompt": "' + b"x" * (MAX_RECORD + 9 * 2**20) + b'", "response": "y"}\n'
     code, data = triage(capsys, write("a.jsonl", lines(rows()[1:2]) + huge + lines(rows()[:1])))
     assert code == 0
     assert (data["counts"]["too_long"], data["counts"]["repeaters"]) == (1, 1)
     assert data["groups"][0]["examples"][0]["source"] == "a.jsonl:3"
 
 
-def test_parts_find_what_the_whole_finds(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def scanned(names: list[str], **options: Any) -> tuple[ScanResult, list[Example]]:
+    """The result of a scan, and the first example of each group."""
+    logs = inspect_logs([Path(name) for name in names], lambda _: None)
+    result = scan_logs(logs, per_group=3, redacted=True, **{"workers": 1, **options})
+    return result, [group.examples[0] for group in result.groups.ranked()]
+
+
+@pytest.mark.parametrize("size", [997, 5_000])
+def test_parts_find_what_the_whole_finds(size: int) -> None:
     """No line is lost or read twice at the end of a part, and places count from the file's beginning."""
     records = [{"prompt": f"{PAIRS[at % 3][0]} ({at})", "response": PAIRS[at % 3][1]} for at in range(300)]
     name = write("a.jsonl", lines(records))
-    _, whole = triage(capsys, name, "--dry-run")
-    for size in (997, 5_000):
-        monkeypatch.setattr(sources, "PART", size)
-        _, parts = triage(capsys, name, "--dry-run")
-        assert parts["counts"] == whole["counts"]
-        assert parts["groups"][0]["examples"][0] == whole["groups"][0]["examples"][0]
+    whole, examples = scanned([name])
+    parts, same = scanned([name], part_size=size)
+    assert (parts.records, parts.answers, parts.repeaters) == (whole.records, whole.answers, whole.repeaters)
+    assert parts.records == 300
+    assert same == examples
 
 
-def test_processes_find_what_one_finds(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_find_what_one_finds() -> None:
     """The number of workers changes no figure."""
-    monkeypatch.setattr(logs, "SMALL", 0)
     names = [write(f"{at}.jsonl", lines(rows())) for at in range(3)]
-    code, data = triage(capsys, *names, "--workers", "2")
-    assert (code, data["counts"]["repeaters"], len(data["groups"])) == (0, 6, 2)
+    result, examples = scanned(names, workers=2, small=0)
+    assert (result.repeaters, len(examples)) == (6, 2)
+    assert examples == scanned(names)[1]
 
 
 def test_personal_data_is_redacted_unless_it_is_kept(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-import pytest
-
 from harness.cases.model import Message
-from harness.triage import groups as module
 from harness.triage.groups import Example, Groups
 from tests.benchmarks.scores.material import sentences
 
@@ -52,10 +49,9 @@ def test_merged_groups_are_those_of_one_scan() -> None:
     assert [(g.form, g.records) for g in first.ranked()] == [(g.form, g.records) for g in whole.ranked()]
 
 
-def test_more_groups_than_there_is_room_for_are_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_groups_than_there_is_room_for_are_dropped_and_counted() -> None:
     """The rare ones."""
-    monkeypatch.setattr(module, "MAX_GROUPS", 10)
-    draw, groups = Random(1), Groups(1)
+    draw, groups = Random(1), Groups(1, most=10)
     for _ in range(50):
         add(groups, "".join(draw.choices("abcdefghijklmnop ", k=60)))
         add(groups, "Write a poem about the sea.")
