@@ -116,7 +116,7 @@ def version_page(reading: Reading, name: str) -> str:
     """
     manifest = reading.manifest()
     adapter = manifest.adapter(name)
-    lineage = _lineage(manifest, adapter)
+    lineage = manifest.ancestors(name)
     runs = [row for row in reading.runs() if row.run.status == "finished"]
     points = []
     for version in lineage:
@@ -141,15 +141,6 @@ def version_page(reading: Reading, name: str) -> str:
         if lines
         else el("p", tr("No finished run of this version."), class_="soft"),
     )  # fmt: skip
-
-
-def _lineage(manifest: Manifest, adapter: Adapter) -> list[str]:
-    names: list[str] = []
-    at: Adapter | None = adapter
-    while at is not None and at.name not in names:
-        names.insert(0, at.name)
-        at = manifest.adapters.get(at.parent) if at.parent else None
-    return names
 
 
 def _facts(adapter: Adapter) -> Html:
