@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import TrainerError
+from harness.models.processor import multiplies_bfloat16
 from trainers.base import TrainRequest
 from trainers.examples import DataFacts
 from trainers.recipe import Recipe
@@ -73,7 +74,8 @@ def arguments(request: TrainRequest, data: DataFacts, folder: Path, *, resume: P
         values["trust_remote_code"] = True
     if recipe.max_steps is not None:
         values["max_steps"] = recipe.max_steps
-    if recipe.precision != "fp32":
+    emulated = recipe.precision == "auto" and not cuda and not multiplies_bfloat16()
+    if recipe.precision != "fp32" and not emulated:
         values["fp16" if recipe.precision == "fp16" else "bf16"] = True
     if not cuda:
         values["use_cpu"] = True

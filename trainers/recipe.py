@@ -96,7 +96,8 @@ class Recipe:
     that the comparison does not teach to end sooner; ``pref_ftx`` teaches the end all the same."""
     simpo_gamma: Annotated[float, number(0, 100)] = 0.5
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
-    """Of activations; trained weights are always kept in fp32. ``fp16`` needs a GPU."""
+    """Of activations; trained weights are always kept in fp32. ``auto``: bf16, or fp32 on a CPU that would emulate it.
+    ``fp16`` needs a GPU."""
     attention: Literal["auto", "disabled", "sdpa", "fa2", "fa3"] = "auto"
     """LLaMA-Factory's ``flash_attn``: which implementation of attention; ``fa2`` needs the package flash-attn."""
     liger_kernels: bool = False

