@@ -1,8 +1,8 @@
 """Everything that generates text, behind one seam, and the only place that knows engines by name.
 
 Invariant: naming an engine, and asking for its identity, imports no engine. A run whose answers are all stored
-therefore never imports torch. A real engine runs in a child process (:mod:`harness.engines.process`); the scripted
-engine and a user's own engine run in this process.
+therefore never imports torch. An engine that holds a model here runs in a child process
+(:mod:`harness.engines.process`); the server, scripted and a user's own engine run in this process.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from harness.safe.read import read_text, reason
 
 __all__ = ["ENGINES", "available", "engine_info", "load_engine", "open_engine"]
 
-ENGINES = ("vllm", "transformers", "scripted:FILE.json", "MODULE:ATTRIBUTE")
+ENGINES = ("vllm", "server", "transformers", "scripted:FILE.json", "MODULE:ATTRIBUTE")
 """What ``--engine`` takes."""
 
 _PACKAGES = {"vllm": ("vllm",), "transformers": ("transformers", "torch", "peft")}
@@ -41,11 +41,15 @@ def available() -> dict[str, str | None]:
     }
 
 
-_SAME_ANSWERS = {
-    "max_model_len", "max_loras", "max_lora_rank", "max_num_seqs", "batch_size", "kv_cache_gib",
-    "gpu_memory_utilization",
+_OF_SERVERS = {"base_url", "connect_timeout", "retries", "load_adapters", "max_num_seqs"}
+_SAME_ANSWERS = _OF_SERVERS | {
+    "max_model_len", "max_loras", "max_lora_rank", "batch_size", "kv_cache_gib", "gpu_memory_utilization",
 }  # fmt: skip
 """Options that only say how much is computed at a time. Any other one may change an answer."""
+
+
+_STARTS = {"dtype", "tensor_parallel_size", "llm_options"}
+"""Options that say how vLLM is started and could change answers; a server was started by somebody else."""
 
 
 def engine_info(name: str, **settings: Any) -> EngineInfo:
@@ -58,7 +62,7 @@ def engine_info(name: str, **settings: Any) -> EngineInfo:
         SettingsError: no such engine.
     """
     info = _bare_info(name, settings)
-    named = {"dtype"} if info.name in ("vllm", "transformers") else set()
+    named = {"vllm": {"dtype"}, "transformers": {"dtype"}, "server": _STARTS}.get(info.name, set())
     options = {k: v for k, v in settings.items() if k not in _SAME_ANSWERS | named}
     if not options:
         return info
@@ -67,6 +71,10 @@ def engine_info(name: str, **settings: Any) -> EngineInfo:
 
 def _bare_info(name: str, settings: Mapping[str, Any]) -> EngineInfo:
     kind = _kind(name)
+    if kind == "server":
+        from harness.engines.server import server_info
+
+        return server_info(**settings)
     if kind == "vllm":
         from harness.engines.vllm_engine import vllm_info
 
@@ -119,6 +127,12 @@ def open_engine(
         )  # fmt: skip
     if _kind(name) == "scripted":
         return load_engine(name, model_path, on_progress=on_progress, **settings)
+    if _kind(name) == "server":
+        from harness.engines.server import ServerEngine
+
+        starts = _STARTS | _SAME_ANSWERS - _OF_SERVERS
+        settings = {k: v for k, v in settings.items() if k not in starts}
+        return _made(ServerEngine, name, model_path, on_progress=on_progress, deadlines=deadlines, **settings)
     from harness.engines.in_thread import ThreadedEngine
 
     return ThreadedEngine(
@@ -144,7 +158,7 @@ def load_engine(name: str, model_path: Path, *, on_progress: OnProgress | None =
 
 
 def _kind(name: str) -> str:
-    if name in _HELP:
+    if name in _HELP or name == "server":
         return name
     head, _, rest = name.partition(":")
     if not rest:

@@ -330,8 +330,8 @@ class Session:
         flags = {
             name: getattr(self._options, name)
             for name in (
-                "engine", "baseline", "max_repetition", "max_repeater_rate", "max_cutoff_rate", "max_regressions",
-                "allow_partial", "run_tags",
+                "engine", "base_url", "baseline", "max_repetition", "max_repeater_rate", "max_cutoff_rate",
+                "max_regressions", "allow_partial", "run_tags",
             )
         }  # fmt: skip
         settings = read_settings(find_root(folder), {**flags, "cache": self._options.harness_cache})

@@ -31,7 +31,9 @@ from harness.safe.validate import Amount, Count, NonNegative, Share, problem
 __all__ = ["LIMIT_NAMES", "Limits", "Settings", "find_root", "read_settings"]
 
 _ENVIRONMENT = "HARNESS_"
-_OTHER_VARIABLES = {"HARNESS_CACHE_DIR", "HARNESS_TRAINER_PYTHON", "HARNESS_KERNELS", "HARNESS_JUDGE_KEY"}
+_OTHER_VARIABLES = {
+    "HARNESS_API_KEY", "HARNESS_CACHE_DIR", "HARNESS_TRAINER_PYTHON", "HARNESS_KERNELS", "HARNESS_JUDGE_KEY",
+}  # fmt: skip
 _TABLES: Mapping[str, Any] = {
     "decoding": Decoding, "thresholds": Thresholds, "sampling": Sampling, "deadlines": Deadlines,
 }  # fmt: skip
@@ -76,7 +78,9 @@ class Settings:
     adapter: str = ""
     """Version to evaluate when no --adapter is given."""
     engine: str = "vllm"
-    """``vllm``, ``transformers``, or ``module:attribute`` of your own."""
+    """``vllm``, ``server``, ``transformers``, or ``module:attribute`` of your own."""
+    base_url: str = ""
+    """Engine ``server``: addresses of vLLM servers, separated by commas; the key is in HARNESS_API_KEY."""
     language: Literal["", "en", "zh"] = ""
     """Language of reports, the page and the terminal: ``en``, ``zh``, or empty for the locale's."""
     system: str = ""
@@ -206,6 +210,10 @@ def read_settings(
     problems += [text for text in checked if text is not None]
     if problems:
         raise SettingsError("; ".join(problems))
+    if (flags or {}).get("base_url") and not (flags or {}).get("engine"):
+        values["engine"] = "server"
+    if values.get("engine") == "server":
+        values["engine_options"] = {**values.get("engine_options", {}), "base_url": values.get("base_url", "")}
     return Settings(root=root, **{**values, "run_tags": tuple(values.get("run_tags", ()))})
 
 
