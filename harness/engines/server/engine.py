@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -102,7 +103,8 @@ class ServerEngine:
         if self._closed:
             raise EngineError("the server engine is closed; open a new one")
         call = _Call(self._dispatch, self._addresses, self._patience, requests)
-        watch = EngineWatch(self._deadlines)
+        # The time to a first token and between tokens is kept for each request, by its connection.
+        watch = EngineWatch(replace(self._deadlines, first_token=0.0, engine_stall=0.0))
         watch.call()
         began, done = time.monotonic(), 0
         try:
