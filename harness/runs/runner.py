@@ -32,6 +32,7 @@ from harness.metrics import score
 from harness.models.target import Target, engine_options
 from harness.project.deadlines import Deadlines
 from harness.project.settings import Settings
+from harness.runs.fingerprints import check_fingerprints
 from harness.store import Run, RunStatus, Store
 
 __all__ = ["Job", "Runner", "RunnerProgress"]
@@ -110,6 +111,8 @@ class Runner:
     ) -> None:
         self._settings = settings
         self._store = store
+        self._believed: list[str] = []
+        """Versions of which a server was believed what they compute."""
         self._open_engine = open_engine
         self._on_progress = on_progress
         self.run: Run | None = None
@@ -171,9 +174,10 @@ class Runner:
                     yield from self._all_error(run, group, error)
             status = "failed" if broken else "finished"
         finally:
-            run = self.run = self._store.finish_run(
-                run.id, status, {"seconds": round(time.monotonic() - self._began, 3)}
-            )
+            facts: dict[str, Any] = {"seconds": round(time.monotonic() - self._began, 3)}
+            if self._believed:
+                facts["not_recorded_before"] = self._believed
+            run = self.run = self._store.finish_run(run.id, status, facts)
         if broken is not None:
             raise broken
         return run
@@ -243,6 +247,8 @@ class Runner:
             requests = [r for r in requests if r.id not in answered]
             if not requests:
                 raise AdapterError("; ".join(useless.values()))
+            proven = [target for name, target in targets.items() if name not in useless]
+            self._believed += check_fingerprints(engine, proven, self._settings.reports / "fingerprints")
             self._enter("generating")
             with closing(_as_generator(engine.generate(requests))) as outcomes:
                 for outcome in outcomes:

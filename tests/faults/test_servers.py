@@ -215,7 +215,9 @@ def test_one_bad_request_of_twenty_spoils_no_other(model: Path, method: str) -> 
     """The others' answers are those of a server without a fault."""
 
     async def behave(exchange: Exchange) -> None:
-        await (status("500 Internal Server Error")(exchange) if exchange.body["prompt"][0] == POISON else exchange.answer())
+        await (
+            status("500 Internal Server Error")(exchange) if exchange.body["prompt"][0] == POISON else exchange.answer()
+        )
 
     with FakeServer() as server:
         right = ask(model, server.address, requests(20, method))

@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -41,7 +40,7 @@ def write_model(folder: Path) -> Path:
 
     folder.mkdir(parents=True, exist_ok=True)
     words = {"<end>" if i == END else f"w{i}": i for i in range(VOCABULARY)}
-    tokenizer = Tokenizer(WordLevel(words, unk_token="w0"))  # noqa: S106 - no password
+    tokenizer = Tokenizer(WordLevel(words, unk_token="w0"))
     tokenizer.pre_tokenizer = WhitespaceSplit()
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": "<end>"}))
@@ -90,8 +89,8 @@ class Exchange:
 
     def _chunk(self, token: int, row: np.ndarray, reason: str | None) -> dict[str, Any]:
         width = self.body.get("logprobs")
-        tops = np.argsort(-row, kind="stable")[:width] if width else []
-        top = {f"token_id:{i}": float(row[i]) for i in tops}
+        order = np.argsort(-row, kind="stable")
+        top = {f"token_id:{i}": float(row[i]) for i in order[: width or 0]}
         choice = {
             "index": 0, "text": f" w{token}", "token_ids": [token], "finish_reason": reason,
             "logprobs": {"top_logprobs": [top]} if width else None,
@@ -134,7 +133,11 @@ class FakeServer:
         self._ready.wait(10)
         return self
 
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+    def call(self, function: Callable[[], None]) -> None:
+        """Call ``function`` in the server's own thread."""
+        self._loop.call_soon_threadsafe(function)
+
+    def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(10)
 
