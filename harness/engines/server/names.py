@@ -44,10 +44,14 @@ def base_model(models: Sequence[ServedModel], wanted: str, model_path: Path) -> 
 class ServedNames:
     """The names of one replica."""
 
-    def __init__(self, replica: Replica, models: Sequence[ServedModel], base: ServedModel, *, load: bool) -> None:
+    def __init__(
+        self, replica: Replica, models: Sequence[ServedModel], base: ServedModel, *, load: bool, most: int | None = None
+    ) -> None:
+        """See :class:`harness.engines.server.engine.ServerEngine` for ``load`` and ``most``."""
         self.base = base
         self._replica = replica
         self._load = load
+        self._most = most
         self._lock = asyncio.Lock()
         self._adapters = {m.id for m in models if m.parent or m.id != base.id}
 
@@ -72,6 +76,8 @@ class ServedNames:
                 f"it does not serve adapter {adapter.name!r}; start it with --lora-modules {adapter.name}=FOLDER, or "
                 "set engine_options.load_adapters = true where the server reads the same folders"
             )
+        if self._most is not None and len(self._adapters) >= self._most:
+            raise Refused(f"it has had its {self._most} adapters; start it again with more (harness serve --max-loras)")
         # KV blocks are cached by name and path: content in the name keeps two versions apart.
         try:
             await self._replica.post("/v1/load_lora_adapter", {"lora_name": own, "lora_path": str(adapter.path)})
