@@ -1,8 +1,8 @@
 """vLLM in this process: one offline engine, many adapters, every decoding of :class:`Decoding` that vLLM supports.
 
-Only vLLM's public interface is used (``LLM``, ``llm_engine.add_request / step / abort_request``). This module runs the
-step loop, so that outcomes are yielded as they finish, requests with different decodings share batches, and each beam
-search advances on its own. Generations are admitted while their rows and their KV cache fit; the others wait.
+Only vLLM's public interface is used (harness/engines/vllm_streams.py). This module runs the step loop, so that outcomes
+are yielded as they finish, requests with different decodings share batches, and each beam search advances on its own.
+Generations are admitted while their rows and their KV cache fit; the others wait.
 
 Invariant: a request that is not supported becomes a :class:`Failure`; an error of the engine itself is an
 :class:`EngineError` and never an answer. Not supported: no_repeat_ngram, and penalties under beam search, since vLLM
@@ -25,6 +25,7 @@ from harness.engines.base import EngineInfo, Failure, OnProgress, Outcome, Progr
 from harness.engines.model_folder import adapter_problem, end_ids, length_problem
 from harness.engines.vllm_generations import BeamGeneration, Generation, PlainGeneration
 from harness.engines.vllm_options import vllm_options
+from harness.engines.vllm_streams import LlmStreams, one_line
 from harness.errors import EngineError, EngineMissing
 from harness.models.processor import cpu_dtype
 from harness.models.weights import AdapterWeights
@@ -127,11 +128,11 @@ class VllmEngine:
             quantization=quantization, max_num_seqs=max_num_seqs, trust_remote_code=trust_remote_code,
             llm_options=llm_options,
         )  # fmt: skip
-        self._forks = options.get("kv_transfer_config") is not None
+        forks = options.get("kv_transfer_config") is not None
         try:
             self._llm: Any = llm_class(**options)
         except Exception as error:
-            raise EngineError(f"vLLM did not start on {model_path}: {_one_line(error)}") from error
+            raise EngineError(f"vLLM did not start on {model_path}: {one_line(error)}") from error
         self._text = self._llm.get_tokenizer()
         self._ends = end_ids(model_path, self._text.eos_token_id)
         config = self._llm.llm_engine.vllm_config
@@ -141,10 +142,7 @@ class VllmEngine:
         self._loras: dict[str, Any] = {}
         self._known: set[str] = set()
         """Digests of all adapters so far."""
-        self._runs: dict[str, Generation] = {}
-        self._internal: dict[str, str] = {}
-        """vLLM's own names of our streams, where forks need them."""
-        self._count = 0
+        self._streams = LlmStreams(self._llm, lambda request: self._lora(request.adapter), forks=forks)
 
     def generate(self, requests: Sequence[Request]) -> Iterator[Outcome]:
         """Yield outcomes as they finish; see :class:`harness.engines.base.Engine`."""
@@ -164,7 +162,7 @@ class VllmEngine:
                     yield Failure(request.id, problem)
             while waiting or active:
                 self._admit(waiting, active)
-                self._step()
+                self._streams.step()
                 finished = [run for run in active if run.result is not None]
                 active = [run for run in active if run.result is None]
                 done += len(finished)
@@ -182,7 +180,7 @@ class VllmEngine:
                         yield run.result
         finally:
             for run in active:
-                self.drop(list(run.keys))
+                self._streams.drop(list(run.keys))
 
     def load_weights(self, model_path: Path) -> None:
         """See :class:`harness.engines.kept_engine.Reloadable`."""
@@ -196,7 +194,7 @@ class VllmEngine:
         except EngineError:
             raise
         except Exception as error:
-            raise EngineError(f"vLLM did not load the weights of {model_path}: {_one_line(error)}") from error
+            raise EngineError(f"vLLM did not load the weights of {model_path}: {one_line(error)}") from error
         self._model_path = model_path
 
     def close(self) -> None:
@@ -208,49 +206,6 @@ class VllmEngine:
         import gc
 
         gc.collect()
-
-    def open(self, run: Generation, ids: list[int], params: dict[str, Any], parent: str | None = None) -> str:
-        """Start one engine request for ``run`` (see :class:`harness.engines.vllm_generations.Streams`)."""
-        from vllm import SamplingParams
-        from vllm.sampling_params import RequestOutputKind
-
-        self._count += 1
-        key = str(self._count)
-        known_as = self._internal.get(parent) if parent is not None else None
-        if known_as is not None:
-            params["extra_args"] = {"kv_transfer_params": {"fork_of": known_as}}
-        internal = self._llm.llm_engine.add_request(
-            key,
-            {"prompt_token_ids": ids},
-            SamplingParams(**params, output_kind=RequestOutputKind.DELTA),
-            lora_request=self._lora(run.request.adapter),
-        )
-        self._runs[key] = run
-        if self._forks:
-            self._internal[key] = internal
-        return key
-
-    def drop(self, keys: Sequence[str]) -> None:
-        """Abort engine requests (see :class:`harness.engines.vllm_generations.Streams`)."""
-        live = [key for key in keys if self._runs.pop(key, None) is not None]
-        for key in live:
-            self._internal.pop(key, None)
-        if live:
-            self._llm.llm_engine.abort_request(live)
-
-    def _step(self) -> None:
-        try:
-            outputs = self._llm.llm_engine.step()
-        except Exception as error:
-            raise EngineError(f"vLLM broke while generating: {_one_line(error)}") from error
-        for output in outputs:
-            run = self._runs.get(output.request_id)
-            if run is None:
-                continue
-            if output.finished:
-                del self._runs[output.request_id]
-                self._internal.pop(output.request_id, None)
-            run.take(output.request_id, output.outputs[0], output.finished)
 
     def _admit(self, waiting: deque[Request], active: list[Generation]) -> None:
         rows = sum(run.rows for run in active)
@@ -268,8 +223,8 @@ class VllmEngine:
 
     def _run(self, request: Request) -> Generation:
         if request.decoding.method == "beam":
-            return BeamGeneration(request, self, self._ends, self._text, self._n_best)
-        return PlainGeneration(request, self, self._ends, self._text)
+            return BeamGeneration(request, self._streams, self._ends, self._text, self._n_best)
+        return PlainGeneration(request, self._streams, self._ends, self._text)
 
     def _problem(self, request: Request) -> str | None:
         decoding = request.decoding
@@ -318,8 +273,3 @@ def _kv_need(run: Generation) -> int:
     """Tokens of KV cache that a run is likely to hold soon: hypotheses share what they have in common."""
     ahead = min(run.request.decoding.max_tokens, run.tokens + 128)
     return len(run.request.prompt_ids) + run.rows * ahead
-
-
-def _one_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

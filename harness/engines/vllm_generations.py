@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from harness.engines.base import Completion, Failure, FinishReason, Outcome, Request
-from harness.engines.beam import BeamRules, BeamSearch, Hypothesis, Row, make_row
+from harness.engines.beam import BeamRules, BeamSearch, Finished, Hypothesis, Row, make_row
 from harness.engines.beam.proof import LoopProof
 from harness.engines.beam.stops import StopStrings, cut_at
 
@@ -190,6 +190,11 @@ class BeamGeneration:
     @property
     def rows(self) -> int:
         return self.rules.width
+
+    @property
+    def finished(self) -> Sequence[Finished]:
+        """What ended, best first; the first ``n_best`` are exact."""
+        return tuple(self._search.finished)
 
     def start(self) -> None:
         self._began = time.monotonic()

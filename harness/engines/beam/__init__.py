@@ -4,7 +4,8 @@ The search is separate from the engines, so that it can be tested bit for bit on
 the top of a next-token distribution can drive it.
 """
 
+from harness.engines.beam.on_vllm import beam_search
 from harness.engines.beam.rows import Row, make_row
 from harness.engines.beam.search import BeamRules, BeamSearch, Finished, Hypothesis
 
-__all__ = ["BeamRules", "BeamSearch", "Finished", "Hypothesis", "Row", "make_row"]
+__all__ = ["BeamRules", "BeamSearch", "Finished", "Hypothesis", "Row", "beam_search", "make_row"]
