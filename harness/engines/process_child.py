@@ -22,7 +22,7 @@ from harness.engines import load_engine, messages
 from harness.engines.base import Engine, Progress
 from harness.errors import EngineError, HarnessError
 
-__all__ = ["die_with", "main"]
+__all__ = ["main"]
 
 _PR_SET_PDEATHSIG = 1
 _SECONDS_BETWEEN_PROGRESS = 0.2
@@ -43,7 +43,7 @@ class _Child:
     def run(self) -> int:
         first = json.loads(sys.stdin.buffer.readline())
         if first["parent"] is not None:
-            die_with(first["parent"])
+            _die_with(first["parent"])
         threading.Thread(target=self._read, daemon=True).start()
         try:
             engine = load_engine(
@@ -114,7 +114,7 @@ def _load_weights(engine: Engine, model_path: Path) -> None:
     load(model_path)
 
 
-def die_with(parent: int) -> None:
+def _die_with(parent: int) -> None:
     """Ask the kernel to end this process when ``parent`` ends (Linux); stdin's end does the same, a moment later."""
     if not sys.platform.startswith("linux"):
         return

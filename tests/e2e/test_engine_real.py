@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import statistics
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -254,3 +256,27 @@ def test_the_early_fail_cuts_only_what_fails_in_full(embedded_model: Path, promp
             assert len(early.token_ids) < len(whole.token_ids)
         else:
             assert run < units or whole.finish_reason == early.finish_reason
+
+
+def test_beam_search_on_an_llm_of_ones_own_is_vllms(embedded_model: Path) -> None:
+    """The same sequences in the same order, with the same sums, in a process that a user would start."""
+    script = f"""
+import os
+os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+from vllm import LLM
+from vllm.sampling_params import BeamSearchParams
+from harness.engines.beam import beam_search
+llm = LLM({str(embedded_model)!r}, dtype="float32", max_model_len=256, max_logprobs=-1, enforce_eager=True,
+          kv_cache_memory_bytes=1 << 30)
+prompts = ["The capital of France is", "List of fruits: apple, pear,"]
+params = BeamSearchParams(beam_width=3, max_tokens=8)
+ours = beam_search(llm, prompts, params)
+theirs = llm.beam_search([{{"prompt": text}} for text in prompts], params)
+for one, other in zip(ours, theirs, strict=True):
+    assert [s.tokens for s in one.sequences] == [s.tokens for s in other.sequences]
+    assert [s.text for s in one.sequences] == [s.text for s in other.sequences]
+    assert max(abs(a.cum_logprob - b.cum_logprob) for a, b in zip(one.sequences, other.sequences)) < 1e-3
+print("equal")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=600, check=False)
+    assert done.stdout.endswith("equal\n"), done.stderr[-2000:]

@@ -50,7 +50,7 @@ class LaunchedServer:
         self._log_path = log_path
         words = command_line({**options, "served_model_name": name, "host": _HOST, "port": port})
         command = [
-            sys.executable, "-m", "harness.engines.server.child", str(os.getpid()), *words,
+            sys.executable, "-m", "harness.engines.server.child", *words,
             "--disable-uvicorn-access-log", "--generation-config", "vllm",
         ]  # fmt: skip
         here = str(Path(__file__).resolve().parents[3])
@@ -68,7 +68,7 @@ class LaunchedServer:
             log_path.parent.mkdir(parents=True, exist_ok=True)
             with log_path.open("ab") as log:
                 self._child = subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
+                    command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment, start_new_session=True
                 )
         except OSError as error:
             raise EngineError(f"cannot start vLLM's server: {error.strerror or error}") from error
@@ -114,6 +114,8 @@ class LaunchedServer:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._child.pid, signal.SIGKILL)
         self._child.wait()
+        if self._child.stdin is not None:
+            self._child.stdin.close()
 
     def _words(self) -> str:
         words = last_words(self._log_path)
