@@ -71,9 +71,15 @@ def manifest_text(model: str, path: str, version: str, about: ModelDescription |
     return _MANIFEST_HEAD + "\n".join(lines) + "\n"
 
 
-def project_text(version: str, about: ModelDescription | None) -> str:
-    """``pyproject.toml``: the version to evaluate, and for a model of the user's the engine's options as comments."""
-    lines = ["[tool.harness]", f"adapter = {_quoted(version)}"]
+def project_text(version: str, about: ModelDescription | None, more: Sequence[str] = ()) -> str:
+    """``pyproject.toml``: the version to evaluate, and for a model of the user's the engine's options as comments.
+
+    Args:
+        version: to evaluate.
+        about: the model; None for the embedded one.
+        more: further lines of [tool.harness].
+    """
+    lines = ["[tool.harness]", f"adapter = {_quoted(version)}", *more]
     if about is not None:
         lines += [
             "# merge = true            # on a CPU: each adapter answers as a merged model, more than twice as fast",

@@ -23,7 +23,7 @@ from harness.reports.page.document import document
 from harness.runs.sessions import run_state
 from harness.runs.whole import newest_whole_run
 from harness.safe.files import digest_file
-from harness.store import Store
+from harness.store import IMPORTED, SUITE, Store
 from harness.view.edits import pairs_file
 from harness.view.live import TrainingState, training_state
 from harness.view.reading import Reading, RunRow
@@ -70,7 +70,10 @@ _WITH_FIGURES = 30
 def _run_line(reading: Reading, row: RunRow, number: int) -> Iterator[Html]:
     run = row.run
     state = run_state(run)
-    status = None if state == "finished" else el("span", tr(state), class_=f"chip {_STATUS[state]}")
+    if run.kind == IMPORTED:
+        status = el("span", tr("imported"), class_="chip", title=", ".join(run.sources))
+    else:
+        status = None if state == "finished" else el("span", tr(state), class_=f"chip {_STATUS[state]}")
     for at, name in enumerate(run.adapters):
         count = row.counts.get(name, {})
         total = sum(count.values())
@@ -118,9 +121,10 @@ def version_page(reading: Reading, name: str) -> str:
     adapter = manifest.adapter(name)
     lineage = manifest.ancestors(name)
     runs = [row for row in reading.runs() if row.run.status == "finished"]
+    answered = [row.run for row in runs if row.run.kind == SUITE]
     points = []
     for version in lineage:
-        newest = next((row.run for row in runs if version in row.run.adapters), None)
+        newest = next((run for run in answered if version in run.adapters), None)
         if newest is not None:
             figures = reading.figures(newest, version)
             if figures.passes.estimate is not None:
