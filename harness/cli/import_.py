@@ -84,9 +84,7 @@ def run(args: argparse.Namespace) -> int:
                 check_baseline(settings.root / "baselines" / f"{name}.json")
         if new:
             made = write_cases(made / "test.json", new)
-            matched = match(
-                files, project_cases(settings), lambda _, answer: args.adapter or names[answer.adapter]
-            )
+            matched = match(files, project_cases(settings), lambda _, answer: args.adapter or names[answer.adapter])
     notes = [note for file in files for note in file.notes] + list(matched.notes)
     notes += _unmatched([a.place for a in matched.unmatched], made=made is not None)
     if not matched.rounds:
@@ -96,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
     with Store(settings.database) as store:
         done = import_answers(
             store, replace(settings, baseline=""), manifest, matched,
-            order=tuple(manifest.adapters), command=["harness", *args.words], baselines=args.baseline,
+            command=["harness", *args.words], baselines=args.baseline,
         )  # fmt: skip
     if args.json:
         echo_json({
@@ -130,6 +128,4 @@ def _unmatched(places: Sequence[str], *, made: bool) -> list[str]:
     shown = ", ".join(places[:_SHOWN]) + (", ..." if len(places) > _SHOWN else "")
     if made:
         return [tr("{n} rows answer no case: {rows}", n=len(places), rows=shown)]
-    return [
-        tr("{n} rows answer no case; make cases of them with --cases FOLDER: {rows}", n=len(places), rows=shown)
-    ]
+    return [tr("{n} rows answer no case; make cases of them with --cases FOLDER: {rows}", n=len(places), rows=shown)]

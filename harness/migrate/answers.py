@@ -147,7 +147,8 @@ def column_roles(names: Sequence[object], prompt: str = "", response: str = "") 
     if at is not None:
         other: tuple[tuple[Role, Role], ...] = (("standard_answer", "response"), ("response", "standard_answer"))
         missing = [role for there, role in other if there in roles.values() and role not in roles.values()]
-        roles |= {at: role for role in missing[:1]}
+        if missing:
+            roles[at] = missing[0]
     return roles
 
 

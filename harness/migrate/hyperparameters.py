@@ -80,8 +80,8 @@ class RecipeDraft:
     fields: Mapping[str, Any]
     taken: tuple[str, ...]
     """Arguments that are in it."""
-    elsewhere: tuple[str, ...]
-    """``name: reason`` for those that the project holds elsewhere, or that the harness sets itself."""
+    elsewhere: Mapping[str, str]
+    """Reason by name for those that the project holds elsewhere, or that the harness sets itself."""
     left: tuple[str, ...]
     """``name = value: reason`` for each of the others."""
 
@@ -93,7 +93,7 @@ class _Draft:
         self.training = training
         self.fields: dict[str, Any] = {}
         self.taken: list[str] = []
-        self.elsewhere: list[str] = []
+        self.elsewhere: dict[str, str] = {}
         self.left: list[str] = []
 
     def leave(self, name: str, why: str) -> None:
@@ -133,7 +133,7 @@ def draft_recipe(training: Training, name: str) -> RecipeDraft:
     _check_together(draft, defaults)
     return RecipeDraft(
         text=_text(draft, defaults, name), fields={**defaults, **draft.fields}, taken=tuple(draft.taken),
-        elsewhere=tuple(draft.elsewhere), left=tuple(draft.left),
+        elsewhere=draft.elsewhere, left=tuple(draft.left),
     )  # fmt: skip
 
 
@@ -147,9 +147,9 @@ def _take(draft: _Draft, key: str) -> None:
     elif key in _SAME:
         draft.take(key, _SAME[key], _value(_SAME[key], value))
     elif key in _ELSEWHERE:
-        draft.elsewhere.append(f"{key}: {_ELSEWHERE[key]}")
+        draft.elsewhere[key] = _ELSEWHERE[key]
     elif key in _SET_BY_HARNESS:
-        draft.elsewhere.append(f"{key}: the harness sets it itself")
+        draft.elsewhere[key] = "the harness sets it itself"
     elif key in _UNSUPPORTED:
         off = value is None or str(value).lower() in _FALSE
         draft.leave(key, "the trainer has nothing like it; it was off" if off else "the trainer has nothing like it")
@@ -206,7 +206,9 @@ def _precision(draft: _Draft, key: str, value: Any) -> None:
 
 def _checkpointing(draft: _Draft, key: str, value: Any) -> None:
     truth = _truth(value)
-    draft.take(key, "gradient_checkpointing", not truth if key.startswith("disable") and truth in (True, False) else truth)
+    draft.take(
+        key, "gradient_checkpointing", not truth if key.startswith("disable") and truth in (True, False) else truth
+    )
 
 
 def _warmup_steps(draft: _Draft, key: str, value: Any) -> None:
@@ -233,7 +235,9 @@ def _deepspeed(draft: _Draft, key: str, value: Any) -> None:
         draft.leave(key, "only ZeRO-2 and ZeRO-3 by the name of their file are taken; give its path in the recipe")
         return
     draft.take(key, "deepspeed", f"zero{stage[1]}{'-offload' if 'offload' in name else ''}")
-    draft.left.append(f"{key} = {str(value)[:80]}: taken as {draft.fields['deepspeed']}; its other settings are not read")
+    draft.left.append(
+        f"{key} = {str(value)[:80]}: taken as {draft.fields['deepspeed']}; its other settings are not read"
+    )
 
 
 _OWN = {

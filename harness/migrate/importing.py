@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,14 @@ from harness.store import Run, Store
 __all__ = ["ImportResult", "import_answers"]
 
 
+_MAX_NAMED = 6
+
+
+def _files(run: Run) -> str:
+    names = run.sources
+    return ", ".join(names[:_MAX_NAMED]) + (f" (+{len(names) - _MAX_NAMED})" if len(names) > _MAX_NAMED else "")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportResult:
     """What an import did."""
@@ -43,14 +52,19 @@ class ImportResult:
         """What was done, a line each, for people."""
         lines = [tr("already imported as run {run}", run=run.id) for run in self.known]
         lines += [
-            tr("recorded run {run}: {n} answers of {files}", run=run.id, n=run.planned, files=", ".join(run.sources))
+            tr(
+                "recorded run {run}; cases with answers: {n}; from {files}",
+                run=run.id,
+                n=run.planned,
+                files=_files(run),
+            )
             for run in self.runs
         ]
         lines.append(self.headline)
-        lines += [tr("written  {path}", path=path) for path in self.baselines]
+        lines += [tr("written  {path}", path=os.path.relpath(path)) for path in self.baselines]
         pages = [p for p in self.reports if p.suffix == ".html"]
         where = self.latest / pages[0].name if pages and self.latest is not None else next(iter(pages), None)
-        return [*lines, tr("report: {path}", path=where)] if where is not None else lines
+        return [*lines, tr("report: {path}", path=os.path.relpath(where))] if where is not None else lines
 
 
 def import_answers(

@@ -139,9 +139,7 @@ class _Reader:
                 adapters |= dict.fromkeys(self._texts(call, 1, "model_id", what="the adapter", many=True))
             elif called == "AutoModelForCausalLM.from_pretrained":
                 generates = True
-                models |= dict.fromkeys(
-                    self._texts(call, 0, "pretrained_model_name_or_path", what="the model")
-                )
+                models |= dict.fromkeys(self._texts(call, 0, "pretrained_model_name_or_path", what="the model"))
             elif called.endswith(".generate") and any(k.arg in ("max_new_tokens", "num_beams") for k in call.keywords):
                 generates = True
                 decodings.append(self._generate(call))
@@ -158,8 +156,9 @@ class _Reader:
         if isinstance(node, ast.Assign):
             for target in node.targets:
                 self._bind_target(target, node.value)
-        elif isinstance(node, ast.AnnAssign | ast.NamedExpr) and node.value is not None:
-            self._bind_target(node.target, node.value)
+        elif isinstance(node, ast.AnnAssign | ast.NamedExpr):
+            if node.value is not None:
+                self._bind_target(node.target, node.value)
         elif isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
             self._bind_loop(node.target, node.iter)
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
@@ -171,11 +170,9 @@ class _Reader:
                 if given is not None:
                     self._bound.setdefault(argument.arg, []).append(given)
         elif isinstance(node, ast.Call) and _called(node).endswith("add_argument"):
-            default = next((k.value for k in node.keywords if k.arg == "default"), None)
-            flags = [a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
-            for flag in flags if default is not None else ():
-                assert default is not None
-                self._bound.setdefault("." + flag.lstrip("-").replace("-", "_"), []).append(default)
+            defaults = [k.value for k in node.keywords if k.arg == "default"][:1]
+            for flag in (a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)):
+                self._bound.setdefault("." + flag.lstrip("-").replace("-", "_"), []).extend(defaults)
 
     def _bind_target(self, target: ast.expr, value: ast.expr) -> None:
         if isinstance(target, ast.Name):
@@ -271,7 +268,9 @@ class _Reader:
         if called.endswith(".split") and isinstance(node.func, ast.Attribute):
             split = ast.literal_eval(node.args[0]) if node.args and isinstance(node.args[0], ast.Constant) else None
             return [
-                v.split(split) if isinstance(v, str) and (split is None or (isinstance(split, str) and split)) else UNKNOWN
+                v.split(split)
+                if isinstance(v, str) and (split is None or (isinstance(split, str) and split))
+                else UNKNOWN
                 for v in self._values(node.func.value, depth + 1)
             ]
         return [UNKNOWN]
@@ -345,7 +344,11 @@ class _Reader:
             yield name, plain[0]
         elif name not in _CHANGES_NOTHING and name not in _ENGINE_SET:
             several = len(values) > 1
-            self._say(call, f"{name} = {_source(node)} " + ("has several values" if several else "is known only when the script runs"))  # noqa: E501
+            self._say(
+                call,
+                f"{name} = {_source(node)} "
+                + ("has several values" if several else "is known only when the script runs"),
+            )
 
     def _decoded(self, call: ast.Call, names: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Fields of the decoding, and every known keyword argument."""
@@ -374,7 +377,7 @@ class _Reader:
         return self._as_sampled(fields, fields.get("temperature", 1.0) != 0)
 
     def _beam(self, call: ast.Call) -> dict[str, Any]:
-        fields, given = self._decoded(call, {**_BEAM, "temperature": "temperature", "ignore_eos": "ignore_eos"})
+        fields, _ = self._decoded(call, {**_BEAM, "temperature": "temperature", "ignore_eos": "ignore_eos"})
         if fields.pop("temperature", 0) or fields.pop("ignore_eos", False):
             self._say(call, "temperature and ignore_eos have nothing like them in a beam search of the harness")
         return self._as_beam(fields)
@@ -390,7 +393,7 @@ class _Reader:
         return {"method": "greedy", **_without(fields, _ONLY_BEAM)} if width == 1 else {"method": "beam", **fields}
 
     def _as_beam(self, fields: dict[str, Any]) -> dict[str, Any]:
-        """vLLM's beam search: its length penalty counts the prompt."""
+        """VLLM's beam search: its length penalty counts the prompt."""
         kept = _without(fields, ("temperature", "top_p", "top_k", "seed", "samples"))
         return {"method": "beam", "semantics": "vllm", **kept}
 

@@ -1,9 +1,8 @@
 """Old answers as a recorded run: matched to the project's cases, judged as new ones are, and marked as imported.
 
-A row belongs to the case that it names, or else to the one whose prompt it has, white space apart. Nothing is
-generated: the answer has no key of a generation, so no run ever takes it for one, and the run is of a kind that no gate,
-blessing or training looks at. How an answer ended is unknown unless its file says so, and rules that ask for it see the
-text alone.
+A row belongs to the case that it names, or else to the one whose prompt it has, white space apart. An imported answer
+has no key of a generation, so no run ever takes it for one. The run is of a kind that no gate, blessing or training
+looks at. How an answer ended is unknown unless its file says so; rules that ask for it then judge by the text alone.
 
 Several files make one run together. Where a case was answered by a version in several of them, the newest file's
 answers are in the last run, and the older ones make runs before it. Different answers of one file are samples.
@@ -152,10 +151,8 @@ def match(
     for file in sorted(files, key=_age):
         own: dict[tuple[str, str], dict[str, OldAnswer]] = defaultdict(dict)
         for answer in file.answers:
-            candidates = (
-                [by_id[answer.case_id]] if answer.case_id in by_id else by_prompt.get(_bare(answer.text), [])
-            )
-            candidates = _narrowed(candidates, answer, (folders or {}).get(file.path, ""))
+            named = [by_id[answer.case_id]] if answer.case_id in by_id else by_prompt.get(_bare(answer.text), [])
+            candidates = _narrowed(named, answer, (folders or {}).get(file.path, ""))
             if not candidates:
                 unmatched.append(answer)
             elif len(candidates) > 1:
@@ -165,10 +162,9 @@ def match(
                 own[candidates[0].id, versions(file, answer)].setdefault(answer.response, answer)
         for key, answers in own.items():
             found[key].append((file, tuple(answers.values())))
-    return Matched(
-        rounds=tuple(_rounds(found, by_id)), unmatched=tuple(unmatched),
-        notes=(*unclear[:_MAX_NAMED], *([f"{len(unclear) - _MAX_NAMED} more rows like these"] if len(unclear) > _MAX_NAMED else [])),
-    )  # fmt: skip
+    if len(unclear) > _MAX_NAMED:
+        unclear[_MAX_NAMED:] = [f"{len(unclear) - _MAX_NAMED} more rows like these"]
+    return Matched(rounds=tuple(_rounds(found, by_id)), unmatched=tuple(unmatched), notes=tuple(unclear))
 
 
 def cases_of(answers: Iterable[OldAnswer], folder: str) -> tuple[Case, ...]:
@@ -190,12 +186,10 @@ def cases_of(answers: Iterable[OldAnswer], folder: str) -> tuple[Case, ...]:
 
 def _narrowed(candidates: Sequence[Case], answer: OldAnswer, folder: str) -> Sequence[Case]:
     """Of several cases with one prompt those of the file's folder, or with the row's standard answer."""
-    for wanted in (
-        lambda case: case.folder == folder,
-        lambda case: answer.standard_answer is not None and case.standard_answer == answer.standard_answer,
-    ):
-        fewer = [case for case in candidates if wanted(case)] if len(candidates) > 1 else []
-        candidates = fewer or candidates
+    if len(candidates) > 1:
+        candidates = [case for case in candidates if case.folder == folder] or candidates
+    if len(candidates) > 1 and answer.standard_answer is not None:
+        candidates = [case for case in candidates if case.standard_answer == answer.standard_answer] or candidates
     return candidates
 
 

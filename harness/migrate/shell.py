@@ -5,8 +5,8 @@ The part of bash that training scripts use is understood: quotes, line continuat
 the script does not set, a command substitution or a pattern operator is left in the word as it stands, and the word is
 marked. The variables of this machine are never looked up, since the script was written for another one.
 
-Trade-off: branches and loops are read as if every line ran once, in order. No text makes the reader raise; a script that
-is too large, or whose variables grow without bound, is read in part, and that is said.
+Trade-off: branches and loops are read as if every line ran once, in order. No text makes the reader raise. A script
+that is too large, or whose variables grow without bound, is read in part, and that is said.
 """
 
 from __future__ import annotations
@@ -268,9 +268,7 @@ class _Reader:
             self.problems.append(f"line {self._line}: {text[at : at + 2]!r} has no end")
         written = text[at : max(end, at) + 1]
         self._step(len(written))
-        inner = re.fullmatch(
-            r"\$\{([A-Za-z_][A-Za-z0-9_]*)(\[[@*]\])?(?:(:?[-=])([^{}$`\"']*))?\}", written, re.DOTALL
-        )
+        inner = re.fullmatch(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(\[[@*]\])?(?:(:?[-=])([^{}$`\"']*))?\}", written, re.DOTALL)
         if inner is None:
             return _Piece(written, quoted=quoted, unknown=True)
         return _Piece(written, variable=inner[1] + (inner[2] or ""), default=inner[4], quoted=quoted)
@@ -392,7 +390,8 @@ class _Interpreter:
 
     def _joined(self, pieces: Sequence[_Piece]) -> Word:
         """One word, whatever blanks its variables hold."""
-        texts, unresolved = [], []
+        texts: list[str] = []
+        unresolved: list[str] = []
         for piece in pieces:
             value = self._value(piece)
             texts.append(value.text)
@@ -402,7 +401,8 @@ class _Interpreter:
     def _words(self, token: _Token) -> list[Word]:
         """The words that a token becomes: an unquoted variable with blanks is several, an empty one none."""
         done: list[Word] = []
-        text, unresolved, begun = "", [], False
+        text, begun = "", False
+        unresolved: list[str] = []
         for piece in token.pieces:
             if piece.variable.endswith("]") and piece.variable[:-3] in self._arrays:
                 items = self._arrays[piece.variable[:-3]] if self._may_expand(piece) else []

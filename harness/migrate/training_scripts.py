@@ -54,7 +54,7 @@ class Training:
     def paths(self, name: str) -> tuple[str, ...]:
         """An argument that names one path or several, with commas."""
         value = self.arguments.get(name)
-        parts = value if isinstance(value, list) else self.text(name).split(",")
+        parts: list[Any] = value if isinstance(value, list) else self.text(name).split(",")
         return tuple(p for part in parts if (p := str(part).strip()))
 
 
@@ -67,9 +67,7 @@ class TrainingScript:
     """What could not be read, a line each, with its place."""
 
 
-def read_training_script(
-    text: str, name: str, find: Callable[[str], str | None] = lambda _: None
-) -> TrainingScript:
+def read_training_script(text: str, name: str, find: Callable[[str], str | None] = lambda _: None) -> TrainingScript:
     """The trainings that a shell script starts; never raises.
 
     Args:
@@ -193,8 +191,8 @@ def _arguments(
     for name, values in _flags(words, problems):
         unresolved.pop(name, None)
         arguments[name] = ",".join(v.text for v in values) if values else True
-        if marks := tuple(dict.fromkeys(m for v in values for m in v.unresolved)):
-            unresolved[name] = marks
+        if unknown := tuple(dict.fromkeys(m for v in values for m in v.unresolved)):
+            unresolved[name] = unknown
     return arguments, unresolved, problems
 
 

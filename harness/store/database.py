@@ -58,8 +58,10 @@ class Run:
 
     @property
     def kind(self) -> str:
-        """``suite``, ``imported``, or what else asked for answers (``probe``, ``bisect``); only suites are judged by the
-        gate, blessed and fixed."""
+        """``suite``, ``imported``, or what else asked for answers (``probe``, ``bisect``).
+
+        Only suites are judged by the gate, blessed and fixed.
+        """
         return str(self.facts.get("kind", SUITE))
 
     @property

@@ -70,6 +70,7 @@ _WITH_FIGURES = 30
 def _run_line(reading: Reading, row: RunRow, number: int) -> Iterator[Html]:
     run = row.run
     state = run_state(run)
+    status: Html | None
     if run.kind == IMPORTED:
         status = el("span", tr("imported"), class_="chip", title=", ".join(run.sources))
     else:
