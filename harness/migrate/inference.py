@@ -2,11 +2,11 @@
 
 Found are the model's path, adapters, decoding, system prompt and the engine's options: arguments of vLLM's ``LLM``,
 ``LoRARequest``, ``SamplingParams`` and ``BeamSearchParams``, of peft's and transformers' ``from_pretrained`` and of
-``generate``. A value may be a constant, a name, an f-string, a sum, ``os.path.join``, ``Path(...) / "..."``, an
-``argparse`` default or a loop over a list.
+``generate``. What is known only when the script runs is named; :mod:`harness.migrate.python_values` says what can be had
+without.
 
-Trade-off: assignments are read as if all of them held everywhere. A name with several values is a list of adapters
-where adapters are meant, and is not known elsewhere. The variables of this machine are never looked up.
+Trade-off: a name with several values is a list of adapters where adapters are meant, and is not known elsewhere. The
+variables of this machine are never looked up.
 """
 
 from __future__ import annotations
@@ -21,13 +21,11 @@ from typing import Any
 
 from harness.cases.decoding import Decoding
 from harness.errors import SettingsError
+from harness.migrate.python_values import MAX_VALUES, UNKNOWN, Bindings, called_name, source_of
 
 __all__ = ["Inference", "read_inference"]
 
 MAX_SOURCE = 2**20
-_MAX_VALUES = 64
-_MAX_DEPTH = 40
-_MAX_TEXT = 2**16
 _ADAPTER_NAME = re.compile(r"adapter|lora", re.IGNORECASE)
 _NOT_A_PATH = re.compile(r"max|rank|enable|alpha|target|dropout|num|request", re.IGNORECASE)
 _SYSTEM_NAME = re.compile(r"^(default_)?system(_?(prompt|message|msg))?$", re.IGNORECASE)
@@ -73,13 +71,6 @@ class Inference:
     """Whether the script asks a model for answers at all."""
 
 
-class _Unknown:
-    """A value that cannot be had without running the script."""
-
-
-UNKNOWN = _Unknown()
-
-
 def read_inference(source: str, name: str) -> Inference:
     """What a Python script says about its model and decoding; never raises.
 
@@ -106,14 +97,8 @@ class _Reader:
     def __init__(self, tree: ast.Module, name: str) -> None:
         self._name = name
         self._nodes = list(ast.walk(tree))
-        self._bound: dict[str, list[ast.expr]] = {}
-        """What is assigned to a name anywhere, and defaults of arguments; ``args.x`` under ``.x``."""
-        self._looped: dict[str, list[ast.expr]] = {}
-        """What a name is a loop over."""
-        self._steps = 0
+        self._names = Bindings(self._nodes)
         self.problems: list[str] = []
-        for node in self._nodes:
-            self._bind(node)
 
     def inference(self) -> Inference:
         models: dict[str, None] = {}
@@ -122,7 +107,7 @@ class _Reader:
         decodings: list[dict[str, Any]] = []
         generates = False
         for call in (n for n in self._nodes if isinstance(n, ast.Call)):
-            called = _called(call)
+            called = called_name(call)
             if called in ("LLM", "AsyncEngineArgs", "EngineArgs"):
                 generates = True
                 models |= dict.fromkeys(self._texts(call, 0, "model", what="the model"))
@@ -150,131 +135,6 @@ class _Reader:
             system=self._system(), engine_options=options, problems=tuple(self.problems), generates=generates,
         )  # fmt: skip
 
-    # -- names ---------------------------------------------------------------------------------------------------------
-
-    def _bind(self, node: ast.AST) -> None:
-        if isinstance(node, ast.Assign):
-            for target in node.targets:
-                self._bind_target(target, node.value)
-        elif isinstance(node, ast.AnnAssign | ast.NamedExpr):
-            if node.value is not None:
-                self._bind_target(node.target, node.value)
-        elif isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
-            self._bind_loop(node.target, node.iter)
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            arguments = node.args
-            positional = [*arguments.posonlyargs, *arguments.args]
-            for argument, default in zip(reversed(positional), reversed(arguments.defaults), strict=False):
-                self._bound.setdefault(argument.arg, []).append(default)
-            for argument, given in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
-                if given is not None:
-                    self._bound.setdefault(argument.arg, []).append(given)
-        elif isinstance(node, ast.Call) and _called(node).endswith("add_argument"):
-            defaults = [k.value for k in node.keywords if k.arg == "default"][:1]
-            for flag in (a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)):
-                self._bound.setdefault("." + flag.lstrip("-").replace("-", "_"), []).extend(defaults)
-
-    def _bind_target(self, target: ast.expr, value: ast.expr) -> None:
-        if isinstance(target, ast.Name):
-            self._bound.setdefault(target.id, []).append(value)
-        elif isinstance(target, ast.Attribute):
-            self._bound.setdefault("." + target.attr, []).append(value)
-        elif isinstance(target, ast.Tuple | ast.List) and isinstance(value, ast.Tuple | ast.List):
-            for part, own in zip(target.elts, value.elts, strict=False):
-                self._bind_target(part, own)
-
-    def _bind_loop(self, target: ast.expr, over: ast.expr) -> None:
-        if isinstance(over, ast.Call) and _called(over) in ("enumerate", "tqdm", "tqdm.tqdm") and over.args:
-            self._bind_loop(
-                target.elts[-1] if _called(over) == "enumerate" and isinstance(target, ast.Tuple) and target.elts
-                else target, over.args[0],
-            )  # fmt: skip
-        elif isinstance(target, ast.Name):
-            self._looped.setdefault(target.id, []).append(over)
-
-    # -- values --------------------------------------------------------------------------------------------------------
-
-    def _values(self, node: ast.expr | None, depth: int = 0) -> list[Any]:
-        """Every value that an expression may have; ``UNKNOWN`` among them where some cannot be had."""
-        self._steps += 1
-        if node is None or depth > _MAX_DEPTH or self._steps > 100_000:
-            return [UNKNOWN]
-        if isinstance(node, ast.Constant):
-            return [node.value]
-        if isinstance(node, ast.Name | ast.Attribute):
-            return self._of_name(node, depth)
-        if isinstance(node, ast.List | ast.Tuple | ast.Set):
-            items = [self._values(item, depth + 1) for item in node.elts[: 4 * _MAX_VALUES]]
-            return [[values[0] if len(values) == 1 else UNKNOWN for values in items]]
-        if isinstance(node, ast.JoinedStr):
-            return self._concatenated([self._part(v) for v in node.values], depth)
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Div):
-            return self._sum(node, depth)
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-            return [
-                -v if isinstance(v, int | float) and not isinstance(v, bool) else UNKNOWN
-                for v in self._values(node.operand, depth + 1)
-            ]
-        if isinstance(node, ast.IfExp):
-            return _few([*self._values(node.body, depth + 1), *self._values(node.orelse, depth + 1)])
-        if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or):
-            return _few([v for part in node.values for v in self._values(part, depth + 1) if v is not UNKNOWN and v])
-        if isinstance(node, ast.Call):
-            return self._of_call(node, depth)
-        return [UNKNOWN]
-
-    def _of_name(self, node: ast.Name | ast.Attribute, depth: int) -> list[Any]:
-        key = node.id if isinstance(node, ast.Name) else f".{node.attr}"
-        values = [v for bound in self._bound.get(key, ())[:_MAX_VALUES] for v in self._values(bound, depth + 1)]
-        for over in self._looped.get(key, ())[:_MAX_VALUES]:
-            for value in self._values(over, depth + 1):
-                values += value if isinstance(value, list) else [UNKNOWN]
-        # None is what an argument is before it gets its value.
-        return _few([v for v in values if v is not None]) or [UNKNOWN]
-
-    def _part(self, node: ast.expr) -> ast.expr:
-        return node.value if isinstance(node, ast.FormattedValue) else node
-
-    def _concatenated(self, parts: Sequence[ast.expr], depth: int, between: str = "") -> list[Any]:
-        texts: list[Any] = [""]
-        for number, part in enumerate(parts):
-            values = self._values(part, depth + 1)
-            texts = _few([
-                UNKNOWN if t is UNKNOWN or not isinstance(v, str | int | float)
-                else f"{t.rstrip('/') if between else t}{between if number else ''}{v}"[:_MAX_TEXT]
-                for t in texts for v in values
-            ])  # fmt: skip
-        return texts
-
-    def _sum(self, node: ast.BinOp, depth: int) -> list[Any]:
-        if isinstance(node.op, ast.Div):
-            return self._concatenated([node.left, node.right], depth, "/")
-        left, right = self._values(node.left, depth + 1), self._values(node.right, depth + 1)
-        both: list[Any] = []
-        for a in left:
-            for b in right:
-                same = any(isinstance(a, kind) and isinstance(b, kind) for kind in (str, list))
-                both.append((a + b)[:_MAX_TEXT] if same else UNKNOWN)
-        return _few(both)
-
-    def _of_call(self, node: ast.Call, depth: int) -> list[Any]:
-        called = _called(node)
-        if called in ("os.path.join", "Path", "pathlib.Path", "join", "osp.join") and node.args:
-            return self._concatenated(node.args, depth, "/")
-        if called in ("str", "os.path.expanduser", "os.path.abspath", "int", "float", "list", "sorted") and node.args:
-            return self._values(node.args[0], depth + 1)
-        if called in ("os.environ.get", "os.getenv") and len(node.args) > 1:
-            return self._values(node.args[1], depth + 1)
-        if called.endswith(".split") and isinstance(node.func, ast.Attribute):
-            split = ast.literal_eval(node.args[0]) if node.args and isinstance(node.args[0], ast.Constant) else None
-            return [
-                v.split(split)
-                if isinstance(v, str) and (split is None or (isinstance(split, str) and split))
-                else UNKNOWN
-                for v in self._values(node.func.value, depth + 1)
-            ]
-        return [UNKNOWN]
-
     # -- calls ---------------------------------------------------------------------------------------------------------
 
     def _argument(self, call: ast.Call, at: int, name: str) -> ast.expr | None:
@@ -288,10 +148,10 @@ class _Reader:
         node = self._argument(call, at, name)
         if node is None:
             return []
-        values = self._values(node)
+        values = self._names.values(node)
         texts = list(dict.fromkeys(v for v in values if isinstance(v, str) and v.strip()))
         if not texts or UNKNOWN in values:
-            self._say(call, f"{what} is {_source(node)}, which is known only when the script runs")
+            self._say(call, f"{what} is {source_of(node)}, which is known only when the script runs")
         if len(texts) > 1 and not many:
             self._say(call, f"{what} has several values: {', '.join(texts)[:200]}")
         return texts
@@ -304,10 +164,10 @@ class _Reader:
 
     def _named_adapters(self) -> Iterator[str]:
         """Paths in variables and options that are called after adapters."""
-        for name in self._bound:
+        for name in self._names.bound:
             if _ADAPTER_NAME.search(name) and not _NOT_A_PATH.search(name):
-                for node in self._bound[name]:
-                    for value in self._values(node):
+                for node in self._names.bound[name]:
+                    for value in self._names.values(node):
                         yield from (v for v in (value if isinstance(value, list) else [value]) if _is_path(v))
 
     def _options(self, call: ast.Call) -> dict[str, Any]:
@@ -326,19 +186,19 @@ class _Reader:
         for keyword in call.keywords:
             if keyword.arg is None:
                 spread = keyword.value
-                for inner in self._bound.get(spread.id, ()) if isinstance(spread, ast.Name) else [spread]:
+                for inner in self._names.bound.get(spread.id, ()) if isinstance(spread, ast.Name) else [spread]:
                     if isinstance(inner, ast.Dict):
                         pairs = [(k.value, v) for k, v in zip(inner.keys, inner.values, strict=True)
                                  if isinstance(k, ast.Constant) and isinstance(k.value, str)]  # fmt: skip
                         for name, node in pairs:
                             yield from self._keyword(call, name, node)
                     else:
-                        self._say(call, f"**{_source(spread)} is known only when the script runs")
+                        self._say(call, f"**{source_of(spread)} is known only when the script runs")
                 continue
             yield from self._keyword(call, keyword.arg, keyword.value)
 
     def _keyword(self, call: ast.Call, name: str, node: ast.expr) -> Iterator[tuple[str, Any]]:
-        values = self._values(node)
+        values = self._names.values(node)
         plain = [v for v in values if isinstance(v, str | int | float | bool | list | None)]
         if len(values) == 1 and len(plain) == 1 and UNKNOWN not in (plain[0] if isinstance(plain[0], list) else ()):
             yield name, plain[0]
@@ -346,7 +206,7 @@ class _Reader:
             several = len(values) > 1
             self._say(
                 call,
-                f"{name} = {_source(node)} "
+                f"{name} = {source_of(node)} "
                 + ("has several values" if several else "is known only when the script runs"),
             )
 
@@ -354,7 +214,7 @@ class _Reader:
         """Fields of the decoding, and every known keyword argument."""
         fields: dict[str, Any] = {}
         given = dict(self._keywords(call))
-        if call.args and _called(call) in ("SamplingParams", "BeamSearchParams"):
+        if call.args and called_name(call) in ("SamplingParams", "BeamSearchParams"):
             self._say(call, "arguments without a name are not read")
         for name, value in given.items():
             if name in names:
@@ -406,7 +266,7 @@ class _Reader:
     def _one(self, decodings: Iterable[dict[str, Any]]) -> dict[str, Any]:
         """The decoding that all calls agree on; the first of several, and that is said."""
         several: list[dict[str, Any]] = []
-        for decoding in islice(decodings, _MAX_VALUES):
+        for decoding in islice(decodings, MAX_VALUES):
             if decoding not in several:
                 several.append(decoding)
         if len(several) > 1:
@@ -433,13 +293,15 @@ class _Reader:
                 role = entries.get("role", entries.get("from"))
                 if isinstance(role, ast.Constant) and role.value == "system":
                     content = entries.get("content", entries.get("value"))
-                    texts = [v for v in self._values(content) if isinstance(v, str)]
+                    texts = [v for v in self._names.values(content) if isinstance(v, str)]
                     if not texts:
                         self._say(node, "the system prompt is known only when the script runs")
                     found |= dict.fromkeys(texts)
-        for name in self._bound:
+        for name in self._names.bound:
             if _SYSTEM_NAME.fullmatch(name.lstrip(".")):
-                found |= dict.fromkeys(v for n in self._bound[name] for v in self._values(n) if isinstance(v, str))
+                found |= dict.fromkeys(
+                    v for n in self._names.bound[name] for v in self._names.values(n) if isinstance(v, str)
+                )
         texts = [t for t in found if t.strip()]
         if len(texts) > 1:
             self.problems.append(f"{self._name}: has several system prompts; set the right one in case.toml")
@@ -459,37 +321,5 @@ def _without(fields: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     return {k: v for k, v in fields.items() if k not in names}
 
 
-def _called(call: ast.Call) -> str:
-    """The dotted name that is called, of classes the last part: ``vllm.LLM`` is ``LLM``."""
-    parts: list[str] = []
-    node: ast.expr = call.func
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    parts.append(node.id if isinstance(node, ast.Name) else "?")
-    name = ".".join(reversed(parts))
-    if parts[0] == "from_pretrained" and len(parts) > 1:
-        return f"{parts[1]}.from_pretrained"
-    return parts[0] if parts[0][:1].isupper() else name
-
-
-def _few(values: list[Any]) -> list[Any]:
-    """Distinct values, not too many."""
-    distinct: list[Any] = []
-    for value in values:
-        if not any(value is other or (type(value) is type(other) and value == other) for other in distinct):
-            distinct.append(value)
-        if len(distinct) >= _MAX_VALUES:
-            break
-    return distinct
-
-
 def _is_path(value: Any) -> bool:
     return isinstance(value, str) and "/" in value.strip("/") and "\n" not in value and "://" not in value
-
-
-def _source(node: ast.expr) -> str:
-    try:
-        return ast.unparse(node)[:80]
-    except (RecursionError, ValueError):
-        return "an expression"

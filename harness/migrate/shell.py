@@ -15,6 +15,8 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from harness.migrate.shell_tokens import Piece, Token, Tokenizer
+
 __all__ = ["Command", "Script", "Word", "read_script"]
 
 MAX_SCRIPT = 2**20
@@ -22,16 +24,11 @@ MAX_SCRIPT = 2**20
 _MAX_EXPANDED = 2**22
 """Characters that all variables of a script together may expand to."""
 _MAX_VALUE = 2**16
-_MAX_BRACKETS = 2**12
-"""Characters in which a bracket must be closed; otherwise each one of many would be looked for to the end."""
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\+?)=")
-_OPERATORS = ("&&", "||", ";;", "<<<", "<<-", "<<", ">>", "&>", ">&", "<&", ";", "&", "|", "(", ")", "<", ">")
 _REDIRECTIONS = {"<<<", ">>", "&>", ">&", "<&", "<", ">"}
 _KEYWORDS = {"if", "then", "elif", "else", "fi", "while", "until", "do", "done", "esac", "{", "}", "!", "time"}
 _PREFIXES = {"nohup", "sudo", "exec", "env", "command", "nice", "stdbuf"}
 _DECLARE = {"export", "local", "declare", "readonly", "typeset"}
-_ESCAPED_IN_QUOTES = '$`"\\\n'
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,29 +64,6 @@ class Script:
     """What could not be read, for people."""
 
 
-@dataclass(slots=True)
-class _Piece:
-    """A part of a word: a text, or a variable with what stands for it."""
-
-    text: str
-    variable: str = ""
-    default: str | None = None
-    quoted: bool = False
-    unknown: bool = False
-    """Whether the text is something that only a shell can evaluate."""
-
-
-@dataclass(slots=True)
-class _Token:
-    line: int
-    operator: str = ""
-    pieces: list[_Piece] = field(default_factory=list)
-    document: str | None = None
-    start: int = 0
-    end: int = 0
-    """Offsets of the characters that it was read from."""
-
-
 def read_script(text: str, variables: Collection[str] = ()) -> Script:
     """The commands of a script, in order; never raises.
 
@@ -100,188 +74,11 @@ def read_script(text: str, variables: Collection[str] = ()) -> Script:
     problems = []
     if len(text) > MAX_SCRIPT:
         problems.append(f"only the first {MAX_SCRIPT:,} characters were read")
-    reader = _Reader(text[:MAX_SCRIPT].replace("\r\n", "\n"))
+    reader = Tokenizer(text[:MAX_SCRIPT].replace("\r\n", "\n"))
     tokens = reader.tokens()
     interpreter = _Interpreter(variables)
     commands = tuple(interpreter.commands(tokens))
     return Script(commands=commands, problems=(*problems, *reader.problems, *interpreter.problems))
-
-
-class _Reader:
-    """Characters to tokens."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._at = 0
-        self._line = 1
-        self._documents: list[tuple[_Token, str, bool, bool]] = []
-        """Here-documents whose text begins at the next line: token, its end, whether tabs go, whether it is quoted."""
-        self.problems: list[str] = []
-
-    def tokens(self) -> list[_Token]:
-        found: list[_Token] = []
-        while self._at < len(self._text):
-            char = self._text[self._at]
-            if char == "\n":
-                found.append(_Token(self._line, "\n"))
-                self._step()
-                self._read_documents()
-            elif char in " \t\r":
-                self._step()
-            elif self._text.startswith("\\\n", self._at):
-                self._step(2)
-            elif char == "#":
-                self._step(self._until("\n") - self._at)
-            elif operator := next((o for o in _OPERATORS if self._text.startswith(o, self._at)), ""):
-                token = _Token(self._line, operator, start=self._at)
-                self._step(len(operator))
-                if operator in ("<<", "<<-"):
-                    self._begin_document(token)
-                found.append(token)
-            else:
-                found.append(self._word())
-        self._read_documents()
-        return found
-
-    def _step(self, count: int = 1) -> None:
-        self._line += self._text.count("\n", self._at, self._at + count)
-        self._at += count
-
-    def _until(self, what: str) -> int:
-        end = self._text.find(what, self._at)
-        return len(self._text) if end < 0 else end
-
-    def _begin_document(self, token: _Token) -> None:
-        while self._at < len(self._text) and self._text[self._at] in " \t":
-            self._step()
-        word = self._word()
-        quoted = any(p.quoted for p in word.pieces)
-        end = "".join(p.text for p in word.pieces)
-        self._documents.append((token, end, token.operator == "<<-", quoted))
-
-    def _read_documents(self) -> None:
-        for token, end, tabs, quoted in self._documents:
-            lines = []
-            while self._at < len(self._text):
-                stop = self._until("\n")
-                line = self._text[self._at : stop]
-                self._step(stop - self._at + 1)
-                line = line.lstrip("\t") if tabs else line
-                if line == end:
-                    break
-                lines.append(line)
-            else:
-                self.problems.append(f"line {token.line}: the here-document {end!r} has no end")
-            token.document = "".join(f"{line}\n" for line in lines)
-            # The pieces hold it too, since variables in it are replaced unless its end is quoted.
-            token.pieces = [_Piece(token.document, quoted=True)] if quoted else _Reader(token.document)._quoted("")
-        self._documents = []
-
-    def _word(self) -> _Token:
-        token = _Token(self._line)
-        pieces = token.pieces
-        start = self._at
-        while self._at < len(self._text):
-            char = self._text[self._at]
-            if char in " \t\r\n" or any(self._text.startswith(o, self._at) for o in _OPERATORS):
-                break
-            if char == "\\":
-                following = self._text[self._at + 1 : self._at + 2]
-                pieces.append(_Piece(following.strip("\n"), quoted=True))
-                self._step(2)
-            elif char == "'":
-                self._step()
-                end = self._end_of_quotes("'")
-                pieces.append(_Piece(self._text[self._at : end], quoted=True))
-                self._step(end - self._at + 1)
-            elif char == '"':
-                self._step()
-                pieces += self._quoted('"')
-                pieces.append(_Piece("", quoted=True))
-            elif char in "$`":
-                pieces.append(self._expansion(quoted=False))
-            else:
-                end = self._at + 1
-                while end < len(self._text) and self._text[end] not in " \t\r\n\\'\"$`;&|()<>":
-                    end += 1
-                pieces.append(_Piece(self._text[self._at : end]))
-                self._step(end - self._at)
-        if self._at == start:
-            # Nothing that begins a word; go on behind it.
-            self._step()
-        token.end = self._at
-        return token
-
-    def _end_of_quotes(self, mark: str) -> int:
-        end = self._text.find(mark, self._at)
-        if end < 0:
-            self.problems.append(f"line {self._line}: a quotation has no end")
-            return len(self._text)
-        return end
-
-    def _quoted(self, mark: str) -> list[_Piece]:
-        """The pieces up to the closing ``mark``, or up to the end."""
-        pieces: list[_Piece] = []
-        line, closed = self._line, not mark
-        while self._at < len(self._text):
-            char = self._text[self._at]
-            if mark and char == mark:
-                self._step()
-                closed = True
-                break
-            if char == "\\" and self._text[self._at + 1 : self._at + 2] in tuple(_ESCAPED_IN_QUOTES):
-                following = self._text[self._at + 1]
-                pieces.append(_Piece("" if following == "\n" else following, quoted=True))
-                self._step(2)
-            elif char in "$`":
-                pieces.append(self._expansion(quoted=True))
-            else:
-                end = self._at + 1
-                while end < len(self._text) and self._text[end] not in f"\\$`{mark}":
-                    end += 1
-                pieces.append(_Piece(self._text[self._at : end], quoted=True))
-                self._step(end - self._at)
-        if not closed:
-            self.problems.append(f"line {line}: a quotation has no end")
-        return pieces
-
-    def _expansion(self, *, quoted: bool) -> _Piece:
-        """What begins with ``$`` or a backtick."""
-        text, at = self._text, self._at
-        if text[at] == "`":
-            end = text.find("`", at + 1)
-        elif text.startswith("$(", at):
-            end = _closing(text, at + 1, "(", ")")
-        elif text.startswith("${", at):
-            end = _closing(text, at + 1, "{", "}")
-        else:
-            match = _NAME.match(text, at + 1)
-            if match is None:
-                special = text[at + 1 : at + 2]
-                length = 2 if special and special in "0123456789@*#?$!-" else 1
-                self._step(length)
-                return _Piece(text[at : at + length], quoted=quoted, unknown=length == 2)
-            self._step(match.end() - at)
-            return _Piece(match[0], variable=match[0], quoted=quoted)
-        if end < 0:
-            end = min(self._until("\n"), len(text)) - 1
-            self.problems.append(f"line {self._line}: {text[at : at + 2]!r} has no end")
-        written = text[at : max(end, at) + 1]
-        self._step(len(written))
-        inner = re.fullmatch(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(\[[@*]\])?(?:(:?[-=])([^{}$`\"']*))?\}", written, re.DOTALL)
-        if inner is None:
-            return _Piece(written, quoted=quoted, unknown=True)
-        return _Piece(written, variable=inner[1] + (inner[2] or ""), default=inner[4], quoted=quoted)
-
-
-def _closing(text: str, at: int, opening: str, closing: str) -> int:
-    """Where the bracket at ``at`` is closed; -1: nowhere near."""
-    depth = 0
-    for match in re.compile(f"[{re.escape(opening + closing)}]").finditer(text, at, at + _MAX_BRACKETS):
-        depth += 1 if match[0] == opening else -1
-        if depth == 0:
-            return match.start()
-    return -1
 
 
 class _Interpreter:
@@ -294,9 +91,9 @@ class _Interpreter:
         self._expanded = 0
         self.problems: list[str] = []
 
-    def commands(self, tokens: Sequence[_Token]) -> Iterator[Command]:
-        simple: list[_Token] = []
-        waiting = iter([*tokens, _Token(0, "\n")])
+    def commands(self, tokens: Sequence[Token]) -> Iterator[Command]:
+        simple: list[Token] = []
+        waiting = iter([*tokens, Token(0, "\n")])
         for token in waiting:
             if token.operator == "(" and self._opens_array(simple):
                 self._set_array(simple.pop(), waiting)
@@ -307,13 +104,13 @@ class _Interpreter:
             else:
                 simple.append(token)
 
-    def _opens_array(self, simple: Sequence[_Token]) -> bool:
+    def _opens_array(self, simple: Sequence[Token]) -> bool:
         if not simple or simple[-1].operator or not simple[-1].pieces:
             return False
         text = "".join(p.text for p in simple[-1].pieces)
         return bool(_ASSIGNMENT.fullmatch(text))
 
-    def _set_array(self, name: _Token, waiting: Iterator[_Token]) -> None:
+    def _set_array(self, name: Token, waiting: Iterator[Token]) -> None:
         words: list[Word] = []
         for token in waiting:
             if token.operator == ")":
@@ -325,7 +122,7 @@ class _Interpreter:
         assert match is not None
         self._arrays[match[1]] = [*(self._arrays.get(match[1], []) if match[2] else []), *words]
 
-    def _command(self, tokens: Sequence[_Token]) -> Iterator[Command]:
+    def _command(self, tokens: Sequence[Token]) -> Iterator[Command]:
         own: dict[str, Word] = {}
         words: list[Word] = []
         document: str | None = None
@@ -378,17 +175,17 @@ class _Interpreter:
             for word in words[1:2] if words[0].text != "read" else words[1:]:
                 self._values.pop(word.text, None)
 
-    def _assignment(self, token: _Token) -> tuple[str, Word] | None:
+    def _assignment(self, token: Token) -> tuple[str, Word] | None:
         first = token.pieces[0] if token.pieces else None
         match = _ASSIGNMENT.match(first.text) if first and not first.variable and not first.quoted else None
         if match is None or first is None:
             return None
-        value = self._joined([_Piece(first.text[match.end() :]), *token.pieces[1:]])
+        value = self._joined([Piece(first.text[match.end() :]), *token.pieces[1:]])
         if match[2] and (before := self._values.get(match[1])):
             value = Word(before.text + value.text, (*before.unresolved, *value.unresolved))
         return match[1], value
 
-    def _joined(self, pieces: Sequence[_Piece]) -> Word:
+    def _joined(self, pieces: Sequence[Piece]) -> Word:
         """One word, whatever blanks its variables hold."""
         texts: list[str] = []
         unresolved: list[str] = []
@@ -398,7 +195,7 @@ class _Interpreter:
             unresolved += value.unresolved
         return Word("".join(texts)[:_MAX_VALUE], tuple(dict.fromkeys(unresolved)))
 
-    def _words(self, token: _Token) -> list[Word]:
+    def _words(self, token: Token) -> list[Word]:
         """The words that a token becomes: an unquoted variable with blanks is several, an empty one none."""
         done: list[Word] = []
         text, begun = "", False
@@ -426,7 +223,7 @@ class _Interpreter:
             done.append(Word(text, tuple(dict.fromkeys(unresolved))))
         return done
 
-    def _value(self, piece: _Piece) -> Word:
+    def _value(self, piece: Piece) -> Word:
         if piece.unknown:
             return Word(piece.text, (piece.text,))
         if not piece.variable:
@@ -440,7 +237,7 @@ class _Interpreter:
             return Word(shown, (shown,))
         return known
 
-    def _may_expand(self, piece: _Piece, size: int = 0) -> bool:
+    def _may_expand(self, piece: Piece, size: int = 0) -> bool:
         """Whether the script's variables have not grown without bound."""
         size = size or sum(len(w.text) for w in self._arrays.get(piece.variable[:-3], ()))
         if self._expanded + size > _MAX_EXPANDED:
