@@ -177,8 +177,8 @@ def _run(store: Store, manifest: Manifest, adapter: str | None, run_id: str | No
     if run.kind == IMPORTED:
         # Nobody knows which model gave them, under which decoding: they teach nothing about this version.
         raise UsageError(
-            f"run {run.id} holds answers imported from {', '.join(run.sources)}; no engine gave them here, so nothing "
-            f"is trained on them; run first: pytest badcases --adapter {adapter or run.adapters[-1]}"
+            f"run {run.id} holds answers imported from {', '.join(run.sources[:3])}; no engine gave them here, so "
+            f"nothing is trained on them; run first: pytest badcases --adapter {adapter or run.adapters[-1]}"
         )
     if run.status != "finished":
         raise StoreError(f"run {run.id} is {run.status!r}: its results are not whole; run the suite again")

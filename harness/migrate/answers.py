@@ -85,6 +85,8 @@ class AnswerFile:
     """One file, read."""
 
     path: Path
+    name: str
+    """What people are told of it: its own name, or its path in the folder that was read."""
     sha256: str
     answers: tuple[OldAnswer, ...]
     names_adapters: bool
@@ -92,17 +94,13 @@ class AnswerFile:
     notes: tuple[str, ...] = ()
     """Rows and columns that were not taken, for people."""
 
-    @property
-    def name(self) -> str:
-        """The file's own name."""
-        return self.path.name
 
-
-def read_answers(path: Path, *, prompt: str = "", response: str = "") -> AnswerFile:
+def read_answers(path: Path, *, name: str = "", prompt: str = "", response: str = "") -> AnswerFile:
     """The answers in a file.
 
     Args:
         path: a file with one of :data:`SUFFIXES`.
+        name: what to call it; its own name by default.
         prompt: column of the prompt; empty: known by its name.
         response: column of the answer; empty: likewise.
 
@@ -118,7 +116,7 @@ def read_answers(path: Path, *, prompt: str = "", response: str = "") -> AnswerF
     assert data is not None
     sheets = list(_sheets(path, data, problems))
     problems.check()
-    reading = _Reading(path, prompt, response)
+    reading = _Reading(path, name or path.name, prompt, response)
     for title, unit, rows in sheets:
         reading.sheet(title, unit, rows)
     return reading.file(hashlib.sha256(data).hexdigest())
@@ -159,8 +157,9 @@ def _plain(name: str) -> str:
 class _Reading:
     """One file while it is read."""
 
-    def __init__(self, path: Path, prompt: str, response: str) -> None:
+    def __init__(self, path: Path, name: str, prompt: str, response: str) -> None:
         self._path = path
+        self._name = name
         self._given = (prompt, response)
         self._answers: list[OldAnswer] = []
         self._titles: dict[str, bool] = {}
@@ -183,7 +182,7 @@ class _Reading:
             return
         self._titles[title] = "adapter" in roles.values()
         unused = [str(c)[:40] for n, c in enumerate(first[1]) if n not in roles and isinstance(c, str) and c.strip()]
-        where = f"{self._path.name}{f', sheet {title}' if title else ''}"
+        where = f"{self._name}{f', sheet {title}' if title else ''}"
         if unused:
             shown = ", ".join(unused[:12]) + (", ..." if len(unused) > 12 else "")
             self._notes.append(f"{where}: columns that are not used: {shown}")
@@ -226,7 +225,7 @@ class _Reading:
         self._refused.setdefault(why, []).append(place)
 
     def file(self, sha256: str) -> AnswerFile:
-        name = self._path.name
+        name = self._name
         if not self._titles:
             seen = "; ".join(", ".join(columns[:12]) for _, columns in self._others) or "it is empty"
             raise UsageError(
@@ -243,7 +242,7 @@ class _Reading:
         by_sheet = len(self._titles) > 1
         answers = tuple(_with_adapter(a, by_sheet) for a in self._answers)
         return AnswerFile(
-            path=self._path, sha256=sha256, answers=answers, notes=tuple(notes),
+            path=self._path, name=name, sha256=sha256, answers=answers, notes=tuple(notes),
             names_adapters=by_sheet or all(self._titles.values()),
         )  # fmt: skip
 

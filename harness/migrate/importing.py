@@ -53,7 +53,7 @@ class ImportResult:
         lines = [tr("already imported as run {run}", run=run.id) for run in self.known]
         lines += [
             tr(
-                "recorded run {run}; cases with answers: {n}; from {files}",
+                "recorded run {run}: {n} results from {files}",
                 run=run.id,
                 n=run.planned,
                 files=_files(run),

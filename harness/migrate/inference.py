@@ -2,8 +2,8 @@
 
 Found are the model's path, adapters, decoding, system prompt and the engine's options: arguments of vLLM's ``LLM``,
 ``LoRARequest``, ``SamplingParams`` and ``BeamSearchParams``, of peft's and transformers' ``from_pretrained`` and of
-``generate``. What is known only when the script runs is named; :mod:`harness.migrate.python_values` says what can be had
-without.
+``generate``. What is known only when the script runs is named; :mod:`harness.migrate.python_values` says what can be
+had without.
 
 Trade-off: a name with several values is a list of adapters where adapters are meant, and is not known elsewhere. The
 variables of this machine are never looked up.

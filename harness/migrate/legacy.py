@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.cases.folder import SETTINGS_FILE
+from harness.cases.folder import SETTINGS_FILE, natural_key
 from harness.cases.formats import SUFFIXES as CASE_SUFFIXES
 from harness.errors import UsageError
 from harness.migrate.answers import SUFFIXES as ANSWER_SUFFIXES
@@ -123,16 +123,17 @@ class _Reader:
             if depth >= _MAX_DEPTH and folders:
                 self.notes.append(f"{self._shown(folder)}: its folders are not read; they lie too deep")
                 folders.clear()
-            folders[:] = sorted(
+            entered = [
                 n for n in folders
                 if not n.startswith((".", "checkpoint-")) and n not in _SKIPPED and n not in linked
                 and not any((folder / n / marker).exists() for marker in _OF_MODELS)
-            )  # fmt: skip
+            ]  # fmt: skip
+            folders[:] = sorted(entered, key=natural_key)
             entries += len(folders) + len(files)
             if entries > _MAX_ENTRIES:
                 self.notes.append(f"only the first {_MAX_ENTRIES:,} entries were read")
                 return
-            yield folder, [folder / n for n in sorted(files) if not n.startswith((".", "~$"))]
+            yield folder, [folder / n for n in sorted(files, key=natural_key) if not n.startswith((".", "~$"))]
 
     def folder(self, path: Path, files: list[Path]) -> LegacyFolder:
         parts = path.relative_to(self._root).parts
@@ -194,7 +195,7 @@ class _Reader:
 
     def _answers(self, found: LegacyFolder, file: Path) -> None:
         try:
-            answers = read_answers(file)
+            answers = read_answers(file, name=self._shown(file))
         except UsageError as error:
             # The errors of readers name the file by its whole path.
             self.notes.append(str(error).replace(str(file), self._shown(file)))

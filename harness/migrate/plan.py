@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.cases.decoding import Decoding
-from harness.cases.folder import SETTINGS_FILE, read_folder
+from harness.cases.folder import SETTINGS_FILE, natural_key, read_folder
 from harness.cases.formats import read_bytes
 from harness.cases.model import Case
 from harness.cases.problems import Problems
@@ -121,7 +121,7 @@ class _Planner:
         trainings = self._usable(legacy.trainings)
         inferences = [i for folder in legacy.folders for i in folder.inferences]
         self._models = {m.name: m for m in self._find_models(trainings, inferences)}
-        made = {self._same(t.text("output_dir")): t for t in trainings if t.text("output_dir")}
+        made = self._made(trainings)
         written = [p for t in trainings for p in t.paths("adapter_name_or_path")] + list(made)
         written += [path for i in inferences for path in i.adapters]
         files = [file for folder in legacy.folders for file in folder.answers]
@@ -146,6 +146,18 @@ class _Planner:
             case_folders=tuple(names), answers=tuple(answers), folders=folders, names=self._names,
             engine_options=self._engine_options(inferences), notes=tuple(dict.fromkeys(self._notes)),
         )  # fmt: skip
+
+    def _made(self, trainings: Iterable[Training]) -> dict[str, Training]:
+        """The training of each path that one writes; the first of several."""
+        made: dict[str, Training] = {}
+        for training in trainings:
+            if path := training.text("output_dir"):
+                first = made.setdefault(self._same(path), training)
+                if first.arguments != training.arguments:
+                    self._notes.append(
+                        f"{training.place}: makes {path} too, otherwise than {first.place}, which is taken"
+                    )
+        return made
 
     # -- models and versions -------------------------------------------------------------------------------------------
 
@@ -220,7 +232,7 @@ class _Planner:
             if name not in ordered:
                 ordered.append(name)
 
-        for name in sorted(paths, key=_natural):
+        for name in sorted(paths, key=natural_key):
             place(name)
         models = list(self._models)
         versions = []
@@ -255,7 +267,7 @@ class _Planner:
     def _recipes(self, made: Mapping[str, Training]) -> Iterator[tuple[str, RecipeDraft]]:
         """A recipe for each version that a script made; of equal ones the first."""
         seen: list[Mapping[str, Any]] = []
-        for path, training in sorted(made.items(), key=lambda item: _natural(self._names[item[0]])):
+        for path, training in sorted(made.items(), key=lambda item: natural_key(self._names[item[0]])):
             name = self._names[path]
             draft = draft_recipe(training, name)
             self._notes += [f"{training.place}: not taken: {text}" for text in draft.left]
@@ -378,11 +390,6 @@ class _Planner:
 
 def _is_true(training: Training | None, name: str) -> bool:
     return training is not None and str(training.arguments.get(name, "")).lower() in ("true", "1", "yes")
-
-
-def _natural(name: str) -> list[tuple[int, int, str]]:
-    parts = re.split(r"([0-9]+)", name)
-    return [(0, int(p), "") if i % 2 else (1, 0, p) for i, p in enumerate(parts)]
 
 
 def _plain(values: Mapping[str, Any]) -> str:

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.cases.folder import natural_key
 from harness.cases.identity import derive_name
 from harness.cases.model import Case, Message
 from harness.cases.suite import case_digest
@@ -255,7 +256,9 @@ def record_round(
         StoreError: the run cannot be recorded.
     """
     first = {name: n for n, name in enumerate(order)}
-    versions = sorted(answers.versions, key=lambda name: (first.get(name, len(first)), _natural(name)))
+    versions = sorted(
+        answers.versions, key=lambda name: (first.get(name, len(first)), name != "base", natural_key(name))
+    )
     facts: dict[str, Any] = {
         "kind": IMPORTED,
         "adapters": versions,
@@ -326,11 +329,3 @@ def check_baseline(path: Path) -> None:
         imported = False
     if not imported:
         raise UsageError(f"{path} is no baseline of imported answers; move it away, or leave --baseline out")
-
-
-def _natural(name: str) -> list[tuple[int, int, str]]:
-    """v4.9 before v4.10; the model as shipped before all."""
-    if name == "base":
-        return []
-    parts = re.split(r"([0-9]+)", name)
-    return [(0, int(p), "") if i % 2 else (1, 0, p) for i, p in enumerate(parts)]

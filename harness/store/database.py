@@ -207,7 +207,8 @@ class Store:
         if run_id == "last":
             runs = self.runs(limit=1)
             if not runs:
-                raise StoreError(f"no run is recorded in {self.path}; run: pytest badcases")
+                only = "; imported answers are not one" if self.runs(limit=1, kinds=(IMPORTED,)) else ""
+                raise StoreError(f"no run is recorded in {self.path}{only}; run: pytest badcases")
             return runs[0]
         begins = "substr(id, 1, ?) = ? AND ? <> ''"
         rows = self._database.all(
