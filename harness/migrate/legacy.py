@@ -18,6 +18,7 @@ from typing import Any
 from harness.cases.folder import SETTINGS_FILE, natural_key
 from harness.cases.formats import SUFFIXES as CASE_SUFFIXES
 from harness.errors import UsageError
+from harness.language import tr
 from harness.migrate.answers import SUFFIXES as ANSWER_SUFFIXES
 from harness.migrate.answers import AnswerFile, read_answers
 from harness.migrate.inference import MAX_SOURCE, Inference, read_inference
@@ -240,4 +241,4 @@ class _Reader:
         if not self._others:
             return []
         more = f" and {len(self._others) - _MAX_NAMED} more" if len(self._others) > _MAX_NAMED else ""
-        return [f"files that are not read: {', '.join(self._others[:_MAX_NAMED])}{more}"]
+        return [tr("files that are not read: {names}", names=", ".join(self._others[:_MAX_NAMED]) + more)]

@@ -23,6 +23,7 @@ from harness.cases.model import Case
 from harness.cases.problems import Problems
 from harness.cases.write import cases_text
 from harness.errors import CaseFileError, HarnessError
+from harness.language import tr
 from harness.migrate.answers import AnswerFile, OldAnswer
 from harness.migrate.hyperparameters import RecipeDraft, draft_recipe
 from harness.migrate.inference import Inference
@@ -195,15 +196,19 @@ class _Planner:
             here = next((path for path in ways if self._here(path)), None)
             path = here or next(iter(ways))
             if len(ways) > 1:
-                self._notes.append(f"model {name} is in {' and in '.join(ways)}; the manifest has {path}")
+                places_ = ", ".join(ways)
+                self._notes.append(tr("model {name} is in several places, {places}; the manifest has {path}",
+                                      name=name, places=places_, path=path))  # fmt: skip
             template = next((t for t in ways.values() if t), "")
             found = self._here(path)
             hub = re.fullmatch(r"[\w.-]+/[\w.-]+", path) is not None
             if found is None:
-                what = (
-                    "is taken for a model of the hub" if hub else "is not on this machine; put its path in the manifest"
-                )
-                self._notes.append(f"model {name}: {path} {what}")
+                self._notes.append(
+                    tr("model {name}: {path} is taken for a model of the hub", name=name, path=path)
+                    if hub
+                    else tr("model {name}: {path} is not on this machine; put its path in the manifest",
+                            name=name, path=path)
+                )  # fmt: skip
             yield PlannedModel(name=name, path=str(found or path), template=template, here=found is not None)
 
     def _here(self, path: str) -> Path | None:
@@ -247,7 +252,8 @@ class _Planner:
                 self._notes.append(f"version {name}: its training made a whole model; add it as a model by hand")
                 continue
             if not here:
-                self._notes.append(f"version {name}: no adapter in {paths[name] or '(no path)'} on this machine")
+                text = tr("version {name}: no adapter in {path} on this machine", name=name, path=paths[name] or "-")
+                self._notes.append(text)
             versions.append(
                 PlannedVersion(
                     name=name, path=str(folder) if folder is not None and here else paths[name], model=model,
@@ -270,7 +276,7 @@ class _Planner:
         for path, training in sorted(made.items(), key=lambda item: natural_key(self._names[item[0]])):
             name = self._names[path]
             draft = draft_recipe(training, name)
-            self._notes += [f"{training.place}: not taken: {text}" for text in draft.left]
+            self._notes += [tr("{place}: not taken: {text}", place=training.place, text=text) for text in draft.left]
             if draft.fields not in seen:
                 seen.append(draft.fields)
                 yield name, draft
@@ -297,7 +303,7 @@ class _Planner:
             try:
                 read_folder(folder.path)
             except CaseFileError as error:
-                self._notes.append(f"{folder.name}: its cases are not taken: {error}")
+                self._notes.append(tr("{folder}: its cases are not taken: {error}", folder=folder.name, error=error))
                 return
         copied = {p.name: read_bytes(p, problems) for p in (*folder.case_files, *folder.data)}
         if folder.settings is not None:
@@ -326,7 +332,7 @@ class _Planner:
         except CaseFileError as error:
             self._notes.append(f"{folder.name}: no cases can be made of its results: {error}")
             return b""
-        self._notes.append(f"{folder.name}: its test.json is made of its results")
+        self._notes.append(tr("{folder}: its test.json is made of its results", folder=folder.name))
         return text.encode()
 
     def _settings(self, folder: LegacyFolder) -> Iterator[tuple[str, bytes]]:
@@ -367,7 +373,9 @@ class _Planner:
                             f"import it with: harness import {shlex.quote(str(file.path))} --adapter NAME"
                         )
                         continue
-                    self._notes.append(f"{file.name}: no column says which adapter answered; taken for {name}")
+                    self._notes.append(
+                        tr("{file}: no column says which adapter answered; taken for {name}", file=file.name, name=name)
+                    )
                     self._names[f"\0{file.path}"] = name
                 kept.append(file)
                 beside[file.path] = folder.name
