@@ -123,7 +123,7 @@ def draft_recipe(training: Training, name: str) -> RecipeDraft:
         _take(draft, key)
     defaults = {k: v for k, v in _DEFAULTS.items() if k not in draft.fields}
     if draft.fields.get("tuning") == "full":
-        defaults.pop("lora_rank")
+        defaults.pop("lora_rank", None)
     elif "lora_alpha" not in draft.fields:
         defaults["lora_alpha"] = 2 * draft.fields.get("lora_rank", 8)
     _devices(draft, defaults)
@@ -142,6 +142,8 @@ def _take(draft: _Draft, key: str) -> None:
     value = training.arguments[key]
     if key in training.unresolved:
         draft.leave(key, f"the script does not set {', '.join(training.unresolved[key])}")
+    elif value is None or value == "":
+        draft.elsewhere[key] = "it is not set"
     elif key in _OWN:
         _OWN[key](draft, key, value)
     elif key in _SAME:

@@ -84,7 +84,8 @@ def read_inference(source: str, name: str) -> Inference:
         with warnings.catch_warnings(action="ignore"):
             tree = ast.parse(source)
     except SyntaxError as error:
-        return Inference(problems=(f"{name}, line {error.lineno}: is not Python 3 ({error.msg}); it was not read",))
+        where = f", line {error.lineno}" if error.lineno else ""
+        return Inference(problems=(f"{name}{where}: is not Python 3 ({error.msg}); it was not read",))
     except (ValueError, RecursionError, MemoryError, OverflowError) as error:
         return Inference(problems=(f"{name}: cannot be read as Python: {str(error)[:100] or 'nested too deep'}",))
     try:

@@ -175,7 +175,7 @@ def _arguments(
     unresolved: dict[str, tuple[str, ...]] = {}
     problems: list[str] = []
     words = list(command.words[at:])
-    if words and not words[0].text.startswith("-") and "=" not in words[0].text:
+    if words and (words[0].text == "-" or not words[0].text.startswith("-")) and "=" not in words[0].text:
         path = words.pop(0).text
         text = command.document if path in ("-", "/dev/stdin") else find(path)
         if text is None:
