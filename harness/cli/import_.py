@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.cli.parsers import examples
 from harness.cli.project import add_json, echo, echo_json, hint, project_settings, warn
@@ -16,9 +16,17 @@ from harness.errors import UsageError
 from harness.language import tr
 from harness.safe.escape import for_terminal
 
-__all__ = ["add_parser", "run"]
+if TYPE_CHECKING:
+    from harness.migrate.answers import AnswerFile, OldAnswer
+    from harness.migrate.recorded import Matched
+    from harness.project.manifest import Manifest
+    from harness.project.settings import Settings
+
+__all__ = ["JudgingProgress", "add_parser", "run"]
 
 _FOLDER = re.compile(r"\w[\w.-]{0,99}")
+_EVERY = 5.0
+"""Seconds between lines of progress."""
 _SHOWN = 5
 """Rows without a case that are named."""
 
@@ -54,12 +62,9 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UsageError: a file without answers, or no answer to any case.
     """
-    from harness.cases.write import write_cases
     from harness.migrate.answers import read_answers
     from harness.migrate.importing import import_answers
-    from harness.migrate.recorded import cases_of, check_baseline, match, name_versions
     from harness.project.manifest import check_name, read_manifest
-    from harness.project.suite import project_cases
     from harness.store import Store
 
     settings = project_settings()
@@ -67,24 +72,7 @@ def run(args: argparse.Namespace) -> int:
     if args.adapter:
         check_name("adapter", args.adapter)
     files = [read_answers(path, prompt=args.prompt, response=args.response) for path in args.files]
-    unnamed = [file.name for file in files if not file.names_adapters]
-    if unnamed and not args.adapter:
-        raise UsageError(f"{', '.join(unnamed)}: no column says which adapter answered; name it with --adapter NAME")
-    if args.adapter and len(written := {a.adapter for f in files for a in f.answers if f.names_adapters}) > 1:
-        raise UsageError(f"--adapter {args.adapter}: the files name {len(written)} adapters; leave it out")
-    names = name_versions((a.adapter for f in files for a in f.answers), manifest)
-    cases = project_cases(settings) if settings.badcases.is_dir() and any(settings.badcases.iterdir()) else ()
-    matched = match(files, cases, lambda _, answer: args.adapter or names[answer.adapter])
-    made: Path | None = None
-    if args.cases and matched.unmatched:
-        made = _new_folder(args.cases, settings.badcases)
-        new = cases_of(matched.unmatched, args.cases)
-        if args.baseline:
-            for name in {args.adapter or n for n in names.values()}:
-                check_baseline(settings.root / "baselines" / f"{name}.json")
-        if new:
-            made = write_cases(made / "test.json", new)
-            matched = match(files, project_cases(settings), lambda _, answer: args.adapter or names[answer.adapter])
+    matched, made = _match(args, settings, manifest, files)
     notes = [note for file in files for note in file.notes] + list(matched.notes)
     notes += _unmatched([a.place for a in matched.unmatched], made=made is not None)
     if not matched.rounds:
@@ -93,8 +81,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("no row answers a case of the project; make cases of them with --cases FOLDER")
     with Store(settings.database) as store:
         done = import_answers(
-            store, replace(settings, baseline=""), manifest, matched,
-            command=["harness", *args.words], baselines=args.baseline,
+            store, settings, manifest, matched, command=["harness", *args.words], baselines=args.baseline,
+            progress=JudgingProgress(),
         )  # fmt: skip
     if args.json:
         echo_json({
@@ -112,6 +100,56 @@ def run(args: argparse.Namespace) -> int:
     for path in done.baselines:
         hint(tr("compare with: pytest badcases --baseline {path}", path=os.path.relpath(path)))
     return 0
+
+
+def _match(
+    args: argparse.Namespace, settings: Settings, manifest: Manifest, files: Sequence[AnswerFile]
+) -> tuple[Matched, Path | None]:
+    """The answers with their cases, and the file of the cases that were made of answers."""
+    from harness.cases.write import write_cases
+    from harness.migrate.recorded import cases_of, check_baseline, match, name_versions
+    from harness.project.suite import project_cases
+
+    unnamed = [file.name for file in files if not file.names_adapters]
+    if unnamed and not args.adapter:
+        raise UsageError(f"{', '.join(unnamed)}: no column says which adapter answered; name it with --adapter NAME")
+    written = {a.adapter for file in files if file.names_adapters for a in file.answers}
+    if args.adapter and len(written) > 1:
+        raise UsageError(f"--adapter {args.adapter}: the files name {len(written)} adapters; leave it out")
+    names = name_versions((a.adapter for file in files for a in file.answers), manifest)
+
+    def version(_: AnswerFile, answer: OldAnswer) -> str:
+        return args.adapter or names[answer.adapter]
+
+    matched = match(files, project_cases(settings) if _has_folders(settings.badcases) else (), version)
+    new = cases_of(matched.unmatched, args.cases) if args.cases else ()
+    if not new:
+        return matched, None
+    folder = _new_folder(args.cases, settings.badcases)
+    for name in {args.adapter or n for n in names.values()} if args.baseline else ():
+        # Before anything is written.
+        check_baseline(settings.root / "baselines" / f"{name}.json")
+    made = write_cases(folder / "test.json", new)
+    return match(files, project_cases(settings), version), made
+
+
+def _has_folders(badcases: Path) -> bool:
+    """Whether there is a case folder, so that a suite without one is an error only where cases are needed."""
+    if not badcases.is_dir():
+        return False
+    return any(p.is_dir() and not p.name.startswith((".", "__")) for p in badcases.iterdir())
+
+
+class JudgingProgress:
+    """A line every few seconds, on standard error."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + _EVERY
+
+    def __call__(self, done: int, total: int) -> None:
+        if time.monotonic() >= self._next and done < total:
+            self._next = time.monotonic() + _EVERY
+            warn(tr("{done} of {total} answers judged", done=done, total=total))
 
 
 def _new_folder(name: str, badcases: Path) -> Path:

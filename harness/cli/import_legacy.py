@@ -6,11 +6,11 @@ import argparse
 import os
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.cli import init_files
+from harness.cli.import_ import JudgingProgress
 from harness.cli.parsers import examples
 from harness.cli.project import add_json, echo, echo_json, hint
 from harness.errors import CaseFileError
@@ -193,8 +193,8 @@ def _import(root: Path, plan: MigrationPlan, words: Sequence[str]) -> tuple[Impo
     order = [_BASE, *(v.name for v in plan.versions)]
     with Store(settings.database) as store:
         done = import_answers(
-            store, replace(settings, baseline=""), read_manifest(settings.manifest_path), matched,
-            order=order, command=["harness", *words],
+            store, settings, read_manifest(settings.manifest_path), matched,
+            order=order, command=["harness", *words], progress=JudgingProgress(),
         )  # fmt: skip
     return done, notes
 

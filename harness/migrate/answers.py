@@ -114,8 +114,12 @@ def read_answers(path: Path, *, name: str = "", prompt: str = "", response: str 
         problems.add(show(path), f"results end with {', '.join(SUFFIXES)}; save it as one of these")
     problems.check()
     assert data is not None
-    sheets = list(_sheets(path, data, problems))
+    sheets = [(title, unit, list(rows)) for title, unit, rows in _sheets(path, data, problems)]
     problems.check()
+    filled = [sheet for sheet in sheets if sheet[2]]
+    if len(filled) == 1:
+        # A lone sheet's name is what the program that wrote it chose.
+        sheets = [("", *filled[0][1:])]
     reading = _Reading(path, name or path.name, prompt, response)
     for title, unit, rows in sheets:
         reading.sheet(title, unit, rows)
@@ -234,11 +238,13 @@ class _Reading:
             )
         notes = [*self._notes]
         notes += [f"{name}: sheet {title} holds no answers" for title, _ in self._others if title]
+        shipped = sum(a.adapter == "" for a in self._answers)
+        if shipped and all(self._titles.values()):
+            notes.append(f"{name}: rows that name no adapter: {shipped}; taken for the model as shipped")
         for why, places in self._refused.items():
             rows = [place.removeprefix(f"{name}, ") for place in places[:_MAX_NAMED]]
             more = f" and {len(places) - _MAX_NAMED:,} more" if len(places) > _MAX_NAMED else ""
             notes.append(f"{name}: {why}: {', '.join(rows)}{more}")
-        # A lone sheet's name is what the program that wrote it chose.
         by_sheet = len(self._titles) > 1
         answers = tuple(_with_adapter(a, by_sheet) for a in self._answers)
         return AnswerFile(

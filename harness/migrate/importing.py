@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,6 +76,7 @@ def import_answers(
     order: Sequence[str] = (),
     command: Sequence[str] = (),
     baselines: bool = False,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> ImportResult:
     """Record a run for each round of answers that is not recorded yet, and write the reports of the last one.
 
@@ -86,6 +87,7 @@ def import_answers(
         matched: answers with their cases; at least one round.
         order: versions in the order to show.
         command: that was typed.
+        progress: is told how many results of how many are there.
         baselines: whether each version's newest answers become a baseline file.
 
     Raises:
@@ -103,7 +105,7 @@ def import_answers(
         if newest is not None:
             known.append(newest)
         else:
-            newest = record_round(store, settings, answers, order=order, command=command)
+            newest = record_round(store, settings, answers, order=order, command=command, progress=progress)
             runs.append(newest)
     assert newest is not None
     conclusion = conclude_run(newest, store, manifest, settings)

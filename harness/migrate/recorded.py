@@ -242,6 +242,7 @@ def record_round(
     *,
     order: Sequence[str] = (),
     command: Sequence[str] = (),
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Run:
     """Judge the answers and record them as one run.
 
@@ -251,6 +252,7 @@ def record_round(
         answers: by case and version.
         order: versions in the order to show; others come after them, by name.
         command: that was typed.
+        progress: is told how many results of how many are there.
 
     Raises:
         StoreError: the run cannot be recorded.
@@ -278,6 +280,7 @@ def record_round(
         for position, (case_id, name) in enumerate(answers.answers):
             old = answers.answers[case_id, name]
             store.save_result(run.id, position, _judged(answers.cases[case_id], name, old))
+            progress(position + 1, run.planned)
         done = True
     finally:
         run = store.finish_run(

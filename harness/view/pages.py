@@ -23,7 +23,7 @@ from harness.reports.page.document import document
 from harness.runs.sessions import run_state
 from harness.runs.whole import newest_whole_run
 from harness.safe.files import digest_file
-from harness.store import IMPORTED, SUITE, Store
+from harness.store import IMPORTED, SUITE, Run, Store
 from harness.view.edits import pairs_file
 from harness.view.live import TrainingState, training_state
 from harness.view.reading import Reading, RunRow
@@ -86,13 +86,19 @@ def _run_line(reading: Reading, row: RunRow, number: int) -> Iterator[Html]:
         yield el(
             "tr",
             el("th" if at == 0 else "td", first),
-            el("td", el("a", name, href=f"/version/{quote(name)}")),
+            el("td", _version_link(reading, run, name)),
             el("td", f"{count.get('PASS', 0)} / {total}", class_="num"),
             el("td", str(count.get("FAIL", 0)), class_=f"num {'bad' if count.get('FAIL') else 'zero'}"),
             el("td", str(count.get("ERROR", 0)), class_=f"num {'odd' if count.get('ERROR') else 'zero'}"),
             el("td", as_score(figures.repetition.estimate if figures else None), class_="num"),
             el("td", as_share(figures.repeaters.estimate if figures else None), class_="num"),
         )
+
+
+def _version_link(reading: Reading, run: Run, name: str) -> Child:
+    """The version's page; a version of imported answers may have none."""
+    known = run.kind != IMPORTED or name in reading.manifest().adapters
+    return el("a", name, href=f"/version/{quote(name)}") if known else name
 
 
 def versions_page(reading: Reading) -> str:

@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from harness.cli import main
+from harness.project.settings import read_settings
 from harness.store import IMPORTED, SHOWN, Store
+from harness.view.pages import home_page
+from harness.view.reading import Reading
 from tests.integration.conftest import Make
 from tests.support.legacy import prompt, standard, workbook
 from tests.support.projects import CLEAN, LOOP
@@ -115,6 +118,16 @@ def test_history_and_compare_show_them_as_imported(
     assert "v4.0: imported answers" not in out
     assert main(["compare", "v3.8", "v4.0", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["imported"] == ["v3.8"]
+
+
+def test_the_local_page_shows_them_as_imported(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In the list of runs, with their files; a version that is not in the manifest has no page of its own."""
+    (run,) = imported("old.xlsx", capsys=capsys)["runs"]
+    reading = Reading(read_settings(root))
+    page = home_page(reading)
+    assert '<span class="chip" title="old.xlsx">imported</span>' in page
+    assert "/version/v3.8" not in page
+    assert reading.conclusion(run).report.run.imported == ("old.xlsx",)
 
 
 def test_a_baseline_of_imported_answers_says_so(

@@ -109,7 +109,9 @@ def test_a_variable_that_is_not_known_is_not_taken_for_its_name() -> None:
 
 def test_every_argument_is_taken_kept_elsewhere_or_left() -> None:
     """None is dropped in silence."""
-    arguments = {"stage": "dpo", "do_train": True, "learning_rate": "1e-5", "use_unsloth": "true", "invented": "1"}
+    arguments: dict[str, Any] = {
+        "stage": "dpo", "do_train": True, "learning_rate": "1e-5", "use_unsloth": "true", "invented": "1",
+    }  # fmt: skip
     draft = draft_recipe(training(**arguments), "v4.0")
     left = {text.partition(" =")[0] for text in draft.left}
     assert {*draft.taken, *draft.elsewhere, *left} == set(arguments)
