@@ -106,7 +106,7 @@ class _History:
                 "pass": mine.passed,
                 "fail": mine.failed,
                 "error": mine.errors,
-                "of": stored.planned // max(1, len(stored.adapters)),
+                "of": mine.results if stored.kind == IMPORTED else stored.planned // max(1, len(stored.adapters)),
                 "pass_rate_change": _difference(mine.pass_rate, before.pass_rate if before else None),
                 "results": mine.results,
                 "commit": stored.facts.get("commit"),

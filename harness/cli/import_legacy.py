@@ -73,7 +73,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         echo_json({
             "folder": args.folder, "project": root, "written": written.written, "same": written.same,
-            "kept": written.kept, "models": plan.models, "versions": plan.versions, "registered": added,
+            "kept": written.kept, "left": written.left, "models": plan.models,
+            "versions": plan.versions, "registered": added,
             "recipes": {name: {"taken": d.taken, "elsewhere": d.elsewhere, "left": d.left}
                         for name, d in plan.recipes.items()},
             "runs": [r.id for r in done.runs] if done else [],
@@ -86,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
         (written.written, tr("would write {path}") if args.dry_run else tr("written  {path}")),
         (written.same, tr("is there {path}")),
         (written.kept, tr("kept     {path} (another content is there)")),
+        (written.left, tr("left out {path} (its folder has other cases)")),
     ):
         for name in names:
             echo(for_terminal(form.format(path=root / name), keep_newlines=False))

@@ -17,6 +17,8 @@ from typing import Any
 
 from harness.cases.folder import SETTINGS_FILE, natural_key
 from harness.cases.formats import SUFFIXES as CASE_SUFFIXES
+from harness.cases.formats import read_bytes
+from harness.cases.problems import Problems
 from harness.errors import UsageError
 from harness.language import tr
 from harness.migrate.answers import SUFFIXES as ANSWER_SUFFIXES
@@ -138,7 +140,7 @@ class _Reader:
 
     def folder(self, path: Path, files: list[Path]) -> LegacyFolder:
         parts = path.relative_to(self._root).parts
-        found = LegacyFolder(path=path, name="-".join(parts) or self._root.name)
+        found = LegacyFolder(path=path, name="-".join(parts) or self._root.name.lstrip(".") or "legacy")
         used: set[Path] = set()
         for file in (f for f in files if f.suffix.lower() in _SCRIPTS):
             text = self._text(file, MAX_SCRIPT)
@@ -222,7 +224,13 @@ class _Reader:
         try:
             return read_text(file, largest=4 * largest)
         except UnicodeDecodeError:
-            self.notes.append(f"{self._shown(file)}: is not UTF-8 and not read; convert it")
+            try:
+                text = (read_bytes(file, Problems()) or b"").decode("gb18030")
+            except UnicodeDecodeError:
+                self.notes.append(f"{self._shown(file)}: is not UTF-8 and not read; convert it")
+            else:
+                self.notes.append(f"{self._shown(file)}: is not UTF-8; read as GB18030")
+                return text
         except (OSError, ValueError) as error:
             self.notes.append(f"{self._shown(file)}: cannot be read: {reason(error)}")
         return None

@@ -32,6 +32,8 @@ class Written:
     """Were there with this very content."""
     kept: tuple[str, ...]
     """Are there with another content."""
+    left: tuple[str, ...] = ()
+    """Are not there, in a case folder that has other content: its cases are not to be changed by a case.toml."""
 
 
 def check_place(source: Path, root: Path) -> None:
@@ -57,18 +59,22 @@ def write_files(root: Path, files: Mapping[str, bytes], *, dry_run: bool = False
     Raises:
         StoreError: one could not be written.
     """
-    written, same, kept = [], [], []
-    for name, content in files.items():
-        path = root / name
-        if not os.path.lexists(path):
-            if not dry_run:
-                write_bytes(path, content)
-            written.append(name)
-        elif _content(path, len(content)) == content:
-            same.append(name)
-        else:
-            kept.append(name)
-    return Written(written=tuple(written), same=tuple(same), kept=tuple(kept))
+    there = [name for name in files if os.path.lexists(root / name)]
+    same = [name for name in there if _content(root / name, len(files[name])) == files[name]]
+    kept = [name for name in there if name not in same]
+    others = {folder for name in kept if (folder := _case_folder(name))}
+    absent = [name for name in files if name not in there]
+    left = [name for name in absent if _case_folder(name) in others]
+    written = [name for name in absent if name not in left]
+    for name in written if not dry_run else ():
+        write_bytes(root / name, files[name])
+    return Written(written=tuple(written), same=tuple(same), kept=tuple(kept), left=tuple(left))
+
+
+def _case_folder(name: str) -> str:
+    """The case folder of a path in the project; empty for other paths."""
+    parts = name.split("/")
+    return parts[1] if parts[0] == "badcases" and len(parts) > 2 else ""
 
 
 def _content(path: Path, size: int) -> bytes | None:

@@ -112,6 +112,7 @@ def test_history_and_compare_show_them_as_imported(
     assert main(["history"]) == 0
     rows = capsys.readouterr().out.splitlines()
     assert [("imported" in row) for row in rows[1:4]] == [False, True, True]
+    assert "1/2" in rows[2]
     assert main(["compare", "v3.8", "v4.0"]) == 0
     out = capsys.readouterr().out
     assert "v3.8: imported answers; no engine gave them here" in out

@@ -80,6 +80,18 @@ def test_a_second_import_says_what_is_there_and_changes_nothing(old: Path, capsy
     assert recipe.read_text().endswith("# mine\n")
 
 
+def test_a_case_folder_with_other_cases_is_left_alone_as_a_whole(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A case.toml beside them would change how they are decoded."""
+    folder = Path("badcases/badcase1")
+    folder.mkdir(parents=True)
+    (folder / "test.json").write_text('[{"text": "Mine."}]')
+    found = imported(str(old), capsys=capsys)
+    assert found["kept"] == ["badcases/badcase1/test.json"]
+    assert "badcases/badcase1/case.toml" in found["left"]
+    assert [p.name for p in folder.iterdir()] == ["test.json"]
+    assert "4 rows answer no case" in "\n".join(found["notes"])
+
+
 def test_a_dry_run_writes_nothing(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It says what would be written."""
     assert main(["import-legacy", str(old), "--dry-run"]) == 0

@@ -146,6 +146,17 @@ def test_links_out_of_the_folder_are_not_followed(tmp_path: Path) -> None:
     assert "result_x.xlsx: is a symbolic link that leaves the folder" in notes
 
 
+def test_a_script_with_chinese_comments_of_windows_is_read(tmp_path: Path) -> None:
+    """GB18030 is what its editors write; that it was taken for that is said."""
+    root = legacy_folder(tmp_path / ".old")
+    script = root / "dpo fine-tuning script.sh"
+    script.write_bytes(f"# 训练脚本\n{script.read_text()}".encode("gb18030"))
+    found = plan(root)
+    assert [v.name for v in found.versions] == ["v3.9", "v4.0"]
+    assert "read as GB18030" in "\n".join(found.notes)
+    assert found.case_folders == ("old",)
+
+
 def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
     """There is nothing to make a project of."""
     with pytest.raises(UsageError, match=r"holds no test\.json"):
