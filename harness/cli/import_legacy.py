@@ -238,4 +238,6 @@ def _next(plan: MigrationPlan, root: Path, added: Sequence[str], done: ImportRes
             absent = [v for v in plan.versions if not v.here and v.name in (newest.parent, newest.name)]
             first = " && ".join(v.command for v in absent)
     recipe = f" --recipe trainers/{list(plan.recipes)[-1]}.toml" if plan.recipes else ""
+    method = next((v.method for v in plan.versions if plan.recipes and v.name == list(plan.recipes)[-1]), "")
+    recipe += f" --stage {method}" if method in ("sft", "kto") else ""
     return [f"{inside}{first}", f"pytest badcases --adapter {name}", f"harness fix --failed{recipe}"]

@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from harness.errors import SettingsError
-from harness.migrate.training_scripts import Training
+from harness.migrate.training_scripts import Training, shown_value
 from trainers.recipe import Recipe
 
 __all__ = ["RecipeDraft", "draft_recipe"]
@@ -32,9 +32,8 @@ _SAME = {
     "learning_rate": "learning_rate", "num_train_epochs": "epochs", "max_steps": "max_steps",
     "lr_scheduler_type": "scheduler", "warmup_ratio": "warmup", "weight_decay": "weight_decay",
     "max_grad_norm": "max_grad_norm", "cutoff_len": "cutoff_len", "val_size": "val_size", "max_samples": "max_samples",
-    "per_device_train_batch_size": "batch_size", "pref_beta": "pref_beta",
-    "dpo_beta": "pref_beta", "pref_loss": "pref_loss", "dpo_loss": "pref_loss", "pref_ftx": "pref_ftx",
-    "dpo_ftx": "pref_ftx", "simpo_gamma": "simpo_gamma", "flash_attn": "attention",
+    "per_device_train_batch_size": "batch_size", "pref_beta": "pref_beta", "pref_loss": "pref_loss",
+    "pref_ftx": "pref_ftx", "simpo_gamma": "simpo_gamma", "flash_attn": "attention",
     "enable_liger_kernel": "liger_kernels", "adam_beta2": "adam_beta2", "ddp_timeout": "ddp_timeout", "seed": "seed",
     "report_to": "report_to", "save_steps": "save_steps", "save_total_limit": "keep_checkpoints",
 }  # fmt: skip
@@ -97,8 +96,7 @@ class _Draft:
         self.left: list[str] = []
 
     def leave(self, name: str, why: str) -> None:
-        shown = str(self.training.arguments.get(name))
-        self.left.append(f"{name} = {shown[:80]}: {why}")
+        self.left.append(f"{name} = {shown_value(name, self.training.arguments.get(name))}: {why}")
 
     def take(self, name: str, field: str, value: Any) -> None:
         """Take a value if a recipe accepts it."""
@@ -142,7 +140,7 @@ def _take(draft: _Draft, key: str) -> None:
     value = training.arguments[key]
     if key in training.unresolved:
         draft.leave(key, f"the script does not set {', '.join(training.unresolved[key])}")
-    elif value is None or value == "":
+    elif value is None or value == "" or (key in ("max_steps", "save_total_limit") and str(value) == "-1"):
         draft.elsewhere[key] = "it is not set"
     elif key in _OWN:
         _OWN[key](draft, key, value)
@@ -150,7 +148,7 @@ def _take(draft: _Draft, key: str) -> None:
         draft.take(key, _SAME[key], _value(_SAME[key], value))
     elif key in _ELSEWHERE:
         draft.elsewhere[key] = _ELSEWHERE[key]
-    elif key in _SET_BY_HARNESS:
+    elif key in _SET_BY_HARNESS or (key == "optim" and str(value).startswith("adamw_torch")):
         draft.elsewhere[key] = "the harness sets it itself"
     elif key in _UNSUPPORTED:
         off = value is None or str(value).lower() in _FALSE
@@ -166,6 +164,9 @@ def _value(field: str, value: Any) -> Any:
         return [p for part in parts if (p := str(part).strip())]
     if field in ("resize_vocab", "liger_kernels"):
         return _truth(value)
+    if field == "attention" and isinstance(_truth(value), bool):
+        # Older versions of LLaMA-Factory only asked whether to use FlashAttention-2.
+        return "fa2" if _truth(value) else "auto"
     if field in ("scheduler", "pref_loss", "attention", "report_to"):
         return value[0] if isinstance(value, list) and len(value) == 1 else str(value)
     number = _number(value)

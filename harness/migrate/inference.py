@@ -22,6 +22,7 @@ from typing import Any
 from harness.cases.decoding import Decoding
 from harness.errors import SettingsError
 from harness.migrate.python_values import MAX_VALUES, UNKNOWN, Bindings, called_name, source_of
+from harness.migrate.training_scripts import shown_value
 
 __all__ = ["Inference", "read_inference"]
 
@@ -177,7 +178,10 @@ class _Reader:
             if name in _ENGINE_OPTIONS:
                 options[name] = value
             elif name not in _ENGINE_SET:
-                self._say(call, f"{name} = {value!r} of the engine is not taken; see [tool.harness.engine_options]")
+                self._say(
+                    call,
+                    f"{name} = {shown_value(name, repr(value))} of the engine is not taken; see [tool.harness.engine_options]",
+                )
             elif name == "trust_remote_code" and value:
                 self._say(call, "trust_remote_code: allow it in the manifest once you have read that code")
         return options
@@ -222,7 +226,7 @@ class _Reader:
                 if value is not None:
                     fields[names[name]] = [value] if names[name] == "stop" and isinstance(value, str) else value
             elif name not in _CHANGES_NOTHING:
-                self._say(call, f"{name} = {value!r} has nothing like it in a case's decoding")
+                self._say(call, f"{name} = {shown_value(name, repr(value))} has nothing like it in a case's decoding")
         return fields, given
 
     def _sampling(self, call: ast.Call) -> dict[str, Any]:

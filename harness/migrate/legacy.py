@@ -25,7 +25,7 @@ from harness.migrate.answers import SUFFIXES as ANSWER_SUFFIXES
 from harness.migrate.answers import AnswerFile, read_answers
 from harness.migrate.inference import MAX_SOURCE, Inference, read_inference
 from harness.migrate.shell import MAX_SCRIPT
-from harness.migrate.training_scripts import Training, read_training_script, read_yaml
+from harness.migrate.training_scripts import Training, read_training_script, read_yaml, trains
 from harness.pairs.files import DATASET
 from harness.safe.read import read_text, reason
 
@@ -191,7 +191,7 @@ class _Reader:
         """A file of arguments that no script of the folder names."""
         text = self._text(file, MAX_SCRIPT)
         arguments: dict[str, Any] = read_yaml(text)[0] if text is not None else {}
-        if "stage" in arguments and "model_name_or_path" in arguments and arguments.get("do_train", True):
+        if "stage" in arguments and "model_name_or_path" in arguments and trains(arguments):
             found.trainings.append(Training(place=self._shown(file), arguments=arguments))
         elif text is not None:
             self._others.append(self._shown(file))

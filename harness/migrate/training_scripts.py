@@ -17,7 +17,7 @@ from typing import Any
 
 from harness.migrate.shell import Command, Script, Word, read_script
 
-__all__ = ["Training", "TrainingScript", "read_training_script", "read_yaml"]
+__all__ = ["Training", "TrainingScript", "read_training_script", "read_yaml", "shown_value", "trains"]
 
 _VARIABLES = ("CUDA_VISIBLE_DEVICES", "NPROC_PER_NODE", "NNODES", "FORCE_TORCHRUN")
 _TRAIN_FILES = re.compile(r"(?:train|train_bash|launcher|run_exp|run_dpo|run_sft)\.py")
@@ -28,6 +28,12 @@ _QUIET = {
     "module", "tail", "head", "grep", "kill", "pwd", "which",
 }  # fmt: skip
 """Commands that say nothing about a model or a training."""
+_SECRET = re.compile(r"(?:^|_)(?:api_?key|key|token|secret|password)$", re.IGNORECASE)
+_OLD_NAMES = {
+    "checkpoint_dir": "adapter_name_or_path", "dpo_beta": "pref_beta", "orpo_beta": "pref_beta",
+    "dpo_loss": "pref_loss", "dpo_ftx": "pref_ftx",
+}  # fmt: skip
+"""What older versions of LLaMA-Factory called arguments."""
 _COUNTS = {"nproc_per_node", "num_gpus", "num_processes"}
 
 
@@ -91,7 +97,9 @@ def read_training_script(text: str, name: str, find: Callable[[str], str | None]
             continue
         arguments, unresolved, wrong = _arguments(command, at, lambda path: written.get(_bare(path)) or find(path))
         problems += [f"{place}: {problem}" for problem in wrong]
-        if arguments:
+        if arguments and not trains(arguments):
+            problems.append(f"{place}: predicts or evaluates and trains nothing; it is not read")
+        elif arguments:
             trainings.append(
                 Training(
                     place=place, arguments=arguments, unresolved=unresolved,
@@ -101,6 +109,20 @@ def read_training_script(text: str, name: str, find: Callable[[str], str | None]
     if others:
         problems.append(f"{name}: commands that are not read: {', '.join(list(others)[:12])}")
     return TrainingScript(trainings=tuple(trainings), problems=tuple(problems))
+
+
+def trains(arguments: Mapping[str, Any]) -> bool:
+    """Whether LLaMA-Factory trains with these arguments, rather than predicts or evaluates."""
+
+    def on(name: str) -> bool:
+        return str(arguments.get(name, "")).lower() in ("true", "1", "yes", "on")
+
+    return on("do_train") or not (on("do_predict") or on("do_eval") or "do_train" in arguments)
+
+
+def shown_value(name: str, value: object) -> str:
+    """A value for a message: short, and hidden where its name says that it is a secret."""
+    return "***" if _SECRET.search(name) else str(value)[:80]
 
 
 def read_yaml(text: str) -> tuple[dict[str, Any], str]:
@@ -193,6 +215,14 @@ def _arguments(
         arguments[name] = ",".join(v.text for v in values) if values else True
         if unknown := tuple(dict.fromkeys(m for v in values for m in v.unresolved)):
             unresolved[name] = unknown
+    for old, new in _OLD_NAMES.items():
+        if old in arguments:
+            arguments.setdefault(new, arguments.pop(old))
+            if old in unresolved:
+                unresolved[new] = unresolved.pop(old)
+    if str(arguments.get("stage")) == "orpo":
+        # Once a stage of its own, since then a loss of DPO's.
+        arguments |= {"stage": "dpo", "pref_loss": "orpo"}
     return arguments, unresolved, problems
 
 

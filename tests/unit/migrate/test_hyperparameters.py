@@ -37,7 +37,9 @@ def recipe(tmp_path: Path, processes: int | None = 1, devices: str = "", **argum
         ({"lr_scheduler_type": "cosine"}, "scheduler", "cosine"),
         ({"warmup_ratio": 0.1}, "warmup", 0.1),
         ({"warmup_steps": "20", "max_steps": "200"}, "warmup", 0.1),
-        ({"dpo_beta": "0.2"}, "pref_beta", 0.2),
+        ({"pref_beta": "0.2"}, "pref_beta", 0.2),
+        ({"max_steps": "-1"}, "max_steps", None),
+        ({"flash_attn": "true"}, "attention", "fa2"),
         ({"pref_loss": "simpo"}, "pref_loss", "simpo"),
         ({"bf16": True}, "precision", "bf16"),
         ({"fp16": "true"}, "precision", "fp16"),
@@ -105,6 +107,14 @@ def test_a_variable_that_is_not_known_is_not_taken_for_its_name() -> None:
     )
     draft = draft_recipe(script, "v4.0")
     assert draft.left == ("learning_rate = $LR: the script does not set $LR",)
+
+
+def test_a_secret_of_the_script_is_not_repeated() -> None:
+    """The recipe is kept under version control."""
+    draft = draft_recipe(training(hub_token="hf_abcdefgh", wandb_api_key="12345678"), "v4.0")
+    assert "hf_abcdefgh" not in draft.text
+    assert "12345678" not in draft.text
+    assert "hub_token = ***: not known" in draft.left
 
 
 def test_every_argument_is_taken_kept_elsewhere_or_left() -> None:

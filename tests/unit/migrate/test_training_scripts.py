@@ -83,6 +83,27 @@ def test_flags_keep_their_values() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("flags", "arguments"),
+    [
+        ("--checkpoint_dir /a --dpo_beta 0.2", {"adapter_name_or_path": "/a", "pref_beta": "0.2"}),
+        ("--stage orpo --orpo_beta 0.05", {"stage": "dpo", "pref_loss": "orpo", "pref_beta": "0.05"}),
+    ],
+    ids=["older names", "older stage"],
+)
+def test_what_older_versions_called_otherwise_is_known(flags: str, arguments: dict[str, str]) -> None:
+    """People's scripts are as old as their adapters."""
+    found = one(f"python src/train_bash.py --stage dpo --model_name_or_path /m {flags}").arguments
+    assert arguments.items() <= found.items()
+
+
+def test_a_prediction_is_no_training() -> None:
+    """The same program with do_predict writes answers."""
+    script = read_training_script(f"python src/train_bash.py {FLAGS} --do_predict", "x.sh")
+    assert script.trainings == ()
+    assert "predicts or evaluates" in script.problems[0]
+
+
 def test_several_trainings_of_a_script_are_several() -> None:
     """The first makes what the second grows from."""
     text = f"llamafactory-cli train {FLAGS}\nllamafactory-cli train {FLAGS}/2 --adapter_name_or_path /out"
