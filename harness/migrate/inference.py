@@ -180,7 +180,8 @@ class _Reader:
             elif name not in _ENGINE_SET:
                 self._say(
                     call,
-                    f"{name} = {shown_value(name, repr(value))} of the engine is not taken; see [tool.harness.engine_options]",
+                    f"{name} = {shown_value(name, repr(value))} of the engine is not taken; "
+                    "see [tool.harness.engine_options]",
                 )
             elif name == "trust_remote_code" and value:
                 self._say(call, "trust_remote_code: allow it in the manifest once you have read that code")
