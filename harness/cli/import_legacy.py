@@ -62,14 +62,21 @@ def run(args: argparse.Namespace) -> int:
     written = write_files(root, _files(plan), dry_run=args.dry_run)
     notes = [*plan.notes]
     added: list[str] = []
+    versions = [v.name for v in plan.versions if v.here]
     done: ImportResult | None = None
     if not args.dry_run:
         missing = [m.name for m in plan.models if m.name not in read_manifest(root / MANIFEST_NAME).models]
         notes += [f"model {name} is not in {MANIFEST_NAME}, which was there; add it by hand" for name in missing]
-        added, more = register_versions(root, plan, _BASE)
+        added, unregistered = register_versions(root, plan, _BASE)
+        notes += unregistered
+        known = read_manifest(root / MANIFEST_NAME).adapters
+        versions = [v.name for v in plan.versions if v.name in known]
+    # Which version is evaluated is known only when the versions are there.
+    written += write_files(root, _pages(plan, versions), dry_run=args.dry_run)
+    if not args.dry_run:
         done, about_rows = _import(root, plan, args.words)
-        notes += [*more, *about_rows]
-    commands = _next(plan, root, added, done)
+        notes += about_rows
+    commands = _next(plan, root, versions, done)
     if args.json:
         echo_json({
             "folder": args.folder, "project": root, "written": written.written, "same": written.same,
@@ -101,7 +108,8 @@ def run(args: argparse.Namespace) -> int:
         echo("")
         for text in done.lines():
             echo(for_terminal(text, keep_newlines=False))
-    hint("\n".join(["", tr("next:"), *(f"  {number}. {command}" for number, command in enumerate(commands, 1))]))
+    numbered = [for_terminal(f"  {n}. {command}", keep_newlines=False) for n, command in enumerate(commands, 1)]
+    hint("\n".join(["", tr("next:"), *numbered]))
     return 0
 
 
@@ -109,18 +117,24 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _files(plan: MigrationPlan) -> Mapping[str, bytes]:
-    """The files of ``harness init``, filled, with the plan's own."""
-    model = plan.models[0].name if plan.models else init_files.EMBEDDED
-    versions = [_BASE, *(v.name for v in plan.versions if v.here)]
-    newest = versions[-1]
+    """The manifest with its models, the test file, and the plan's own files."""
     texts = {
         MANIFEST_NAME: _manifest(plan),
-        "pyproject.toml": init_files.project_text(newest, None, _settings(plan)),
-        "README.md": init_files.readme(model, newest, versions, example=False),
         "badcases/test_badcases.py": init_files.TEST_FILE,
         "reports/.gitignore": "*\n",
     }
     return {**{name: text.encode() for name, text in texts.items()}, **plan.files}
+
+
+def _pages(plan: MigrationPlan, versions: Sequence[str]) -> Mapping[str, bytes]:
+    """Settings and README for the versions that are in the manifest, the newest last."""
+    model = plan.models[0].name if plan.models else init_files.EMBEDDED
+    every = [_BASE, *versions]
+    texts = {
+        "pyproject.toml": init_files.project_text(every[-1], None, _settings(plan)),
+        "README.md": init_files.readme(model, every[-1], every, example=False),
+    }
+    return {name: text.encode() for name, text in texts.items()}
 
 
 def _manifest(plan: MigrationPlan) -> str:
@@ -226,7 +240,7 @@ def _could_not(notes: Sequence[str]) -> list[str]:
     return [tr("could not be taken as it is:"), *(f"  - {note}" for note in notes)] if notes else []
 
 
-def _next(plan: MigrationPlan, root: Path, added: Sequence[str], done: ImportResult | None) -> list[str]:
+def _next(plan: MigrationPlan, root: Path, versions: Sequence[str], done: ImportResult | None) -> list[str]:
     """The next three commands: look at what there is or add what is missing, evaluate, fix."""
     inside = "" if root.resolve() == Path.cwd() else f"cd {shlex.quote(os.path.relpath(root))} && "
     newest = plan.newest
@@ -234,8 +248,9 @@ def _next(plan: MigrationPlan, root: Path, added: Sequence[str], done: ImportRes
     name = _BASE
     if newest is not None:
         name = newest.name
-        if name not in added and not newest.here:
-            absent = [v for v in plan.versions if not v.here and v.name in (newest.parent, newest.name)]
+        if name not in versions:
+            lineage = (newest.parent, newest.name)
+            absent = [v for v in plan.versions if v.name not in versions and v.name in lineage]
             first = " && ".join(v.command for v in absent)
     recipe = f" --recipe trainers/{list(plan.recipes)[-1]}.toml" if plan.recipes else ""
     method = next((v.method for v in plan.versions if plan.recipes and v.name == list(plan.recipes)[-1]), "")

@@ -35,6 +35,13 @@ class Written:
     left: tuple[str, ...] = ()
     """Are not there, in a case folder that has other content: its cases are not to be changed by a case.toml."""
 
+    def __add__(self, other: Written) -> Written:
+        """What became of the files of both."""
+        return Written(
+            written=self.written + other.written, same=self.same + other.same, kept=self.kept + other.kept,
+            left=self.left + other.left,
+        )  # fmt: skip
+
 
 def check_place(source: Path, root: Path) -> None:
     """Pass when writing the project at ``root`` touches nothing in ``source``.

@@ -115,7 +115,8 @@ def name_versions(written: Iterable[str], manifest: Manifest | None = None) -> d
             if _CHECKPOINT.fullmatch(last) and len(parts) > 1:
                 last = f"{parts[-2]}-{last}"
             name = as_name(last)
-            taken = set(names.values())
+            # What is called base is the model as shipped, and never an adapter.
+            taken = {"base", *names.values()}
             if name in taken and len(parts) > 1:
                 name = as_name("-".join(parts[-2:]))
             number = 2

@@ -67,6 +67,18 @@ def test_the_folder_is_not_touched_and_nothing_of_it_runs(old: Path) -> None:
     assert digests(old.parent) == before
 
 
+def test_a_damaged_adapter_is_no_version(old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is named, and the settings do not ask for it."""
+    model = tiny_model(tmp_path / "models" / "tiny")
+    (tmp_path / "adapters" / "v4.0").mkdir(parents=True)
+    (tmp_path / "adapters" / "v4.0" / "adapter_config.json").write_text("{}")
+    root = legacy_folder(tmp_path / "here", adapters=str(tmp_path / "adapters"), model=str(model))
+    found = imported(str(root), capsys=capsys)
+    assert found["registered"] == []
+    assert [n for n in found["notes"] if n.startswith("version v4.0: ")]
+    assert 'adapter = "base"' in Path("pyproject.toml").read_text()
+
+
 def test_a_second_import_says_what_is_there_and_changes_nothing(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The same answers are the same run; a file that was edited is kept."""
     first = imported(str(old), capsys=capsys)
@@ -172,7 +184,8 @@ def test_hostile_names_and_answers_do_no_harm(old: Path, capsys: pytest.CaptureF
     """Neither in the files of the project nor on the terminal."""
     evil = "x\x1b[31m\"]\npath = 'y'"
     script = old / "dpo fine-tuning script.sh"
-    script.write_text(script.read_text().replace("/data/models/Qwen2-72B-Instruct", shlex.quote(f"/m/{evil}")))
+    text = script.read_text().replace("/data/models/Qwen2-72B-Instruct", shlex.quote(f"/m/{evil}"))
+    script.write_text(text.replace('"/data/adapters/v4.0"', shlex.quote(f"/data/{evil}/v4.0")))
     workbook(old / "result_2025-01-01.xlsx", [("/a/</script>$(id)", prompt("sea"), "<script>alert(1)</script>", None)])
     assert main(["import-legacy", str(old)]) == 0
     assert "\x1b" not in capsys.readouterr().out

@@ -104,4 +104,4 @@ def test_versions_are_named_by_the_manifest_or_by_their_path() -> None:
         "/a/v4.0": "release", "/b/v4.0/": "v4.0", "release": "release", "": "shipped", "/m/q": "shipped",
         "/out/v5/checkpoint-300": "v5-checkpoint-300", "C:\\x\\v6": "v6", "/c/v4.0": "c-v4.0",
     }  # fmt: skip
-    assert name_versions(["/a/v4.0", ""]) == {"/a/v4.0": "v4.0", "": "base"}
+    assert name_versions(["/a/v4.0", "", "/a/base"]) == {"/a/v4.0": "v4.0", "": "base", "/a/base": "a-base"}
