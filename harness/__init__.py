@@ -14,6 +14,7 @@ The packages, in the order of the data; each imports only what stands above it:
     reports     terminal, HTML, XLSX, Markdown and JSON
     pairs       failing cases to preference pairs
     triage      production logs to case folders
+    migrate     folders of scripts and old answers to a project and its first runs
     fix         pairs to a trained, tested and blessed adapter (``trainers`` runs the training)
     view        a local web page to look at all of it and work on it
     plugin      the pytest plugin

@@ -29,7 +29,7 @@ from harness.cases.problems import Problems, show
 from harness.cases.record import CaseRecord, Defaults, read_case
 from harness.safe.files import digest_file
 
-__all__ = ["SETTINGS_FILE", "hidden_folders", "locate_cases", "read_file", "read_folder", "read_suite"]
+__all__ = ["SETTINGS_FILE", "hidden_folders", "locate_cases", "natural_key", "read_file", "read_folder", "read_suite"]
 
 SETTINGS_FILE = "case.toml"
 _SETTINGS = (
@@ -219,7 +219,7 @@ class _Reading:
             )
             return None
         shown = [name for name in names if not name.startswith(".") and name != "__pycache__"]
-        return [folder / name for name in sorted(shown, key=_natural)]
+        return [folder / name for name in sorted(shown, key=natural_key)]
 
     def _why_no_cases(self, entries: list[Path]) -> str | None:
         """Why a folder without case files is a mistake rather than something else; None when it is not."""
@@ -235,7 +235,7 @@ class _Reading:
         return None
 
 
-def _natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
+def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
     """Sort key with numbers as numbers; the name itself decides between ``a1`` and ``a01``."""
     parts = re.split("([0-9]+)", name)
     return [(0, int(p), "") if i % 2 else (1, 0, p.casefold()) for i, p in enumerate(parts)], name

@@ -20,7 +20,7 @@ from harness.cases.strictjson import MalformedJSON, Refused, parse
 from harness.cases.tables import read_csv, read_xlsx
 from harness.safe.read import parse_toml
 
-__all__ = ["MAX_FILE_SIZE", "SUFFIXES", "read_records", "read_toml"]
+__all__ = ["MAX_FILE_SIZE", "SUFFIXES", "decode_text", "read_bytes", "read_records", "read_toml"]
 
 MAX_FILE_SIZE = 64 * 1024 * 1024
 """Bytes; 64 MiB of prompts are some 20,000 pages."""
@@ -35,14 +35,14 @@ def read_records(path: Path, problems: Problems) -> list[CaseRecord]:
         problems.add(place, f"a case file ends with {', '.join(SUFFIXES)}; rename or convert it")
         return []
     before = problems.count
-    data = _read_bytes(path, problems)
+    data = read_bytes(path, problems)
     if data is None:
         return []
     if suffix in (".xlsx", ".parquet"):
         read_binary = read_xlsx if suffix == ".xlsx" else read_parquet
         records = read_binary(data, place, problems, MAX_FILE_SIZE)
     else:
-        text = _decode(data, place, problems)
+        text = decode_text(data, place, problems)
         if text is None:
             return []
         read = {".json": _read_json, ".jsonl": _read_jsonl, ".csv": read_csv}[suffix]
@@ -54,8 +54,8 @@ def read_records(path: Path, problems: Problems) -> list[CaseRecord]:
 
 def read_toml(path: Path, problems: Problems) -> dict[str, object]:
     """The top-level keys of a TOML file; empty, with the reason in ``problems``, when it cannot be read."""
-    data = _read_bytes(path, problems)
-    text = None if data is None else _decode(data, show(path), problems)
+    data = read_bytes(path, problems)
+    text = None if data is None else decode_text(data, show(path), problems)
     if text is None:
         return {}
     try:
@@ -65,7 +65,8 @@ def read_toml(path: Path, problems: Problems) -> dict[str, object]:
     return {}
 
 
-def _read_bytes(path: Path, problems: Problems) -> bytes | None:
+def read_bytes(path: Path, problems: Problems) -> bytes | None:
+    """The bytes of a regular file of at most 64 MiB; None, with the reason in ``problems``."""
     place = show(path)
     try:
         home, real = path.parent.resolve(strict=True), path.resolve(strict=True)
@@ -89,7 +90,8 @@ def _read_bytes(path: Path, problems: Problems) -> bytes | None:
     return data
 
 
-def _decode(data: bytes, place: str, problems: Problems) -> str | None:
+def decode_text(data: bytes, place: str, problems: Problems) -> str | None:
+    """UTF-8 with or without a byte order mark; None, with the reason in ``problems``."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         problems.add(place, "not UTF-8: byte 0xff or 0xfe at offset 0, it looks like UTF-16; save it as UTF-8")
         return None

@@ -27,7 +27,7 @@ from harness.cases.problems import Problems, nearest, quote
 from harness.cases.record import FIELDS, MAX_RECORDS, TOO_MANY, CaseRecord
 from harness.cases.strictjson import MalformedJSON, Refused, parse
 
-__all__ = ["cell_value", "check_columns", "read_csv", "read_xlsx"]
+__all__ = ["cell_value", "check_columns", "csv_rows", "read_csv", "read_sheets", "read_xlsx"]
 
 _JSON_FIELDS = ("messages", "decoding", "thresholds", "chat_template_kwargs")
 _ANSWER_FIELDS = ("accepted_answers", "rejected_answers")
@@ -43,16 +43,30 @@ _SEPARATOR = re.compile(r"[;\t|]")
 
 def read_csv(text: str, place: str, problems: Problems) -> list[CaseRecord]:
     """Records of a CSV file (RFC 4180, commas, double quotes)."""
-    limit = csv.field_size_limit(max(len(text), 1))
-    try:
-        return _records(_csv_rows(text, place, problems), "line", place, problems)
-    finally:
-        # The limit is the whole process's, so it goes back.
-        csv.field_size_limit(limit)
+    return _records(csv_rows(text, place, problems), "line", place, problems)
 
 
 def read_xlsx(data: bytes, place: str, problems: Problems, largest: int) -> list[CaseRecord]:
     """Records of the one sheet of a workbook that holds anything; unpacked it may take ``largest`` bytes."""
+    before = problems.count
+    sheets = read_sheets(data, place, problems, largest)
+    if problems.count > before:
+        return []
+    filled = [(title, rows) for title, rows in sheets if rows]
+    if len(filled) > 1:
+        names = ", ".join(quote(title) for title, _ in filled)
+        problems.add(place, f"has {len(filled)} sheets with content ({names}); keep the one with the cases")
+        return []
+    return _records(iter(filled[0][1] if filled else []), "row", place, problems)
+
+
+def read_sheets(
+    data: bytes, place: str, problems: Problems, largest: int
+) -> list[tuple[str, list[tuple[int, list[object]]]]]:
+    """Name and rows of every sheet of a workbook; a row is its number and its cells, the last one not empty.
+
+    A cell that is not what was typed, such as a formula, is :class:`~harness.cases.strictjson.Refused`.
+    """
     problem = _archive_problem(data, largest)
     if problem:
         problems.add(place, problem)
@@ -64,17 +78,11 @@ def read_xlsx(data: bytes, place: str, problems: Problems, largest: int) -> list
         with warnings.catch_warnings(action="ignore"):
             book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=False)
             with contextlib.closing(book):
-                sheets = [(_title(sheet), _merged(list(_sheet_rows(sheet)), sheet, data)) for sheet in book.worksheets]
+                return [(_title(sheet), _merged(list(_sheet_rows(sheet)), sheet, data)) for sheet in book.worksheets]
     # On a damaged workbook the reader raises anything: KeyError, ParseError, IndexError ...
     except Exception as error:  # noqa: BLE001
         problems.add(place, f"not a readable workbook: {type(error).__name__}: {str(error)[:200]}; save it again")
         return []
-    filled = [(title, rows) for title, rows in sheets if rows]
-    if len(filled) > 1:
-        names = ", ".join(quote(title) for title, _ in filled)
-        problems.add(place, f"has {len(filled)} sheets with content ({names}); keep the one with the cases")
-        return []
-    return _records(iter(filled[0][1] if filled else []), "row", place, problems)
 
 
 def _records(
@@ -147,19 +155,25 @@ def cell_value(name: str, cell: object) -> object:
     return cell
 
 
-def _csv_rows(text: str, place: str, problems: Problems) -> Iterator[tuple[int, list[str | None]]]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    while True:
-        line = reader.line_num + 1
-        try:
-            row = next(reader, None)
-        except csv.Error as error:
-            problems.add(f"{place}, line {line}", f"not CSV: {error}; double the quotes inside a quoted text")
-            return
-        if row is None:
-            return
-        if any(row):
-            yield line, [cell or None for cell in row]
+def csv_rows(text: str, place: str, problems: Problems) -> Iterator[tuple[int, list[str | None]]]:
+    """Rows of a CSV file with the lines they begin in, blank ones left out; an empty cell is None."""
+    limit = csv.field_size_limit(max(len(text), 1))
+    try:
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        while True:
+            line = reader.line_num + 1
+            try:
+                row = next(reader, None)
+            except csv.Error as error:
+                problems.add(f"{place}, line {line}", f"not CSV: {error}; double the quotes inside a quoted text")
+                return
+            if row is None:
+                return
+            if any(row):
+                yield line, [cell or None for cell in row]
+    finally:
+        # The limit is the whole process's, so it goes back.
+        csv.field_size_limit(limit)
 
 
 def _sheet_rows(sheet: Any) -> Iterator[tuple[int, list[object]]]:

@@ -20,7 +20,7 @@ from harness.cases.record import CaseRecord, Defaults, read_case
 from harness.cases.strictjson import parse
 from harness.safe.files import write_text
 
-__all__ = ["write_cases"]
+__all__ = ["cases_text", "write_cases"]
 
 
 def write_cases(path: Path, cases: Iterable[Case]) -> Path:
@@ -32,6 +32,11 @@ def write_cases(path: Path, cases: Iterable[Case]) -> Path:
         CaseFileError: no cases, two of one id, or one that no case file can hold; nothing was written.
         StoreError: the file could not be written.
     """
+    return write_text(path, cases_text(path, cases))
+
+
+def cases_text(path: Path, cases: Iterable[Case]) -> str:
+    """What :func:`write_cases` writes to ``path``; errors likewise."""
     chosen = tuple(cases)
     problems = Problems()
     if not chosen:
@@ -47,7 +52,7 @@ def write_cases(path: Path, cases: Iterable[Case]) -> Path:
         if again is not None and again != case:
             problems.add(place, "would not read as the case that it is; fix the case, e.g. its tags or its id")
     problems.check()
-    return write_text(path, json.dumps(records, ensure_ascii=False, indent=2) + "\n")
+    return json.dumps(records, ensure_ascii=False, indent=2) + "\n"
 
 
 def _name(case: Case) -> str:

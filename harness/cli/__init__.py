@@ -36,6 +36,8 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     },
     "collect": {
         "triage": "find repeaters in production logs and write a case folder",
+        "import-legacy": "make a project of a folder of scripts and old results, with a report of them",
+        "import": "judge old answers in workbooks, CSV or JSON as a run marked as imported",
     },
     "fix": {
         "fix": "train a new adapter on what failed, run the suite again, compare",

@@ -15,11 +15,13 @@ from harness.cli.parsers import examples
 from harness.cli.project import add_json, echo, echo_json, project_settings
 from harness.errors import StoreError, UsageError
 from harness.judging.results import CaseResult
+from harness.language import tr
 from harness.project.manifest import Manifest, read_manifest
 from harness.reports.console import comparison_table, failures_by_tag, summary
 from harness.reports.model import AdapterResults
 from harness.reports.tables import changes_frame, write_table
-from harness.store import Store
+from harness.safe.records import to_data
+from harness.store import IMPORTED, SHOWN, Store
 from harness.suite.compare import Comparison, changes, compare
 from harness.suite.figures import grouped_figures
 
@@ -46,7 +48,9 @@ def run(args: argparse.Namespace) -> int:
     settings = project_settings()
     manifest = read_manifest(settings.manifest_path)
     with Store.existing(settings.database) as store:
-        sides = {name: _results(store, manifest, name) for name in names}
+        found = {name: _results(store, manifest, name) for name in names}
+    sides = {name: results for name, (results, _) in found.items()}
+    imported = [name for name, (_, kind) in found.items() if kind == IMPORTED]
     common = _common(list(sides.values()))
     sides = {name: tuple(r for r in side if r.case.id in common) for name, side in sides.items()}
     first, last = sides[names[0]], sides[names[-1]]
@@ -55,9 +59,8 @@ def run(args: argparse.Namespace) -> int:
         write_table(changes_frame(changes(first, last)), args.out)
     if args.json:
         steps = {f"{a} -> {b}": compare(sides[a], sides[b]) for a, b in pairwise(names)}
-        echo_json(
-            comparison if len(names) <= 2 else {"comparison": comparison, "steps": steps, "figures": _rates(sides)}
-        )
+        data = comparison if len(names) <= 2 else {"comparison": comparison, "steps": steps, "figures": _rates(sides)}
+        echo_json({**to_data(data), "imported": imported} if imported else data)
         return 1 if comparison.broken else 0
     color = wants_color(sys.stdout)
     echo(summary([AdapterResults(name, side) for name, side in sides.items()], color=color))
@@ -68,18 +71,26 @@ def run(args: argparse.Namespace) -> int:
         echo(f"{before} -> {after}: {len(step.total.fixed)} fixed, {len(step.broken)} broken")
     echo(comparison_table(changes(first, last), color=color))
     echo(_significance(comparison))
+    for name in imported:
+        echo(tr("{name}: imported answers; no engine gave them here", name=name))
     for word, ids in (("broken", comparison.broken), ("still failing", comparison.still_failing)):
         for case_id in ids:
             echo(f"{word}: {case_id}")
     return 1 if comparison.broken else 0
 
 
-def _results(store: Store, manifest: Manifest, name: str) -> tuple[CaseResult, ...]:
+def _results(store: Store, manifest: Manifest, name: str) -> tuple[tuple[CaseResult, ...], str]:
+    """The newest results of a version and their kind: imported ones only where no engine ever answered.
+
+    A version of which there are only imported answers need not be in the manifest.
+    """
+    for kind in SHOWN:
+        if results := store.latest_results(name, kind=kind):
+            if kind != IMPORTED:
+                manifest.adapter(name)
+            return results, kind
     manifest.adapter(name)
-    results = store.latest_results(name)
-    if not results:
-        raise StoreError(f"no finished run on {name!r}; run: pytest badcases --adapter {name}")
-    return results
+    raise StoreError(f"no finished run on {name!r}; run: pytest badcases --adapter {name}")
 
 
 def _common(sides: Sequence[Sequence[CaseResult]]) -> set[str]:

@@ -15,7 +15,7 @@ from harness.project.settings import Settings
 from harness.project.suite import project_cases
 from harness.reports.conclusion import conclude_run, recorded_flags
 from harness.runs.sessions import run_state, unfinished_sessions
-from harness.store import Run, Store
+from harness.store import IMPORTED, Run, Store
 from harness.suite.gate import GateOutcome
 
 __all__ = ["add_parser", "run"]
@@ -48,6 +48,8 @@ def add_parser(subparsers: Any) -> None:
 def _staleness(stored: Run, settings: Settings, manifest: Manifest) -> list[str]:
     """Why the recorded run says nothing about what is in the project now."""
     reasons = list(unfinished_sessions(settings.reports))
+    if stored.kind == IMPORTED:
+        return [*reasons, "its answers were imported from files; no engine gave them here"]
     if "suite" not in stored.facts:
         return [*reasons, "the run does not record what the whole suite was"]
     if describe_suite(project_cases(settings)).digest != stored.facts["suite"]["digest"]:

@@ -25,7 +25,7 @@ from harness.project.settings import Settings, read_settings
 from harness.reports.conclusion import judge_run, recorded_flags
 from harness.runs.sessions import run_state
 from harness.safe.escape import for_terminal
-from harness.store import Run, Store
+from harness.store import IMPORTED, SHOWN, Run, Store
 
 __all__ = ["add_parser", "run"]
 
@@ -76,8 +76,8 @@ class _History:
 
     @cached_property
     def runs(self) -> tuple[Run, ...]:
-        """All runs of suites, newest first."""
-        return self._store.runs()
+        """All runs that people look at, newest first."""
+        return self._store.runs(kinds=SHOWN)
 
     def short_ids(self) -> dict[str, str]:
         """The part of each id that no other one begins with."""
@@ -98,6 +98,7 @@ class _History:
                 "started": stored.started,
                 "finished": stored.finished,
                 "status": state,
+                "kind": stored.kind,
                 "gate": gates.get(name),
                 "adapter": name,
                 "repetition": mine.repetition,
@@ -105,7 +106,7 @@ class _History:
                 "pass": mine.passed,
                 "fail": mine.failed,
                 "error": mine.errors,
-                "of": stored.planned // max(1, len(stored.adapters)),
+                "of": mine.results if stored.kind == IMPORTED else stored.planned // max(1, len(stored.adapters)),
                 "pass_rate_change": _difference(mine.pass_rate, before.pass_rate if before else None),
                 "results": mine.results,
                 "commit": stored.facts.get("commit"),
@@ -116,7 +117,7 @@ class _History:
 
     def _gates(self, stored: Run) -> Mapping[str, str]:
         """The gate's outcome by adapter, by the limits that the run was asked to keep to; none before its end."""
-        if stored.status != "finished":
+        if stored.status != "finished" or stored.kind == IMPORTED:
             return {}
         try:
             settings = read_settings(self._settings.root, recorded_flags(stored))
@@ -133,8 +134,8 @@ class _History:
         return self._figures[stored.id, adapter]
 
     def _previous(self, stored: Run, adapter: str) -> _Figures | None:
-        """The figures of the finished run on the adapter before this one."""
-        older = self.runs[self.runs.index(stored) + 1 :]
+        """The figures of the finished run on the adapter before this one, of the same kind."""
+        older = (r for r in self.runs[self.runs.index(stored) + 1 :] if r.kind == stored.kind)
         run = next((r for r in older if adapter in r.adapters and r.status == "finished"), None)
         return None if run is None else self._of(run, adapter)
 
@@ -197,7 +198,7 @@ def _date(started: str) -> str:
 
 
 def _result(row: Mapping[str, Any]) -> str:
-    return str(row["gate"] or row["status"])
+    return tr("imported") if row["kind"] == IMPORTED else str(row["gate"] or row["status"])
 
 
 def _passed(row: Mapping[str, Any]) -> str:

@@ -7,7 +7,6 @@ mistyped path leaves an empty folder empty.
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from harness.models.adapters.addition import add_version
 from harness.models.adapters.folder import AdapterFacts, check
 from harness.models.adapters.lineage import check_lineage
 from harness.models.description import ModelDescription, describe_model
-from harness.project.manifest import MANIFEST_NAME, check_name, read_manifest
+from harness.project.manifest import MANIFEST_NAME, as_name, check_name, read_manifest
 from harness.project.settings import read_settings
 from harness.safe.escape import for_terminal
 from harness.safe.files import write_text
@@ -123,9 +122,9 @@ def _plan(args: argparse.Namespace, root: Path) -> _Plan:
             f"{root / MANIFEST_NAME} exists; add the model there by hand, and adapters with: harness adapters add"
         )
     about = describe_model(Path(args.model).expanduser().resolve())
-    name = check_name("model", args.name if args.name is not None else _as_name(about.folder.name))
+    name = check_name("model", args.name if args.name is not None else as_name(about.folder.name))
     folders = [folder.expanduser().resolve() for folder in args.adapter]
-    names = [_as_name(folder.name) for folder in folders]
+    names = [as_name(folder.name) for folder in folders]
     if taken := {n for n in names if names.count(n) > 1 or n == _BASE}:
         raise UsageError(
             f"two versions would be called {sorted(taken)[0]!r}; leave one out and add it afterwards: "
@@ -146,11 +145,6 @@ def _checked(folder: Path, model: Path) -> AdapterFacts:
     facts = check(folder)
     check_lineage(model, [folder])
     return facts
-
-
-def _as_name(text: str) -> str:
-    """A folder's name as a name in the manifest."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:64] or "model"
 
 
 def _notes(plan: _Plan) -> list[str]:

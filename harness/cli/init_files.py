@@ -15,11 +15,14 @@ __all__ = [
     "BAD_CASE",
     "CASE_SETTINGS",
     "EMBEDDED",
+    "MANIFEST_HEAD",
     "TEST_FILE",
     "manifest_text",
     "next_commands",
     "project_text",
+    "quoted",
     "readme",
+    "value",
 ]
 
 EMBEDDED = "smollm2-135m-instruct"
@@ -49,7 +52,7 @@ method = "beam"
 beam_width = 5
 max_tokens = 256
 """
-_MANIFEST_HEAD = """\
+MANIFEST_HEAD = """\
 # Every adapter version: what it is, its parent, what it was trained on.
 # path is a folder (relative to this file), a hub id, or embedded:<name> for the model that ships with the harness.
 
@@ -58,22 +61,28 @@ _MANIFEST_HEAD = """\
 
 def manifest_text(model: str, path: str, version: str, about: ModelDescription | None) -> str:
     """The manifest with one model and the version that is the model as shipped."""
-    lines = [f"[models.{_quoted(model)}]", f"path = {_quoted(path)}"]
+    lines = [f"[models.{quoted(model)}]", f"path = {quoted(path)}"]
     if about is None:
         lines.append('template = "smollm2"')
     elif not about.chat_template:
         lines.append('# The folder holds no chat template; name a file with one: chat_template = "template.jinja"')
     lines += [
         "",
-        f"[adapters.{_quoted(version)}]",
-        f"model = {_quoted(model)} # no weights of its own: the model as shipped",
+        f"[adapters.{quoted(version)}]",
+        f"model = {quoted(model)} # no weights of its own: the model as shipped",
     ]
-    return _MANIFEST_HEAD + "\n".join(lines) + "\n"
+    return MANIFEST_HEAD + "\n".join(lines) + "\n"
 
 
-def project_text(version: str, about: ModelDescription | None) -> str:
-    """``pyproject.toml``: the version to evaluate, and for a model of the user's the engine's options as comments."""
-    lines = ["[tool.harness]", f"adapter = {_quoted(version)}"]
+def project_text(version: str, about: ModelDescription | None, more: Sequence[str] = ()) -> str:
+    """``pyproject.toml``: the version to evaluate, and for a model of the user's the engine's options as comments.
+
+    Args:
+        version: to evaluate.
+        about: the model; None for the embedded one.
+        more: further lines of [tool.harness].
+    """
+    lines = ["[tool.harness]", f"adapter = {quoted(version)}", *more]
     if about is not None:
         lines += [
             "# merge = true            # on a CPU: each adapter answers as a merged model, more than twice as fast",
@@ -102,8 +111,8 @@ def next_commands(version: str) -> tuple[str, ...]:
     return ("harness doctor", f"pytest badcases --adapter {version}", "harness fix --failed")
 
 
-def readme(title: str, version: str, versions: Sequence[str]) -> str:
-    """A page for the people who find the folder."""
+def readme(title: str, version: str, versions: Sequence[str], *, example: bool = True) -> str:
+    """A page for the people who find the folder; ``example``: whether badcase1 is only an example."""
     check, evaluate, fix = next_commands(version)
     names = ", ".join(f"`{name}`" for name in versions)
     return "\n".join([
@@ -116,11 +125,18 @@ def readme(title: str, version: str, versions: Sequence[str]) -> str:
         "2. " + tr("Run every bad case and judge the answers: `{command}`", command=evaluate),
         "3. " + tr("Train on what failed, run again, compare: `{command}`", command=fix),
         "",
-        tr("Put your own cases into `badcases/NAME/test.json`; `badcases/badcase1` is an example to replace."),
+        tr("Put your own cases into `badcases/NAME/test.json`; `badcases/badcase1` is an example to replace.")
+        if example
+        else tr("Put more cases into `badcases/NAME/test.json`."),
         "",
     ])  # fmt: skip
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """A TOML basic string; JSON's escapes are among TOML's."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def value(plain: str | float) -> str:
+    """A text, number or truth as TOML."""
+    return quoted(plain) if isinstance(plain, str) else str(plain).lower()

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     """Write the reports of a recorded run."""
     settings = project_settings()
     with Store.existing(settings.database) as store:
-        stored = store.run(args.run)
+        stored = store.newest_shown() if args.run == "last" else store.run(args.run)
         baseline = stored.facts.get("baseline")
         settings = project_settings({"baseline": baseline} if baseline else None)
         conclusion = conclude_run(stored, store, read_manifest(settings.manifest_path), settings)

@@ -17,7 +17,7 @@ from harness.pairs.build import spread
 from harness.project.manifest import Adapter, Manifest, read_manifest
 from harness.project.sampling import Sampling
 from harness.project.settings import Settings
-from harness.store import Run, Store
+from harness.store import IMPORTED, Run, Store
 from trainers import Stage
 from trainers.launch import Launch
 from trainers.recipe import Recipe
@@ -102,7 +102,7 @@ def plan_fix(
     Raises:
         StoreError: no finished run to learn from.
         ManifestError: an unknown adapter, or a name that is taken.
-        UsageError: an unknown stage, or a recipe that does not go with it.
+        UsageError: an unknown stage, a recipe that does not go with it, or a run of imported answers.
     """
     if stage not in get_args(Stage):
         raise UsageError(f"--stage {stage!r}: use {', '.join(get_args(Stage))}")
@@ -174,6 +174,12 @@ def _run(store: Store, manifest: Manifest, adapter: str | None, run_id: str | No
             whom = f" on {adapter!r}" if adapter else ""
             raise StoreError(f"no finished run{whom} to fix; run first: pytest badcases --adapter {adapter or 'NAME'}")
         run = runs[0]
+    if run.kind == IMPORTED:
+        # Nobody knows which model gave them, under which decoding: they teach nothing about this version.
+        raise UsageError(
+            f"run {run.id} holds answers imported from {', '.join(run.sources[:3])}; no engine gave them here, so "
+            f"nothing is trained on them; run first: pytest badcases --adapter {adapter or run.adapters[-1]}"
+        )
     if run.status != "finished":
         raise StoreError(f"run {run.id} is {run.status!r}: its results are not whole; run the suite again")
     return run

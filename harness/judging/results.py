@@ -60,7 +60,7 @@ class Attempt:
     sample: int
     answer: str
     finish_reason: FinishReason | None
-    """None when the engine failed."""
+    """None when the engine failed, or for an imported answer whose end nobody recorded."""
     scores: Scores | None
     """None when the engine failed or a metric did."""
     verdict: Verdict

@@ -29,6 +29,7 @@ __all__ = [
     "Adapter",
     "Manifest",
     "Model",
+    "as_name",
     "check_name",
     "next_version",
     "read_manifest",
@@ -232,6 +233,11 @@ def check_name(kind: str, name: str) -> str:
     if not _NAME.fullmatch(name):
         raise ManifestError(f"{kind} name {name!r}: use 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit")
     return name
+
+
+def as_name(text: str) -> str:
+    """A folder's name, or any text, as a name in the manifest."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:64] or "model"
 
 
 def _nearest(name: str, known: Mapping[str, object]) -> str:

@@ -58,6 +58,7 @@ def _run_facts(run: Run, adapters: Sequence[AdapterResults]) -> RunFacts:
         engine=EngineInfo(name, version) if name else None,
         seconds=facts.get("seconds"),
         cached=sum(a.cached for a in attempts),
+        imported=run.sources,
         machine=machine,
         versions=dict(facts.get("versions", {})),
         settings={k: v for k, v in facts.get("limits", {}).items() if v is not None}

@@ -17,7 +17,7 @@ from harness.project.settings import LIMIT_NAMES, Settings
 from harness.reports import Report, write_all
 from harness.reports.assemble import assemble_report
 from harness.reports.latest import point_latest
-from harness.store import Run, Store
+from harness.store import IMPORTED, Run, Store
 from harness.suite.baseline import matching, read_baseline
 from harness.suite.compare import Change, Comparison, changes, compare
 from harness.suite.gate import GateVerdict, combine_gates, judge_suite
@@ -67,7 +67,7 @@ def conclude_run(run: Run, store: Store, manifest: Manifest, settings: Settings)
         reports = write_all(conclusion.report, folder)
     finally:
         # A report that is missing is named by its error; the others are those of the last run all the same.
-        if store.run("last").id == run.id:
+        if store.newest_shown().id == run.id:
             point_latest(settings.reports, folder)
     return replace(conclusion, reports=reports)
 
@@ -81,7 +81,8 @@ def review_run(run: Run, store: Store, manifest: Manifest, settings: Settings) -
     shown = {**({baseline: tuple(before)} if before else {}), **results}
     first, *others = shown
     last = others[-1] if others else None
-    report = assemble_report(run, shown, combine_gates(judged.gates), manifest.adapters, earlier=earlier)
+    gate = combine_gates(judged.gates) if run.kind != IMPORTED else None
+    report = assemble_report(run, shown, gate, manifest.adapters, earlier=earlier)
     return Conclusion(
         run=run,
         gates=judged.gates,
@@ -107,10 +108,13 @@ def judge_run(run: Run, store: Store, settings: Settings) -> Mapping[str, GateVe
 def _judge(run: Run, store: Store, settings: Settings) -> _Judged:
     recorded = store.results(run.id)
     results = {name: tuple(r for r in recorded if r.adapter == name) for name in run.adapters}
-    baseline, before = _baseline(settings, store, recorded, run.adapters)
+    baseline, before = _baseline(settings, store, recorded, run)
     before = results.get(baseline) or before
     # A baseline beside other versions is what they are compared with, and not itself in question.
     judged = [name for name in results if name != baseline] or list(results)
+    if run.kind == IMPORTED:
+        # The gate is about what an engine answers; old answers are shown and compared.
+        return _Judged(results=results, baseline=baseline, before=before, gates={})
     gates = {
         name: judge_suite(
             results[name], settings.limits, before if before and name != baseline else None,
@@ -123,13 +127,17 @@ def _judge(run: Run, store: Store, settings: Settings) -> _Judged:
 
 
 def _baseline(
-    settings: Settings, store: Store, recorded: Sequence[CaseResult], run_of: Sequence[str]
+    settings: Settings, store: Store, recorded: Sequence[CaseResult], run: Run
 ) -> tuple[str, tuple[CaseResult, ...]]:
     """Name and earlier results of what the run is compared with; only of cases that are still the same tests."""
     cases = {r.case.id: r.case for r in recorded}
+    if run.kind == IMPORTED:
+        # Its versions are compared with each other; what the project measures an engine against is another thing.
+        return "", ()
     if settings.baseline_is_file:
         file = read_baseline(settings.baseline, settings.root)
-        return f"{file.adapter} (baseline file)", file.results(cases.values())
-    if not settings.baseline or settings.baseline in run_of:
+        return file.title, file.results(cases.values())
+    if not settings.baseline or settings.baseline in run.adapters:
         return settings.baseline, ()
-    return settings.baseline, matching(store.latest_results(settings.baseline, set(cases)), cases.values())
+    earlier = store.latest_results(settings.baseline, set(cases))
+    return settings.baseline, matching(earlier, cases.values())

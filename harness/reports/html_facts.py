@@ -60,6 +60,7 @@ def facts(report: Report) -> Html:
         "status": run.status,
         "started": run.started,
         "finished": run.finished or "",
+        "imported from": ", ".join(run.imported),
         "seconds": "" if run.seconds is None else f"{run.seconds:,.1f}",
         "from the cache": f"{run.cached:,} answers" if run.cached else "",
         "model": run.model,

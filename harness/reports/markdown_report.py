@@ -146,6 +146,7 @@ def _footer(report: Report) -> Iterator[str]:
     facts = [tr("run {id}", id=run.id)]
     facts += [tr("model {name}", name=run.model)] if run.model else []
     facts += [tr("engine {name}", name=f"{run.engine.name} {run.engine.version}")] if run.engine is not None else []
+    facts += [tr("answers imported from {files}", files=shorten(", ".join(run.imported), 200))] if run.imported else []
     yield _block([*_wrapped(", ".join(facts)), *_wrapped(tr("answers side by side: report.html"))])
 
 

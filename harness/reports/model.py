@@ -50,6 +50,8 @@ class RunFacts:
     seconds: float | None = None
     cached: int = 0
     """Answers taken from the cache."""
+    imported: tuple[str, ...] = ()
+    """Files that the answers come from, where no engine gave them: an imported run."""
     machine: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -128,7 +130,12 @@ def pattern_figures(results: Sequence[CaseResult]) -> tuple[Figures, ...]:
 
 
 def headline(report: Report) -> str:
-    """The run in one sentence, without the gate."""
+    """The run in one sentence, without the gate; of imported answers it says so."""
+    sentence = _headline(report)
+    return tr("Imported answers: {sentence}", sentence=sentence) if report.run.imported else sentence
+
+
+def _headline(report: Report) -> str:
     after = report.after
     if after is None or not after.results:
         return tr("No case was run")

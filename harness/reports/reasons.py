@@ -98,7 +98,7 @@ def _failures(result: CaseResult, attempt: Attempt | None) -> Iterator[str]:
     if samples > 1:
         failed = sum(a.verdict.status is Status.FAIL for a in result.attempts)
         yield tr("{failed} of {samples} samples fail", failed=failed, samples=samples)
-    if attempt is None or attempt.finish_reason is None:
+    if attempt is None or attempt.scores is None:
         yield from map(_flat, (r.text for r in result.verdict.reasons))
         return
     reasons = attempt.verdict.reasons or result.verdict.reasons

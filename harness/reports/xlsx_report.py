@@ -204,6 +204,7 @@ def _fact_rows(report: Report) -> Iterator[Sequence[Cell]]:
     engine = f"{run.engine.name} {run.engine.version}" if run.engine is not None else None
     facts: dict[str, Any] = {"run": run.id, "command": run.command, "status": run.status, "started": run.started,
                              "finished": run.finished, "seconds": run.seconds, "model": run.model, "engine": engine,
+                             "imported from": ", ".join(run.imported),
                              **run.machine, **run.versions, **run.settings}  # fmt: skip
     for name, value in facts.items():
         if value not in (None, ""):

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from harness.store.database import Run, RunStatus, Store, Training
+from harness.store.database import IMPORTED, SHOWN, SUITE, Run, RunStatus, Store, Training
 
-__all__ = ["Run", "RunStatus", "Store", "Training"]
+__all__ = ["IMPORTED", "SHOWN", "SUITE", "Run", "RunStatus", "Store", "Training"]

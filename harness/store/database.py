@@ -13,7 +13,7 @@ import json
 import os
 import platform
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,9 +27,15 @@ from harness.safe.records import dump, load, to_data
 from harness.store.connection import Connection
 from harness.store.seal import seal, sealed
 
-__all__ = ["Run", "RunStatus", "Store", "Training"]
+__all__ = ["IMPORTED", "SHOWN", "SUITE", "Run", "RunStatus", "Store", "Training"]
 
 RunStatus = Literal["started", "finished", "interrupted", "failed"]
+SUITE = "suite"
+"""Kind of a run whose answers an engine gave."""
+IMPORTED = "imported"
+"""Kind of a run of old answers out of files: shown and compared, and never evidence of what an engine answers."""
+SHOWN = (SUITE, IMPORTED)
+"""Kinds that people look at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +58,17 @@ class Run:
 
     @property
     def kind(self) -> str:
-        """``suite``, or what else asked for answers (``probe``, ``bisect``); only suites are judged and fixed."""
-        return str(self.facts.get("kind", "suite"))
+        """``suite``, ``imported``, or what else asked for answers (``probe``, ``bisect``).
+
+        Only suites are judged by the gate, blessed and fixed.
+        """
+        return str(self.facts.get("kind", SUITE))
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the files that an imported run's answers come from; empty for every other run."""
+        files = self.facts.get("files", ()) if self.kind == IMPORTED else ()
+        return tuple(str(file.get("name", "")) for file in files)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +207,8 @@ class Store:
         if run_id == "last":
             runs = self.runs(limit=1)
             if not runs:
-                raise StoreError(f"no run is recorded in {self.path}; run: pytest badcases")
+                only = "; imported answers are not one" if self.runs(limit=1, kinds=(IMPORTED,)) else ""
+                raise StoreError(f"no run is recorded in {self.path}{only}; run: pytest badcases")
             return runs[0]
         begins = "substr(id, 1, ?) = ? AND ? <> ''"
         rows = self._database.all(
@@ -204,10 +220,23 @@ class Store:
             raise StoreError(f"{word} with {run_id!r} in {self.path}; harness history lists them")
         return self._run((exact or rows)[0])
 
+    def newest_shown(self) -> Run:
+        """The newest run that people look at, imported ones among them.
+
+        Raises:
+            StoreError: nothing was recorded yet.
+        """
+        return next(iter(self.runs(limit=1, kinds=SHOWN)), None) or self.run("last")
+
     def runs(
-        self, *, adapter: str | None = None, finished: bool = False, limit: int = 1000, kind: str = "suite"
+        self,
+        *,
+        adapter: str | None = None,
+        finished: bool = False,
+        limit: int = 1000,
+        kinds: Collection[str] = (SUITE,),
     ) -> tuple[Run, ...]:
-        """Runs of a kind, newest first; by their number, since a clock may go back.
+        """Runs of some kinds, newest first; by their number, since a clock may go back.
 
         Raises:
             StoreError: a run was changed, or the newest one was deleted.
@@ -218,7 +247,7 @@ class Store:
         return tuple(
             r
             for r in records
-            if r.kind == kind
+            if r.kind in kinds
             and (adapter is None or adapter in r.adapters)
             and (not finished or r.status == "finished")
         )[:limit]
@@ -253,14 +282,17 @@ class Store:
             counted.setdefault(run, {}).setdefault(adapter, {})[status] = number
         return counted
 
-    def latest_results(self, adapter: str, case_ids: Iterable[str] | None = None) -> tuple[CaseResult, ...]:
-        """Per case the newest result on ``adapter`` out of finished runs."""
+    def latest_results(
+        self, adapter: str, case_ids: Iterable[str] | None = None, *, kind: str = SUITE
+    ) -> tuple[CaseResult, ...]:
+        """Per case the newest result on ``adapter`` out of finished runs of a kind."""
         wanted = None if case_ids is None else set(case_ids)
         rows = self._database.all(
             "SELECT r.* FROM results r JOIN runs u ON u.id = r.run "
-            "WHERE r.adapter = ? AND u.status = 'finished' AND u.facts ->> '$.kind' IS NULL ORDER BY u.sequence",
-            adapter,
-        )
+            "WHERE r.adapter = ? AND u.status = 'finished' AND coalesce(u.facts ->> '$.kind', ?) = ? "
+            "ORDER BY u.sequence",
+            adapter, SUITE, kind,
+        )  # fmt: skip
         newest = {row[2]: row for row in rows if wanted is None or row[2] in wanted}
         return tuple(self._result(row) for row in newest.values())
 

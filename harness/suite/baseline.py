@@ -34,9 +34,20 @@ class BaselineFile:
 
     adapter: str
     facts: Mapping[str, Any]
-    """Run, engine and the version's content, for people and for review."""
+    """Run, engine and the version's content, for people and for review; ``imported``: files of old answers."""
     cases: Mapping[str, Mapping[str, Any]]
     """By id: ``digest``, ``samples`` (verdicts), ``verdict``, ``repetition``."""
+
+    @property
+    def imported(self) -> tuple[str, ...]:
+        """Names of the files that the answers were imported from; empty where an engine gave them."""
+        files = self.facts.get("imported")
+        return tuple(map(str, files)) if isinstance(files, list) else ()
+
+    @property
+    def title(self) -> str:
+        """What a comparison calls this side."""
+        return f"{self.adapter} ({'baseline file of imported answers' if self.imported else 'baseline file'})"
 
     def results(self, cases: Iterable[Case]) -> tuple[CaseResult, ...]:
         """The baseline's results of these cases; those that changed since are left out."""

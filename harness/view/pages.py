@@ -23,7 +23,7 @@ from harness.reports.page.document import document
 from harness.runs.sessions import run_state
 from harness.runs.whole import newest_whole_run
 from harness.safe.files import digest_file
-from harness.store import Store
+from harness.store import IMPORTED, SUITE, Run, Store
 from harness.view.edits import pairs_file
 from harness.view.live import TrainingState, training_state
 from harness.view.reading import Reading, RunRow
@@ -70,7 +70,11 @@ _WITH_FIGURES = 30
 def _run_line(reading: Reading, row: RunRow, number: int) -> Iterator[Html]:
     run = row.run
     state = run_state(run)
-    status = None if state == "finished" else el("span", tr(state), class_=f"chip {_STATUS[state]}")
+    status: Html | None
+    if run.kind == IMPORTED:
+        status = el("span", tr("imported"), class_="chip", title=", ".join(run.sources))
+    else:
+        status = None if state == "finished" else el("span", tr(state), class_=f"chip {_STATUS[state]}")
     for at, name in enumerate(run.adapters):
         count = row.counts.get(name, {})
         total = sum(count.values())
@@ -82,13 +86,19 @@ def _run_line(reading: Reading, row: RunRow, number: int) -> Iterator[Html]:
         yield el(
             "tr",
             el("th" if at == 0 else "td", first),
-            el("td", el("a", name, href=f"/version/{quote(name)}")),
+            el("td", _version_link(reading, run, name)),
             el("td", f"{count.get('PASS', 0)} / {total}", class_="num"),
             el("td", str(count.get("FAIL", 0)), class_=f"num {'bad' if count.get('FAIL') else 'zero'}"),
             el("td", str(count.get("ERROR", 0)), class_=f"num {'odd' if count.get('ERROR') else 'zero'}"),
             el("td", as_score(figures.repetition.estimate if figures else None), class_="num"),
             el("td", as_share(figures.repeaters.estimate if figures else None), class_="num"),
         )
+
+
+def _version_link(reading: Reading, run: Run, name: str) -> Child:
+    """The version's page; a version of imported answers may have none."""
+    known = run.kind != IMPORTED or name in reading.manifest().adapters
+    return el("a", name, href=f"/version/{quote(name)}") if known else name
 
 
 def versions_page(reading: Reading) -> str:
@@ -118,9 +128,10 @@ def version_page(reading: Reading, name: str) -> str:
     adapter = manifest.adapter(name)
     lineage = manifest.ancestors(name)
     runs = [row for row in reading.runs() if row.run.status == "finished"]
+    answered = [row.run for row in runs if row.run.kind == SUITE]
     points = []
     for version in lineage:
-        newest = next((row.run for row in runs if version in row.run.adapters), None)
+        newest = next((run for run in answered if version in run.adapters), None)
         if newest is not None:
             figures = reading.figures(newest, version)
             if figures.passes.estimate is not None:

@@ -24,7 +24,7 @@ from harness.project.suite import project_cases
 from harness.reports.conclusion import Conclusion, recorded_flags, review_run
 from harness.reports.page.data import page_data
 from harness.safe.escape import for_page
-from harness.store import Run, Store
+from harness.store import SHOWN, Run, Store
 from harness.suite.figures import Figures, figures
 
 __all__ = ["Reading", "RunRow"]
@@ -63,7 +63,7 @@ class Reading:
         if not self.settings.database.is_file():
             return ()
         with Store(self.settings.database) as store:
-            runs = store.runs(limit=limit)
+            runs = store.runs(limit=limit, kinds=SHOWN)
             counts = store.counts([r.id for r in runs])
         rows = []
         for run in runs:

@@ -238,7 +238,7 @@ def test_checkpoints_are_no_suite_run(failing: Make) -> None:
     main(["fix", "--failed"])
     with Store(root / "reports" / "harness.sqlite") as store:
         assert [r.adapters for r in store.runs()] == [("v4.1",), ("v4.0",)]
-        assert len(store.runs(kind="selection")) == 1
+        assert len(store.runs(kinds=("selection",))) == 1
 
 
 def test_among_equals_the_earliest_checkpoint_is_kept(failing: Make, capsys: pytest.CaptureFixture[str]) -> None:
