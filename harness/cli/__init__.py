@@ -45,6 +45,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "view": "a local page to look at runs, cases, pairs and versions, and to work on them",
         "history": "the recorded runs, newest first",
         "report": "write a run's reports again",
+        "track": "send a recorded run to the experiment trackers",
         "comment": "write a run's summary as a comment on the pull or merge request of this CI job",
         "probe": "find failing cases that pass under another decoding",
         "bisect": "find the first version in a lineage on which a case fails",

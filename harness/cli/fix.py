@@ -12,7 +12,7 @@ from harness.cli.display import TerminalDisplay
 from harness.cli.interruption import interruptible, resume_command
 from harness.cli.output import wants_color
 from harness.cli.parsers import count, examples
-from harness.cli.project import add_json, echo, echo_json, project_settings, table
+from harness.cli.project import add_json, echo, echo_json, project_settings, table, warn
 from harness.fix.checkpoints import Selection
 from harness.fix.fix import Fix, FixPlan, FixResult, plan_fix
 from harness.fix.promotion import Effect
@@ -21,6 +21,7 @@ from harness.pairs import Pair
 from harness.reports.console import comparison_table, summary
 from harness.safe.escape import shorten
 from harness.store import Store
+from harness.trackers.sending import sent_lines
 from trainers import Drift
 from trainers.recipe import named_recipe
 
@@ -205,7 +206,7 @@ def _facts(result: FixResult) -> dict[str, Any]:
         "run": result.conclusion.run.id, "drift": result.version.checkpoint.drift,
         "selection": result.version.selection, "effects": result.effects,
         "roles": {r: result.comparison.by_role(r) for r in ("fix", "holdout", "guard")},
-        "reports": [str(p) for p in result.conclusion.reports],
+        "reports": [str(p) for p in result.conclusion.reports], "trackers": result.sent,
     }  # fmt: skip
 
 
@@ -233,3 +234,5 @@ def _report(result: FixResult) -> None:
         ))  # fmt: skip
     page = next((p for p in result.conclusion.reports if p.suffix == ".html"), None)
     echo(tr("run {run}, report: {page}", run=result.conclusion.run.id, page=page))
+    for line in sent_lines(result.sent, result.conclusion.run.id):
+        warn(line)

@@ -34,6 +34,7 @@ from harness.fix.missing_facts import advice, without_answer
 from harness.fix.names import claimed
 from harness.fix.plan import FixPlan, fitted, plan_fix
 from harness.fix.promotion import Effect, Promotion, decide, effects
+from harness.fix.series import training_series
 from harness.fix.watched import watched_texts
 from harness.judging.results import CaseResult, Status
 from harness.models.adapters.folder import check
@@ -55,6 +56,7 @@ from harness.safe.records import dump, to_data
 from harness.store import Store
 from harness.suite.compare import Comparison
 from harness.suite.figures import figures
+from harness.trackers.sending import Sent, send_run
 from trainers import Trainer, TrainProgress, TrainRequest, TrainResult, open_trainer
 from trainers.base import Checkpoint
 from trainers.launch import Launch, visible_gpus
@@ -89,6 +91,8 @@ class FixResult:
     promotion: Promotion
     effects: tuple[Effect, ...]
     """Before and after, by role."""
+    sent: tuple[Sent, ...] = ()
+    """What became of the run at each experiment tracker."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -371,6 +375,7 @@ class Fix:
             comparison=comparison,
             promotion=promotion,
             effects=effects(before, after),
+            sent=send_run(conclusion, settings),
         )
 
     @property
@@ -436,6 +441,8 @@ class Fix:
                 f"{d.kind} texts: KL {d.kl:.3f} nats a token, log-probability {d.before:.3f} -> {d.now:.3f}"
                 for d in drift
             )
+        if series := training_series(training, selection):
+            facts["series"] = series
         if selection.checkpoints:
             facts["checkpoints"] = "; ".join(
                 f"step {c.step}: {c.fixed} of {selection.failing} fixed, {c.broken + c.guards_broken} broken, "

@@ -38,6 +38,7 @@ from harness.safe.escape import for_terminal, for_xml
 from harness.safe.records import to_data
 from harness.suite.baseline import read_baseline
 from harness.suite.gate import GateOutcome
+from harness.trackers.sending import Sent, send_run, sent_lines
 
 __all__ = ["Explanation", "Planned", "Session"]
 
@@ -117,6 +118,7 @@ class Session:
         self._evaluation: Evaluation | None = None
         self._jobs: dict[tuple[str, str], Job] = {}
         self._conclusion: Conclusion | None = None
+        self._sent: tuple[Sent, ...] = ()
         self._marker: Path | None = None
         self._unchecked: dict[str, None] = {}
         self._show: Callable[[RunnerProgress], None] = lambda _: None
@@ -238,6 +240,8 @@ class Session:
             self.problem = error
         if self._marker is not None and self._conclusion is not None:
             end_session(self._marker)
+        if self._conclusion is not None:
+            self._sent = send_run(self._conclusion, self._evaluation.settings)
         results = self._evaluation.results.values()
         failed = any(r.verdict.status is Status.ERROR for r in results)
         return failed or self._conclusion is None or self._evaluation.broken is not None
@@ -290,6 +294,7 @@ class Session:
             parts.append(f"not read, since a dot begins their name: {', '.join(map(for_terminal, hidden))}")
         page = next((p for p in self._conclusion.reports if p.suffix == ".html"), None)
         parts.append(f"run {self._conclusion.run.id}, report: {_relative(page)}" if page else "")
+        parts += sent_lines(self._sent, self._conclusion.run.id)
         return "\n".join(part.rstrip("\n") for part in parts if part)
 
     def close(self) -> None:
