@@ -105,10 +105,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(_module(args.command).run(args))
     except HarnessError as error:
-        _complain(f"harness {args.command}: {error}\n")
+        _complain(_said("harness {command}: {error}", command=args.command, error=error))
         return error.exit_code
     except KeyboardInterrupt:
-        _complain(f"harness {args.command}: interrupted\n")
+        _complain(_said("harness {command}: interrupted", command=args.command))
         return _INTERRUPTED
     except BrokenPipeError:
         # The reader went away, so what was not written is not known to be good. Python would complain again at its end.
@@ -119,6 +119,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         _complain(traceback.format_exc())
         return _BROKE
+
+
+def _said(sentence: str, **values: object) -> str:
+    """A sentence in the reader's language; the text of an error itself stays as it is."""
+    from harness.language import tr
+
+    return tr(sentence, **values) + "\n"
 
 
 def _complain(text: str) -> None:

@@ -15,6 +15,7 @@ from harness.cli.parsers import examples
 from harness.cli.project import add_json, echo, echo_json, project_settings
 from harness.errors import StoreError, UsageError
 from harness.judging.results import CaseResult
+from harness.language import tr
 from harness.project.manifest import Manifest, read_manifest
 from harness.reports.console import comparison_table, failures_by_tag, summary
 from harness.reports.model import AdapterResults
@@ -65,12 +66,13 @@ def run(args: argparse.Namespace) -> int:
         echo(tags)
     for before, after in pairwise(names) if len(names) > 2 else ():
         step = compare(sides[before], sides[after])
-        echo(f"{before} -> {after}: {len(step.total.fixed)} fixed, {len(step.broken)} broken")
+        numbers = {"fixed": len(step.total.fixed), "broken": len(step.broken)}
+        echo(tr("{before} -> {after}: {fixed} fixed, {broken} broken", before=before, after=after, **numbers))
     echo(comparison_table(changes(first, last), color=color))
     echo(_significance(comparison))
     for word, ids in (("broken", comparison.broken), ("still failing", comparison.still_failing)):
         for case_id in ids:
-            echo(f"{word}: {case_id}")
+            echo(f"{tr(word)}: {case_id}")
     return 1 if comparison.broken else 0
 
 
@@ -95,7 +97,8 @@ def _rates(sides: Mapping[str, Sequence[CaseResult]]) -> dict[str, dict[str, Any
 def _significance(comparison: Comparison) -> str:
     total = comparison.total
     rise = total.repetition
-    return (
-        f"repetition score {rise.value:+.3f} ({rise.low:+.3f}..{rise.high:+.3f}); "
-        f"{len(total.fixed)} fixed against {len(total.broken)} broken: p = {total.p_fixed:.3g} (McNemar, one-sided)"
-    )
+    return tr(
+        "repetition score {change}; {fixed} fixed against {broken} broken: p = {p} (McNemar, one-sided)",
+        change=f"{rise.value:+.3f} ({rise.low:+.3f}..{rise.high:+.3f})",
+        fixed=len(total.fixed), broken=len(total.broken), p=f"{total.p_fixed:.3g}",
+    )  # fmt: skip

@@ -197,7 +197,7 @@ def _date(started: str) -> str:
 
 
 def _result(row: Mapping[str, Any]) -> str:
-    return str(row["gate"] or row["status"])
+    return tr(str(row["gate"] or row["status"]))
 
 
 def _passed(row: Mapping[str, Any]) -> str:

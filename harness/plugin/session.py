@@ -21,7 +21,7 @@ from harness.cases.model import Case
 from harness.cases.suite import SuiteFacts, describe_suite
 from harness.errors import CaseFileError, HarnessError, SettingsError
 from harness.judging.results import CaseResult, Status
-from harness.language import set_language
+from harness.language import set_language, tr
 from harness.plugin.badcase import BadCaseError, BadCaseFailed
 from harness.plugin.progress import ProgressSink
 from harness.project.settings import Settings, find_root, read_settings
@@ -276,13 +276,14 @@ class Session:
 
     def _unchecked_text(self) -> str:
         names = ", ".join([*self._unchecked][:3]) + (", ..." if len(self._unchecked) > 3 else "")
-        return f"failed cases whose tests did not fail: {names}; does the test call badcase.check()?"
+        return tr("failed cases whose tests did not fail: {names}; does the test call badcase.check()?", names=names)
 
     def summary(self, *, color: bool) -> str:
         """The text that ends the session."""
         width = shutil.get_terminal_size((100, 24)).columns
         if self._conclusion is None:
-            return f"no verdict: {for_terminal(str(self.problem))}" if self.running and self.problem else ""
+            problem = for_terminal(str(self.problem)) if self.running and self.problem else ""
+            return tr("no verdict: {problem}", problem=problem) if problem else ""
         report = self._conclusion.report
         parts = [summary(report.adapters, report.gate, width, color)]
         if self._conclusion.changes:
@@ -291,9 +292,10 @@ class Session:
             parts.append(self._unchecked_text())
         hidden = hidden_folders(self._settings.badcases) if self._settings is not None else ()
         if hidden:
-            parts.append(f"not read, since a dot begins their name: {', '.join(map(for_terminal, hidden))}")
+            names = tr(", ").join(map(for_terminal, hidden))
+            parts.append(tr("not read, since a dot begins their name: {names}", names=names))
         page = next((p for p in self._conclusion.reports if p.suffix == ".html"), None)
-        parts.append(f"run {self._conclusion.run.id}, report: {_relative(page)}" if page else "")
+        parts.append(tr("run {run}, report: {page}", run=self._conclusion.run.id, page=_relative(page)) if page else "")
         parts += sent_lines(self._sent, self._conclusion.run.id)
         return "\n".join(part.rstrip("\n") for part in parts if part)
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.judging.results import CaseResult
+from harness.language import tr
 from harness.metrics.parts import answer_text
 from harness.metrics.similarity import bare
 
@@ -37,8 +38,12 @@ class SameAnswer:
         """For people, one line."""
         shown = " ".join(self.answer.split())
         shown = shown if len(shown) <= 60 else shown[:57] + "..."
-        names = ", ".join(self.cases[:3]) + (f" and {len(self.cases) - 3} more" if len(self.cases) > 3 else "")
-        return f"the same answer to {len(self.cases)} different prompts: {shown!r} ({names})"
+        names = ", ".join(self.cases[:3])
+        names += tr(" and {n} more", n=len(self.cases) - 3) if len(self.cases) > 3 else ""
+        return tr(
+            "the same answer to {n} different prompts: {answer} ({names})",
+            n=len(self.cases), answer=repr(shown), names=names,
+        )  # fmt: skip
 
 
 def same_answers(results: Sequence[CaseResult]) -> tuple[SameAnswer, ...]:
