@@ -15,6 +15,7 @@ from harness.judging.results import CaseResult
 from harness.language import tr
 from harness.metrics.parts import answer_text
 from harness.metrics.similarity import bare
+from harness.suite.once import once
 
 __all__ = ["SameAnswer", "same_answers"]
 
@@ -52,6 +53,10 @@ def same_answers(results: Sequence[CaseResult]) -> tuple[SameAnswer, ...]:
     Args:
         results: of one adapter; each case counts with the answer that its verdict shows.
     """
+    return once(results, "same answers", lambda: _same_answers(results))
+
+
+def _same_answers(results: Sequence[CaseResult]) -> tuple[SameAnswer, ...]:
     groups: dict[str, dict[tuple[str, str | None], CaseResult]] = {}
     for result in results:
         attempt = result.worst
