@@ -6,7 +6,6 @@ is open. Settings are frozen afterwards.
 
 from __future__ import annotations
 
-import difflib
 import os
 import typing
 from collections.abc import Mapping
@@ -24,6 +23,7 @@ from harness.errors import SettingsError
 from harness.project.deadlines import Deadlines
 from harness.project.manifest import MANIFEST_NAME
 from harness.project.sampling import Sampling
+from harness.safe.nearest import nearest_name
 from harness.safe.read import read_text, read_toml, reason
 from harness.safe.shares import parse_share
 from harness.safe.validate import Amount, Count, NonNegative, Share, problem
@@ -241,8 +241,8 @@ def _from_flags(flags: Mapping[str, Any], problems: list[str]) -> dict[str, Any]
     values: dict[str, Any] = {}
     for name, value in flags.items():
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            problems.append(f"unknown setting {name!r}" + (f"; did you mean {near[0]}?" if near else ""))
+            near = nearest_name(name, known)
+            problems.append(f"unknown setting {name!r}" + (f"; did you mean {near}?" if near else ""))
         elif name in _TABLES and isinstance(value, Mapping):
             try:
                 values[name] = _TABLES[name].from_mapping(value)
@@ -308,8 +308,8 @@ def _from_environment(environment: Mapping[str, str], problems: list[str]) -> di
     known = {_ENVIRONMENT + name.upper() for name in _types()} | _OTHER_VARIABLES
     for name in sorted(n for n in environment if n.startswith(_ENVIRONMENT) and n not in known):
         # A variable of another program may begin so too; one that is nearly ours is a typing error.
-        if near := difflib.get_close_matches(name, known, n=1, cutoff=0.85):
-            problems.append(f"environment variable {name} is unknown; did you mean {near[0]}?")
+        if near := nearest_name(name, known, cutoff=0.85):
+            problems.append(f"environment variable {name} is unknown; did you mean {near}?")
     for name, kind in _types().items():
         text = environment.get(_ENVIRONMENT + name.upper())
         if text is None or name in _TABLES or kind == Options:
