@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
         state = tr(run_state(stored))
         echo(tr("run {run} ({state}), {age} old", run=stored.id, state=state, age=_age(stored.started)))
         for name in hidden_folders(settings.badcases):
-            echo("  " + tr("not read, since a dot begins their name: {names}", names=name))
+            echo("  " + tr("not read, since a dot begins its name: {name}", name=name))
         for reason in stale:
             echo("  " + tr("not judgeable: {reason}; run the suite again", reason=reason))
     if stale:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -99,24 +98,29 @@ def test_a_secret_is_never_sent(project: Make, pytester: pytest.Pytester, monkey
     ("tracker", "words"),
     [
         ("Broken", "ConnectionError: no route to host tracker.example"),
-        ("Hanging", "no answer within 8 s"),
         ("Dying", "its process ended: segfault in a native library"),
         ("Missing", "has no attribute 'Missing'"),
     ],
-    ids=["raises", "hangs", "dies", "is-not-there"],
+    ids=["raises", "dies", "is-not-there"],
 )
 def test_a_failing_tracker_is_a_warning(project: Make, pytester: pytest.Pytester, tracker: str, words: str) -> None:
     """Verdicts and exit code are those without it, the others get the run, and the summary says what to do."""
-    root = project(
-        cases=[record("hill")],
-        settings=f'trackers = ["tests.support.trackers:{tracker}", "jsonl"]\n[tool.harness.deadlines]\ntracker = 8',
-    )
-    began = time.monotonic()
+    root = project(cases=[record("hill")], settings=f'trackers = ["tests.support.trackers:{tracker}", "jsonl"]')
     result = pytester.runpytest("badcases")
     assert result.ret == 0
-    assert time.monotonic() - began < 40
     assert len(lines(root)) == 1
     result.stdout.fnmatch_lines([f"tracker *{tracker}: not sent: *{words}*", "*send it again: harness track *"])
+
+
+def test_a_hanging_tracker_is_given_up(project: Make, pytester: pytest.Pytester) -> None:
+    """At the deadline it is a warning like any other, although its server never answers."""
+    project(
+        cases=[record("hill")],
+        settings='trackers = ["tests.support.trackers:Hanging"]\n[tool.harness.deadlines]\ntracker = 2',
+    )
+    result = pytester.runpytest("badcases")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["tracker *Hanging: not sent: no answer within 2 s*"])
 
 
 def test_a_package_that_is_missing_is_named(project: Make, pytester: pytest.Pytester) -> None:
