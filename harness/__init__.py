@@ -12,6 +12,7 @@ The packages, in the order of the data; each imports only what stands above it:
     runs        an evaluation from its cases to its recorded results
     suite       figures, comparison and gate of a whole suite
     reports     terminal, HTML, XLSX, Markdown and JSON
+    trackers    runs and trainings to MLflow, Weights & Biases or TensorBoard
     pairs       failing cases to preference pairs
     triage      production logs to case folders
     migrate     folders of scripts and old answers to a project and its first runs

@@ -10,7 +10,6 @@ silently ignored in some combination (refused below where known), and none could
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -21,6 +20,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from harness.errors import SettingsError
+from harness.safe.nearest import nearest_name
 from harness.safe.read import read_object, read_toml, reason
 from harness.safe.validate import field_problems, listed, number, whole
 from trainers.launch import parse_devices
@@ -276,8 +276,8 @@ class Recipe:
             given["gpus"] = str(given["gpus"])
         problems = []
         for name in sorted(set(given) - known):
-            near = difflib.get_close_matches(name, known, n=1)
-            problems.append(f"unknown field {name!r}" + (f" (did you mean {near[0]!r}?)" if near else ""))
+            near = nearest_name(name, known)
+            problems.append(f"unknown field {name!r}" + (f" (did you mean {near!r}?)" if near else ""))
         start = base or cls()
         try:
             changed = dataclasses.replace(start, **{k: v for k, v in given.items() if k in known})

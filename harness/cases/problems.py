@@ -9,12 +9,12 @@ Not supported: more than twenty lines; the first line gives the total.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
 from harness.errors import CaseFileError
 from harness.safe.escape import for_terminal
+from harness.safe.nearest import nearest_name
 
 __all__ = ["MAX_SHOWN", "Problems", "kind", "nearest", "quote", "show"]
 
@@ -54,8 +54,8 @@ def show(path: Path) -> str:
 def nearest(name: str, known: Iterable[str]) -> str:
     """``did you mean 'text'?`` where a known name is close, else the list of known names."""
     names = list(known)
-    close = difflib.get_close_matches(name[:60].strip().lower(), names, 1, 0.6)
-    return f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(names)}"
+    close = nearest_name(name.lower(), names)
+    return f"did you mean {close!r}?" if close else f"known are: {', '.join(names)}"
 
 
 class Problems:

@@ -48,6 +48,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "view": "a local page to look at runs, cases, pairs and versions, and to work on them",
         "history": "the recorded runs, newest first",
         "report": "write a run's reports again",
+        "track": "send a recorded run to the experiment trackers",
         "comment": "write a run's summary as a comment on the pull or merge request of this CI job",
         "probe": "find failing cases that pass under another decoding",
         "bisect": "find the first version in a lineage on which a case fails",
@@ -107,10 +108,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(_module(args.command).run(args))
     except HarnessError as error:
-        _complain(f"harness {args.command}: {error}\n")
+        _complain(_said("harness {command}: {error}", command=args.command, error=error))
         return error.exit_code
     except KeyboardInterrupt:
-        _complain(f"harness {args.command}: interrupted\n")
+        _complain(_said("harness {command}: interrupted", command=args.command))
         return _INTERRUPTED
     except BrokenPipeError:
         # The reader went away, so what was not written is not known to be good. Python would complain again at its end.
@@ -121,6 +122,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         _complain(traceback.format_exc())
         return _BROKE
+
+
+def _said(sentence: str, **values: object) -> str:
+    """A sentence in the reader's language; the text of an error itself stays as it is."""
+    from harness.language import tr
+
+    return tr(sentence, **values) + "\n"
 
 
 def _complain(text: str) -> None:

@@ -68,14 +68,15 @@ def run(args: argparse.Namespace) -> int:
         echo(tags)
     for before, after in pairwise(names) if len(names) > 2 else ():
         step = compare(sides[before], sides[after])
-        echo(f"{before} -> {after}: {len(step.total.fixed)} fixed, {len(step.broken)} broken")
+        numbers = {"fixed": len(step.total.fixed), "broken": len(step.broken)}
+        echo(tr("{before} -> {after}: {fixed} fixed, {broken} broken", before=before, after=after, **numbers))
     echo(comparison_table(changes(first, last), color=color))
     echo(_significance(comparison))
     for name in imported:
         echo(tr("{name}: imported answers; no engine gave them here", name=name))
     for word, ids in (("broken", comparison.broken), ("still failing", comparison.still_failing)):
         for case_id in ids:
-            echo(f"{word}: {case_id}")
+            echo(f"{tr(word)}: {case_id}")
     return 1 if comparison.broken else 0
 
 
@@ -106,7 +107,8 @@ def _rates(sides: Mapping[str, Sequence[CaseResult]]) -> dict[str, dict[str, Any
 def _significance(comparison: Comparison) -> str:
     total = comparison.total
     rise = total.repetition
-    return (
-        f"repetition score {rise.value:+.3f} ({rise.low:+.3f}..{rise.high:+.3f}); "
-        f"{len(total.fixed)} fixed against {len(total.broken)} broken: p = {total.p_fixed:.3g} (McNemar, one-sided)"
-    )
+    return tr(
+        "repetition score {change}; {fixed} fixed against {broken} broken: p = {p} (McNemar, one-sided)",
+        change=f"{rise.value:+.3f} ({rise.low:+.3f}..{rise.high:+.3f})",
+        fixed=len(total.fixed), broken=len(total.broken), p=f"{total.p_fixed:.3g}",
+    )  # fmt: skip

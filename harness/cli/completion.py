@@ -1,10 +1,11 @@
-"""``harness completion bash|zsh|tcsh``: a script that completes commands, options and adapter names in a shell.
+"""``harness completion bash|zsh|fish|tcsh``: a script that completes commands, options and adapter names in a shell.
 
-shtab makes it from the parsers, so it knows what they know. Adapter names are asked of the project at the moment of
+shtab makes it from the parsers, so it knows what they know; for fish, which shtab does not write,
+:mod:`harness.cli.completion_fish` does the same. Adapter names are asked of the project at the moment of
 completion (``harness completion --adapters``), which reads the manifest and nothing else. Trade-off: the script holds
 the commands of the version that wrote it; write it again after an upgrade.
 
-Not supported: fish, which shtab does not write, and run ids.
+Not supported: run ids.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from harness.errors import HarnessError, UsageError
 
 __all__ = ["add_parser", "run"]
 
-_SHELLS = ("bash", "zsh", "tcsh")
+_SHELLS = ("bash", "zsh", "fish", "tcsh")
 _NAMES = {
     "bash": 'harness_adapters() { compgen -W "$(harness completion --adapters 2>/dev/null)" -- "$1"; }\n',
     "zsh": 'harness_adapters() { compadd -- ${(f)"$(harness completion --adapters 2>/dev/null)"}; }\n',
@@ -50,26 +51,37 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.shell is None:
         raise UsageError(f"completion: name a shell: {', '.join(_SHELLS)}")
-    import shtab
-
     from harness.cli import build_parser
 
     parser = build_parser()
+    if args.shell == "fish":
+        from harness.cli.completion_fish import fish_script
+
+        sys.stdout.write(fish_script(parser, completer))
+        return 0
+    import shtab
+
     for command, inner in subparsers_of(parser):
         _mark(inner, (command,))
     sys.stdout.write(shtab.complete(parser, args.shell, preamble=_NAMES) + "\n")
     return 0
 
 
+def completer(action: argparse.Action, words: tuple[str, ...]) -> str:
+    """What completes the value of an argument of the command ``words``: ``adapters``, ``files``, or nothing."""
+    if action.dest in _VERSIONS and action.nargs != 0 and words not in _NEW_NAMES:
+        return "adapters"
+    return "files" if action.type is Path or action.dest in ("file", "pairs", "model", "folder") else ""
+
+
 def _mark(parser: argparse.ArgumentParser, words: tuple[str, ...]) -> None:
     """Say of every argument what completes it: adapter names, or files."""
     import shtab
 
+    kinds = {"adapters": _COMPLETE_NAMES, "files": shtab.FILE}
     for action in parser._actions:
-        if action.dest in _VERSIONS and action.nargs != 0 and words not in _NEW_NAMES:
-            action.complete = _COMPLETE_NAMES  # type: ignore[attr-defined]
-        elif action.type is Path or action.dest in ("file", "pairs", "model", "folder"):
-            action.complete = shtab.FILE  # type: ignore[attr-defined]
+        if kind := completer(action, words):
+            action.complete = kinds[kind]  # type: ignore[attr-defined]
     for name, inner in subparsers_of(parser):
         _mark(inner, (*words, name))
 

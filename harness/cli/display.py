@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from harness.cli.output import is_quiet, wants_color
-from harness.runs.progress import PacedLines, training_line
+from harness.language import tr
+from harness.runs.progress import PacedLines, state_text, training_line
 from harness.runs.runner import RunnerProgress
 from harness.safe.escape import for_terminal
 from trainers import TrainProgress
@@ -74,7 +75,7 @@ class TerminalDisplay:
 
     def sampling(self, done: int, total: int) -> None:
         """Show how many candidates are drawn."""
-        self._show("candidates", f"candidates {done}/{total}", done, total)
+        self._show("candidates", tr("candidates {done}/{total}", done=done, total=total), done, total)
 
     def training(self, progress: TrainProgress) -> None:
         """Show steps, loss, reward margin and time left."""
@@ -82,7 +83,7 @@ class TerminalDisplay:
 
     def running(self, progress: RunnerProgress) -> None:
         """Show how many answers of the suite there are."""
-        text = f"{progress.state} {progress.done}/{progress.total}"
+        text = f"{state_text(progress.state)} {progress.done}/{progress.total}"
         self._show(progress.state, text, progress.done, progress.total)
 
     def _show(self, state: str, text: str, done: int, total: int | None) -> None:

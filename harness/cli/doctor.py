@@ -16,6 +16,7 @@ from harness.cli.parsers import examples
 from harness.cli.project import add_json, echo, echo_json
 from harness.engines import available, engine_info
 from harness.errors import HarnessError
+from harness.language import set_language, tr
 from harness.models.adapters.folder import FILES
 from harness.models.embedded import EMBEDDED, cache_folder
 from harness.project.manifest import Adapter, Manifest, read_manifest
@@ -51,26 +52,43 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check everything; 0 if nothing required is missing, otherwise 3."""
-    findings = tuple(examine(find_root(Path.cwd())))
+    root = find_root(Path.cwd())
+    settings, _ = _settings(root)
+    set_language(settings.language if settings is not None else "")
+    findings = tuple(examine(root))
     if args.json:
         echo_json({"findings": findings, "good": all(f.good or not f.needed for f in findings)})
     else:
         for finding in findings:
             mark = "ok  " if finding.good else "MISS" if finding.needed else "--  "
-            echo(f"{mark}  {finding.what:<22} {finding.text}" + (f"  ->  {finding.remedy}" if finding.remedy else ""))
+            echo(
+                f"{mark}  {tr(finding.what):<22} {finding.text}" + (f"  ->  {finding.remedy}" if finding.remedy else "")
+            )
     return 0 if all(f.good or not f.needed for f in findings) else 3
 
 
 def examine(root: Path) -> Iterator[Finding]:
     """Check machine, environments, model, project and cases; never raises for what is missing."""
     yield Finding(
-        what="python", good=True, text=f"{platform.python_version()} on {platform.machine()}, {os.cpu_count()} cores"
+        what="python",
+        good=True,
+        text=tr(
+            "{version} on {machine}, {n} cores",
+            version=platform.python_version(),
+            machine=platform.machine(),
+            n=os.cpu_count(),
+        ),
     )
     yield Finding(
-        what="GPU", good=has_gpu(), text="NVIDIA" if has_gpu() else "none; the CPU builds are used", needed=False
+        what="GPU", good=has_gpu(), text="NVIDIA" if has_gpu() else tr("none; the CPU builds are used"), needed=False
     )
     free = shutil.disk_usage(root).free / 2**30
-    yield Finding(what="disk", good=free > 5, text=f"{free:.0f} GiB free", remedy="" if free > 5 else "free some space")
+    yield Finding(
+        what="disk",
+        good=free > 5,
+        text=tr("{n} GiB free", n=f"{free:.0f}"),
+        remedy="" if free > 5 else tr("free some space"),
+    )
     settings, problem = _settings(root)
     yield from _engines(settings.engine if settings else "vllm")
     trains = settings is not None and any(settings.reports.glob("trainings/*"))
@@ -79,12 +97,13 @@ def examine(root: Path) -> Iterator[Finding]:
             yield _environment(environment, root, needed=trains)
     for name in EMBEDDED:
         there = any((cache_folder() / "models").glob(f"{name}-*/conversion.json"))
-        text = f"embedded model {name}: {'converted' if there else 'not yet converted'}"
+        how = tr("converted") if there else tr("not yet converted")
+        text = tr("embedded model {name}: {state}", name=name, state=how)
         yield Finding(
             what="model", good=there, text=text, remedy="" if there else "harness setup --model", needed=False
         )
     if settings is None:
-        yield Finding(what="settings", good=False, text=problem, remedy="fix the file")
+        yield Finding(what="settings", good=False, text=problem, remedy=tr("fix the file"))
     else:
         yield from _project(settings)
 
@@ -103,10 +122,10 @@ def _environment(environment: Environment, root: Path, *, needed: bool) -> Findi
         there = Path(own).is_file()
         return Finding(
             what=environment.folder, good=there, text=f"HARNESS_TRAINER_PYTHON = {own}",
-            remedy="" if there else "name the Python of an environment with LLaMA-Factory",
+            remedy="" if there else tr("name the Python of an environment with LLaMA-Factory"),
         )  # fmt: skip
     status = state(environment, root)
-    text = f"{status}: {environment.purpose}" + ("" if needed else "; only to train")
+    text = f"{tr(status)}: {tr(environment.purpose)}" + ("" if needed else tr("; only to train"))
     remedy = "" if status == "ready" else "harness setup"
     return Finding(what=environment.folder, good=status == "ready", text=text, remedy=remedy, needed=needed)
 
@@ -116,7 +135,11 @@ def _engines(wanted: str) -> Iterator[Finding]:
     for name, package in available().items():
         if package is None:
             yield Finding(
-                what=f"engine {name}", good=False, text="not installed", remedy="harness setup", needed=name == wanted
+                what=f"engine {name}",
+                good=False,
+                text=tr("not installed"),
+                remedy="harness setup",
+                needed=name == wanted,
             )
         else:
             yield Finding(what=f"engine {name}", good=True, text=f"{package} {metadata.version(package)}")
@@ -124,30 +147,40 @@ def _engines(wanted: str) -> Iterator[Finding]:
         try:
             engine_info(wanted)
         except HarnessError as error:
-            yield Finding(what="engine", good=False, text=str(error), remedy="correct engine in [tool.harness]")
+            yield Finding(what="engine", good=False, text=str(error), remedy=tr("correct engine in [tool.harness]"))
         else:
             yield Finding(what="engine", good=True, text=wanted)
 
 
 def _project(settings: Settings) -> Iterator[Finding]:
-    yield Finding(what="settings", good=True, text=f"adapter {settings.adapter or '(none)'}, engine {settings.engine}")
+    yield Finding(
+        what="settings",
+        good=True,
+        text=tr("adapter {adapter}, engine {engine}", adapter=settings.adapter or tr("(none)"), engine=settings.engine),
+    )
     try:
         manifest = read_manifest(settings.manifest_path)
     except HarnessError as error:
-        remedy = "harness init" if "harness init" in str(error) else "fix the file"
+        remedy = "harness init" if "harness init" in str(error) else tr("fix the file")
         yield Finding(what="manifest", good=False, text=str(error), remedy=remedy)
     else:
         yield Finding(
-            what="manifest", good=True, text=f"{len(manifest.adapters)} adapters on {len(manifest.models)} models"
+            what="manifest",
+            good=True,
+            text=tr("{n} adapters on {models} models", n=len(manifest.adapters), models=len(manifest.models)),
         )
         yield from _models(settings, manifest)
         yield from _versions(settings, manifest)
     try:
         cases = project_cases(settings)
     except HarnessError as error:
-        yield Finding(what="bad cases", good=False, text=str(error), remedy="fix the files")
+        yield Finding(what="bad cases", good=False, text=str(error), remedy=tr("fix the files"))
     else:
-        yield Finding(what="bad cases", good=True, text=f"{len(cases)} in {len({c.folder for c in cases})} folders")
+        yield Finding(
+            what="bad cases",
+            good=True,
+            text=tr("{n} in {folders} folders", n=len(cases), folders=len({c.folder for c in cases})),
+        )
 
 
 def _models(settings: Settings, manifest: Manifest) -> Iterator[Finding]:
@@ -158,11 +191,14 @@ def _models(settings: Settings, manifest: Manifest) -> Iterator[Finding]:
         if model.path.startswith("embedded:"):
             continue
         if model.path.count("/") == 1 and not model.path.startswith((".", "/", "~")) and not folder.exists():
-            yield Finding(what=what, good=True, text=f"{model.path}: a hub id, fetched on first use")
+            yield Finding(what=what, good=True, text=tr("{path}: a hub id, fetched on first use", path=model.path))
             continue
         there = (folder / "config.json").is_file()
-        text = str(folder) if there else f"{folder} {'has no config.json' if folder.is_dir() else 'is not there'}"
-        remedy = "" if there else f'correct path in [models."{model.name}"]'
+        text = str(folder)
+        if not there:
+            lacks = tr("{path} has no config.json", path=folder) if folder.is_dir() else ""
+            text = lacks or tr("{path} is not there", path=folder)
+        remedy = "" if there else tr('correct path in [models."{name}"]', name=model.name)
         yield Finding(what=what, good=there, text=text, remedy=remedy, needed=_is_used(settings, manifest, model.name))
 
 
@@ -172,21 +208,21 @@ def _versions(settings: Settings, manifest: Manifest) -> Iterator[Finding]:
     for adapter in missing:
         needed = adapter.name in {a.name for a in _chain(settings, manifest)}
         text = (
-            f"{adapter.path} has no weights"
+            tr("{path} has no weights", path=adapter.path)
             if adapter.path and adapter.path.is_dir()
-            else f"{adapter.path} is not there"
+            else tr("{path} is not there", path=adapter.path)
         )
         yield Finding(
             what=f"adapter {adapter.name}",
             good=False,
             text=text,
-            remedy="restore it, or remove its entry",
+            remedy=tr("restore it, or remove its entry"),
             needed=needed,
         )
     if settings.adapter and settings.adapter not in manifest.adapters:
         yield Finding(
-            what=f"adapter {settings.adapter}", good=False, text="is the project's, and not in the manifest",
-            remedy="correct adapter in [tool.harness]",
+            what=f"adapter {settings.adapter}", good=False, text=tr("is the project's, and not in the manifest"),
+            remedy=tr("correct adapter in [tool.harness]"),
         )  # fmt: skip
 
 

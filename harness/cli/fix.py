@@ -12,7 +12,7 @@ from harness.cli.display import TerminalDisplay
 from harness.cli.interruption import interruptible, resume_command
 from harness.cli.output import wants_color
 from harness.cli.parsers import count, examples
-from harness.cli.project import add_json, echo, echo_json, project_settings, table
+from harness.cli.project import add_json, echo, echo_json, project_settings, table, warn
 from harness.fix.checkpoints import Selection
 from harness.fix.fix import Fix, FixPlan, FixResult, plan_fix
 from harness.fix.promotion import Effect
@@ -21,6 +21,7 @@ from harness.pairs import Pair
 from harness.reports.console import comparison_table, summary
 from harness.safe.escape import shorten
 from harness.store import Store
+from harness.trackers.sending import sent_lines
 from trainers import Drift
 from trainers.recipe import named_recipe
 
@@ -140,12 +141,15 @@ def _failing(result: FixResult) -> int:
 
 
 def _plan_text(plan: FixPlan) -> str:
-    held = f"; {len(plan.others)} failing holdout or guard cases are never trained on" if plan.others else ""
-    back = f", {len(plan.held_back)} of them held back to choose the checkpoint" if plan.held_back else ""
-    return (
-        f"{plan.parent.name} -> {plan.name}: {len(plan.failures)} failing cases of run {plan.run.id} to train on"
-        f"{back}{held}; {plan.stage}, recipe {plan.recipe.name}"
-    )
+    text = tr(
+        "{parent} -> {name}: {n} failing cases of run {run} to train on",
+        parent=plan.parent.name, name=plan.name, n=len(plan.failures), run=plan.run.id,
+    )  # fmt: skip
+    if plan.held_back:
+        text += tr(", {n} of them held back to choose the checkpoint", n=len(plan.held_back))
+    if plan.others:
+        text += tr("; {n} failing holdout or guard cases are never trained on", n=len(plan.others))
+    return text + tr("; {stage}, recipe {recipe}", stage=plan.stage, recipe=plan.recipe.name)
 
 
 def pairs_text(pairs: Sequence[Pair]) -> str:
@@ -154,26 +158,28 @@ def pairs_text(pairs: Sequence[Pair]) -> str:
         [p.case_id, p.origin, shorten(p.chosen.replace("\n", " "), 40), shorten(p.rejected.replace("\n", " "), 40)]
         for p in pairs
     ]
-    return table(("case", "chosen is", "chosen", "rejected"), rows)
+    return table((tr("case"), tr("chosen is"), tr("chosen"), tr("rejected")), rows)
 
 
 def _selection_text(selection: Selection) -> str:
     if not selection.checkpoints:
-        return f"step {selection.step} of {selection.steps}: {selection.note}"
+        return tr("step {n} of {total}: {note}", n=selection.step, total=selection.steps, note=tr(selection.note))
     rows = [
         [
-            f"step {c.step}" + (" <- kept" if c.step == selection.step else ""), f"{c.fixed}/{selection.failing}",
-            f"{c.broken}/{selection.passing}", f"{c.guards_broken}/{selection.guards}", f"{c.cutoff_rate:.0%}",
+            tr("step {n}", n=c.step) + (tr(" <- kept") if c.step == selection.step else ""),
+            f"{c.fixed}/{selection.failing}", f"{c.broken}/{selection.passing}",
+            f"{c.guards_broken}/{selection.guards}", f"{c.cutoff_rate:.0%}",
             f"{c.repetition:.3f}", "-" if c.length_ratio is None else f"{c.length_ratio:.2f}",
             ", ".join(f"{d.kl:.3f}" for d in c.drift) or "-",
         ]
         for c in selection.checkpoints
     ]  # fmt: skip
-    seen = "failing cases that were held back" if selection.held_back else "failing cases"
-    return table(
-        ("checkpoint", f"fixed of the {seen}", "broken", "guards broken", "cut off", "repetition", "length", "drift"),
-        rows,
-    )
+    fixed = tr("fixed of the held-back cases") if selection.held_back else tr("fixed of the failing cases")
+    columns = (
+        tr("checkpoint"), fixed, tr("broken"), tr("guards broken"), tr("cut off"), tr("repetition"), tr("length"),
+        tr("drift"),
+    )  # fmt: skip
+    return table(columns, rows)
 
 
 def _drift_text(drift: Sequence[Drift]) -> str:
@@ -181,7 +187,8 @@ def _drift_text(drift: Sequence[Drift]) -> str:
     rows = [
         [d.kind, int(d.tokens), f"{d.kl:.3f}", f"{d.before:.3f} -> {d.now:.3f}"] for d in drift
     ]  # fmt: skip
-    return table(("texts not trained on", "tokens", "KL, nats a token", "log-probability a token"), rows)
+    columns = (tr("texts not trained on"), tr("tokens"), tr("KL, nats a token"), tr("log-probability a token"))
+    return table(columns, rows)
 
 
 def _effects_text(effects: Sequence[Effect]) -> str:
@@ -195,7 +202,11 @@ def _effects_text(effects: Sequence[Effect]) -> str:
         ]
         for e in effects
     ]  # fmt: skip
-    return table(("role", "cases", "repeaters", "cut off", "repetition", "similarity", "length", "same cases"), rows)
+    columns = (
+        tr("role"), tr("cases"), tr("repeaters"), tr("cut off"), tr("repetition"), tr("similarity"), tr("length"),
+        tr("same cases"),
+    )  # fmt: skip
+    return table(columns, rows)
 
 
 def _facts(result: FixResult) -> dict[str, Any]:
@@ -205,7 +216,7 @@ def _facts(result: FixResult) -> dict[str, Any]:
         "run": result.conclusion.run.id, "drift": result.version.checkpoint.drift,
         "selection": result.version.selection, "effects": result.effects,
         "roles": {r: result.comparison.by_role(r) for r in ("fix", "holdout", "guard")},
-        "reports": [str(p) for p in result.conclusion.reports],
+        "reports": [str(p) for p in result.conclusion.reports], "trackers": result.sent,
     }  # fmt: skip
 
 
@@ -233,3 +244,5 @@ def _report(result: FixResult) -> None:
         ))  # fmt: skip
     page = next((p for p in result.conclusion.reports if p.suffix == ".html"), None)
     echo(tr("run {run}, report: {page}", run=result.conclusion.run.id, page=page))
+    for line in sent_lines(result.sent, result.conclusion.run.id):
+        warn(line)

@@ -10,6 +10,7 @@ from harness.cases.folder import hidden_folders
 from harness.cases.suite import describe_suite
 from harness.cli.parsers import examples, share
 from harness.cli.project import add_json, echo, echo_json, project_settings
+from harness.language import tr
 from harness.project.manifest import Manifest, read_manifest
 from harness.project.settings import Settings
 from harness.project.suite import project_cases
@@ -51,22 +52,22 @@ def _staleness(stored: Run, settings: Settings, manifest: Manifest) -> list[str]
     if stored.kind == IMPORTED:
         return [*reasons, "its answers were imported from files; no engine gave them here"]
     if "suite" not in stored.facts:
-        return [*reasons, "the run does not record what the whole suite was"]
+        return [*reasons, tr("the run does not record what the whole suite was")]
     if describe_suite(project_cases(settings)).digest != stored.facts["suite"]["digest"]:
-        reasons.append("the cases, or the settings that decide their verdicts, have changed since")
+        reasons.append(tr("the cases, or the settings that decide their verdicts, have changed since"))
     for name, contents in stored.facts.get("contents", {}).items():
         if name not in manifest.adapters or manifest.contents(name) != contents:
-            reasons.append(f"adapter {name} has changed since")
+            reasons.append(tr("adapter {name} has changed since", name=name))
     return reasons
 
 
 def _age(started: str) -> str:
     """The time since a run began, in its largest unit."""
     seconds = max(0.0, (datetime.now(UTC) - datetime.fromisoformat(started)).total_seconds())
-    for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+    for unit, length in (("{n} days", 86_400), ("{n} hours", 3_600), ("{n} minutes", 60)):
         if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} seconds"
+            return tr(unit, n=f"{seconds / length:.0f}")
+    return tr("{n} seconds", n=f"{seconds:.0f}")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -88,12 +89,13 @@ def run(args: argparse.Namespace) -> int:
         for name, gate in outcome.gates.items():
             echo(f"{name}: {gate.text}")
             for check in gate.checks:
-                echo(f"  {check.outcome.value:<18} {check.text}")
-        echo(f"run {stored.id} ({run_state(stored)}), {_age(stored.started)} old")
+                echo(f"  {tr(check.outcome.value):<18} {check.text}")
+        state = tr(run_state(stored))
+        echo(tr("run {run} ({state}), {age} old", run=stored.id, state=state, age=_age(stored.started)))
         for name in hidden_folders(settings.badcases):
-            echo(f"  not read, since a dot begins its name: {name}")
+            echo("  " + tr("not read, since a dot begins its name: {name}", name=name))
         for reason in stale:
-            echo(f"  not judgeable: {reason}; run the suite again")
+            echo("  " + tr("not judgeable: {reason}; run the suite again", reason=reason))
     if stale:
         return _EXIT[GateOutcome.NOT_JUDGEABLE]
     return max((_EXIT[gate.outcome] for gate in outcome.gates.values()), default=3)

@@ -198,7 +198,7 @@ def _date(started: str) -> str:
 
 
 def _result(row: Mapping[str, Any]) -> str:
-    return tr("imported") if row["kind"] == IMPORTED else str(row["gate"] or row["status"])
+    return tr("imported") if row["kind"] == IMPORTED else tr(str(row["gate"] or row["status"]))
 
 
 def _passed(row: Mapping[str, Any]) -> str:

@@ -10,11 +10,12 @@ Not supported: abbreviated options. A script that uses one breaks when a similar
 from __future__ import annotations
 
 import argparse
-import difflib
 import itertools
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
+
+from harness.safe.nearest import nearest_name
 
 __all__ = ["Parser", "RootParser", "count", "example_lines", "examples", "share", "subparsers_of"]
 
@@ -141,8 +142,8 @@ def count(text: str) -> int:
 
 
 def _did_you_mean(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]}?" if close else ""
+    close = nearest_name(word, known)
+    return f"; did you mean {close}?" if close else ""
 
 
 def _known(known: Sequence[str]) -> str:

@@ -12,9 +12,10 @@ from typing import Any
 from harness.cli.display import TerminalDisplay
 from harness.cli.interruption import interruptible, resume_command
 from harness.cli.parsers import examples
-from harness.cli.project import add_json, echo, echo_json, hint, project_settings
+from harness.cli.project import add_json, echo, echo_json, hint, project_settings, warn
 from harness.errors import SettingsError
 from harness.fix.estimate import estimate
+from harness.fix.series import training_series
 from harness.fix.training import (
     TrainPlan,
     collect_training,
@@ -28,6 +29,8 @@ from harness.language import tr
 from harness.project.settings import Settings
 from harness.runs.progress import duration
 from harness.store import Store
+from harness.trackers.entry import training_entry
+from harness.trackers.sending import send_entry, sent_lines
 from trainers.job import check_request, prepare, write_job
 from trainers.launch import Launch, parse_devices, visible_gpus
 from trainers.llamafactory_trainer import trainer_python
@@ -121,6 +124,11 @@ def run(args: argparse.Namespace) -> int:
                 tr("{name}: all processes were stopped. Continue with: {command}", name=plan.name, command=command)
             )
             raise
+    numbers = {"training/steps": result.steps, "training/seconds": result.seconds, "training/examples": result.examples}
+    about = {"adapter": plan.name, "parent": plan.parent.name, "stage": plan.stage, "recipe": plan.recipe.name}
+    entry = training_entry(plan.name, about, numbers, {"training/loss": result.losses, **training_series(result)})
+    for line in sent_lines(send_entry(entry, settings)):
+        warn(line)
     if args.json:
         echo_json({"adapter": plan.name if adapter else None, "weights": result.adapter, "steps": result.steps,
                   "seconds": result.seconds, "loss": result.loss, "digest": result.digest, "log": result.log,

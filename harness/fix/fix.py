@@ -34,8 +34,10 @@ from harness.fix.missing_facts import advice, without_answer
 from harness.fix.names import claimed
 from harness.fix.plan import FixPlan, fitted, plan_fix
 from harness.fix.promotion import Effect, Promotion, decide, effects
+from harness.fix.series import training_series
 from harness.fix.watched import watched_texts
 from harness.judging.results import CaseResult, Status
+from harness.language import tr
 from harness.models.adapters.folder import check
 from harness.models.adapters.registration import register_version
 from harness.models.adapters.tokenizer import training_problem
@@ -55,6 +57,7 @@ from harness.safe.records import dump, to_data
 from harness.store import Store
 from harness.suite.compare import Comparison
 from harness.suite.figures import figures
+from harness.trackers.sending import Sent, send_run
 from trainers import Trainer, TrainProgress, TrainRequest, TrainResult, open_trainer
 from trainers.base import Checkpoint
 from trainers.launch import Launch, visible_gpus
@@ -89,6 +92,8 @@ class FixResult:
     promotion: Promotion
     effects: tuple[Effect, ...]
     """Before and after, by role."""
+    sent: tuple[Sent, ...] = ()
+    """What became of the run at each experiment tracker."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,7 +216,7 @@ class Fix:
         return _digest([harness.__version__, RULES, results, plan.sampling, self._target.digest, by_hand])
 
     def _new_pairs(self) -> tuple[Pair, ...]:
-        self._display.step(f"drawing candidates on {self.plan.parent.name}")
+        self._display.step(tr("drawing candidates on {name}", name=self.plan.parent.name))
         drawn = self._candidates()
         if self.plan.stage != "sft" and (without := without_answer(self.plan.training, drawn.clean, drawn.branches)):
             self._display.step(advice(without, len(self.plan.training)))
@@ -228,8 +233,10 @@ class Fix:
             return earlier
         facts: dict[str, Any] = {"pairs": len(pairs)}
         after = self._judging_seconds(pairs)
-        then = "" if after is None else f"; then about {duration(after)} for the checkpoints and the suite"
-        self._display.step(f"training {self.plan.name} on {len(pairs)} pairs{then}")
+        then = (
+            "" if after is None else tr("; then about {time} for the checkpoints and the suite", time=duration(after))
+        )
+        self._display.step(tr("training {name} on {n} pairs", name=self.plan.name, n=len(pairs)) + then)
         self.journal.record("started", facts)
         # A version that no engine takes as one LoRA is sampled from merged, and trained on as what it consists of.
         parent = (self._target.weights.path,) if self._target.weights else self._target.parents
@@ -290,7 +297,8 @@ class Fix:
         before, held_back = looked_at(self.plan.results, {p.case_id for p in pairs})
         if len(trained.checkpoints) < 2 or not before:
             return Selection(step=trained.steps, steps=trained.steps, note="the training left one checkpoint")
-        self._display.step(f"comparing {len(trained.checkpoints)} checkpoints on {len(before)} cases")
+        checkpoints = len(trained.checkpoints)
+        self._display.step(tr("comparing {n} checkpoints on {cases} cases", n=checkpoints, cases=len(before)))
         adapters = [self._checkpoint_entry(f"{self.plan.name}-step-{c.step}", c.path) for c in trained.checkpoints]
         steps = {a.name: c.step for a, c in zip(adapters, trained.checkpoints, strict=True)}
         with Evaluation(
@@ -317,7 +325,7 @@ class Fix:
 
     def publish(self, version: TrainedVersion) -> Adapter:
         """Copy the chosen checkpoint's weights to their place and register the version as a candidate, in one step."""
-        self._display.step(f"registering {self.plan.name}")
+        self._display.step(tr("registering {name}", name=self.plan.name))
         entry = replace(
             self._entry(self.plan.name),
             path=self._settings.adapters / self.plan.name,
@@ -342,7 +350,8 @@ class Fix:
         parent = self.plan.parent.name
         settings = replace(self._settings, baseline=parent)
         cases, versions = self._rerun_of()
-        self._display.step(f"running the suite again on {' and '.join((*versions, adapter.name))}")
+        names = tr(" and ").join((*versions, adapter.name))
+        self._display.step(tr("running the suite again on {names}", names=names))
         with Evaluation(
             settings, store=self._store, engine=self._judges, on_progress=self._display.running
         ) as evaluation:
@@ -371,6 +380,7 @@ class Fix:
             comparison=comparison,
             promotion=promotion,
             effects=effects(before, after),
+            sent=send_run(conclusion, settings),
         )
 
     @property
@@ -436,6 +446,8 @@ class Fix:
                 f"{d.kind} texts: KL {d.kl:.3f} nats a token, log-probability {d.before:.3f} -> {d.now:.3f}"
                 for d in drift
             )
+        if series := training_series(training, selection):
+            facts["series"] = series
         if selection.checkpoints:
             facts["checkpoints"] = "; ".join(
                 f"step {c.step}: {c.fixed} of {selection.failing} fixed, {c.broken + c.guards_broken} broken, "

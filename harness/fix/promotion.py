@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from harness.fix.side_effects import drift_problems, length_problem, sound_lengths
 from harness.judging.results import CaseResult, Status
+from harness.language import tr
 from harness.suite.compare import ROLES, Comparison, pair_up
 from harness.suite.figures import figures
 from trainers import Drift
@@ -52,20 +53,20 @@ def decide(
     """
     against: list[str] = []
     if len(after) < suite_cases:
-        against.append(f"only {len(after)} of the suite's {suite_cases} cases were run")
+        against.append(tr("only {n} of the suite's {total} cases were run", n=len(after), total=suite_cases))
     errors = sum(r.verdict.status is Status.ERROR for r in after)
     if errors:
-        against.append(f"cases without a judgement: {errors}")
+        against.append(tr("cases without a judgement: {n}", n=errors))
     if {r.case.id for r in before} - {r.case.id for r in after}:
-        against.append("not every case was run again")
+        against.append(tr("not every case was run again"))
     broken = comparison.by_role("guard").broken
     if broken:
-        against.append(f"broken guard cases: {len(broken)} ({', '.join(broken[:5])})")
+        against.append(tr("broken guard cases: {n} ({names})", n=len(broken), names=", ".join(broken[:5])))
     old, new = figures(before).cutoffs.value, figures(after).cutoffs.value
     if new > old:
-        against.append(f"more answers are cut off: {new:.0%} of them, {old:.0%} before")
+        against.append(tr("more answers are cut off: {new} of them, {old} before", new=f"{new:.0%}", old=f"{old:.0%}"))
     if not comparison.fixed:
-        against.append("no case was fixed")
+        against.append(tr("no case was fixed"))
     against += [problem] if (problem := length_problem(sound_lengths(before, after))) else []
     against += drift_problems(drift, max_drift)
     return Promotion(not against, tuple(against))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from harness.judging.results import CaseResult
+from harness.language import tr
 from harness.suite.compare import pair_up
 from harness.suite.figures import cut_off
 from trainers import Drift
@@ -75,21 +76,28 @@ def length_problem(lengths: SoundLengths) -> str | None:
     low, high = LENGTHS
     if max(ratios) >= low and min(ratios) <= high:
         return None
-    return (
-        f"sound answers became {'shorter' if max(ratios) < low else 'longer'}: a median of {lengths.after:.0f} units, "
-        f"{lengths.before:.0f} before; {lengths.paired_after or 0:.0f} and {lengths.paired_before or 0:.0f} over the "
-        f"{lengths.cases} cases that are sound on both sides ({low:g} to {high:g} times is kept)"
-    )
+    return tr(
+        "sound answers became {way}: a median of {after} units, {before} before; {paired_after} and {paired_before} "
+        "over the {n} cases that are sound on both sides ({low} to {high} times is kept)",
+        way=tr("shorter") if max(ratios) < low else tr("longer"),
+        after=f"{lengths.after:.0f}", before=f"{lengths.before:.0f}", paired_after=f"{lengths.paired_after or 0:.0f}",
+        paired_before=f"{lengths.paired_before or 0:.0f}", n=lengths.cases, low=f"{low:g}", high=f"{high:g}",
+    )  # fmt: skip
 
 
 def drift_problems(drift: Sequence[Drift], limit: float) -> list[str]:
     """One line for each kind of watched text on which the model has moved too far; a limit of 0 is none."""
     if not limit:
         return []
-    names = {"guard": "the guards' answers", "ordinary": "ordinary texts"}
+    names = {"guard": tr("the guards' answers"), "ordinary": tr("ordinary texts")}
     return [
-        f"it has moved away from its parent on {names.get(d.kind, d.kind)}: a divergence of {d.kl:.3f} nats a token, "
-        f"more than max_drift = {limit:g}"
+        tr(
+            "it has moved away from its parent on {texts}: a divergence of {kl} nats a token, more than max_drift = "
+            "{limit}",
+            texts=names.get(d.kind, d.kind),
+            kl=f"{d.kl:.3f}",
+            limit=f"{limit:g}",
+        )
         for d in drift
         if not d.kl <= limit
     ]

@@ -16,6 +16,7 @@ model whose errors would have to be judged.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from functools import cache
@@ -28,6 +29,8 @@ __all__ = ["LIMIT", "PARTIAL_LIMIT", "bare", "normalise", "order_similarities", 
 LIMIT = 40_000
 PARTIAL_LIMIT = 200
 _UNKNOWN, _CONTEXT = -1, -2
+_MARKS = re.compile(r"[\W_]+")
+_ASCII_MARKS = {code: None for code in range(128) if not chr(code).isalnum()}
 
 
 def normalise(text: str) -> str:
@@ -37,7 +40,9 @@ def normalise(text: str) -> str:
 
 def bare(text: str) -> str:
     """Letters and digits only, case folded: what stays equal where the same is written with other marks and spaces."""
-    return "".join(c for c in text.casefold() if c.isalnum())
+    folded = text.casefold()
+    # Both give the letters and digits of ``str.isalnum``; ASCII alone is many times as fast.
+    return folded.translate(_ASCII_MARKS) if folded.isascii() else _MARKS.sub("", folded)
 
 
 def split(text: str) -> list[str]:

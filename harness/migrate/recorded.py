@@ -34,7 +34,7 @@ from harness.migrate.answers import AnswerFile, OldAnswer
 from harness.project.manifest import Manifest, as_name
 from harness.project.settings import Settings
 from harness.runs.revision import git_revision
-from harness.runs.sessions import process_facts
+from harness.safe.processes import process_facts
 from harness.safe.read import read_object
 from harness.store import IMPORTED, Run, Store
 from harness.suite.baseline import write_baseline

@@ -21,7 +21,7 @@ from harness.cases.model import Case
 from harness.cases.suite import SuiteFacts, describe_suite
 from harness.errors import CaseFileError, HarnessError, SettingsError
 from harness.judging.results import CaseResult, Status
-from harness.language import set_language
+from harness.language import set_language, tr
 from harness.plugin.badcase import BadCaseError, BadCaseFailed
 from harness.plugin.progress import ProgressSink
 from harness.project.settings import Settings, find_root, read_settings
@@ -38,6 +38,7 @@ from harness.safe.escape import for_terminal, for_xml
 from harness.safe.records import to_data
 from harness.suite.baseline import read_baseline
 from harness.suite.gate import GateOutcome
+from harness.trackers.sending import Sent, send_run, sent_lines
 
 __all__ = ["Explanation", "Planned", "Session"]
 
@@ -117,6 +118,7 @@ class Session:
         self._evaluation: Evaluation | None = None
         self._jobs: dict[tuple[str, str], Job] = {}
         self._conclusion: Conclusion | None = None
+        self._sent: tuple[Sent, ...] = ()
         self._marker: Path | None = None
         self._unchecked: dict[str, None] = {}
         self._show: Callable[[RunnerProgress], None] = lambda _: None
@@ -238,6 +240,8 @@ class Session:
             self.problem = error
         if self._marker is not None and self._conclusion is not None:
             end_session(self._marker)
+        if self._conclusion is not None:
+            self._sent = send_run(self._conclusion, self._evaluation.settings)
         results = self._evaluation.results.values()
         failed = any(r.verdict.status is Status.ERROR for r in results)
         return failed or self._conclusion is None or self._evaluation.broken is not None
@@ -272,13 +276,14 @@ class Session:
 
     def _unchecked_text(self) -> str:
         names = ", ".join([*self._unchecked][:3]) + (", ..." if len(self._unchecked) > 3 else "")
-        return f"failed cases whose tests did not fail: {names}; does the test call badcase.check()?"
+        return tr("failed cases whose tests did not fail: {names}; does the test call badcase.check()?", names=names)
 
     def summary(self, *, color: bool) -> str:
         """The text that ends the session."""
         width = shutil.get_terminal_size((100, 24)).columns
         if self._conclusion is None:
-            return f"no verdict: {for_terminal(str(self.problem))}" if self.running and self.problem else ""
+            problem = for_terminal(str(self.problem)) if self.running and self.problem else ""
+            return tr("no verdict: {problem}", problem=problem) if problem else ""
         report = self._conclusion.report
         parts = [summary(report.adapters, report.gate, width, color)]
         if self._conclusion.changes:
@@ -287,9 +292,11 @@ class Session:
             parts.append(self._unchecked_text())
         hidden = hidden_folders(self._settings.badcases) if self._settings is not None else ()
         if hidden:
-            parts.append(f"not read, since a dot begins their name: {', '.join(map(for_terminal, hidden))}")
+            names = tr(", ").join(map(for_terminal, hidden))
+            parts.append(tr("not read, since a dot begins their name: {names}", names=names))
         page = next((p for p in self._conclusion.reports if p.suffix == ".html"), None)
-        parts.append(f"run {self._conclusion.run.id}, report: {_relative(page)}" if page else "")
+        parts.append(tr("run {run}, report: {page}", run=self._conclusion.run.id, page=_relative(page)) if page else "")
+        parts += sent_lines(self._sent, self._conclusion.run.id)
         return "\n".join(part.rstrip("\n") for part in parts if part)
 
     def close(self) -> None:

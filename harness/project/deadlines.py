@@ -33,6 +33,8 @@ class Deadlines:
     """From the start of a training's processes to its first step."""
     training_stall: NonNegative = 1800.0
     """Without a new step, evaluation or checkpoint, after the first."""
+    tracker: NonNegative = 60.0
+    """For all experiment trackers together to take a run; what is not sent by then is a warning."""
 
     def __post_init__(self) -> None:
         raise_problems("deadlines", field_problems(self).values())

@@ -10,7 +10,6 @@ Not supported: editing or deleting entries by command; a version is history.
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -22,6 +21,7 @@ from typing import Any
 from harness.cases.template import template_kwargs_problems
 from harness.errors import ManifestError
 from harness.safe.files import digest_file, digest_folder, locked, write_text
+from harness.safe.nearest import nearest_name
 from harness.safe.read import parse_toml, read_text, read_toml, reason
 
 __all__ = [
@@ -241,8 +241,8 @@ def as_name(text: str) -> str:
 
 
 def _nearest(name: str, known: Mapping[str, object]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    close = nearest_name(name, known)
+    return f"; did you mean {close!r}?" if close else ""
 
 
 def _check(path: Path, data: dict[str, Any]) -> Manifest:

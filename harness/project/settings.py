@@ -6,7 +6,6 @@ is open. Settings are frozen afterwards.
 
 from __future__ import annotations
 
-import difflib
 import os
 import typing
 from collections.abc import Mapping
@@ -24,11 +23,12 @@ from harness.errors import SettingsError
 from harness.project.deadlines import Deadlines
 from harness.project.manifest import MANIFEST_NAME
 from harness.project.sampling import Sampling
+from harness.safe.nearest import nearest_name
 from harness.safe.read import read_text, read_toml, reason
 from harness.safe.shares import parse_share
 from harness.safe.validate import Amount, Count, NonNegative, Share, problem
 
-__all__ = ["LIMIT_NAMES", "Limits", "Settings", "find_root", "read_settings"]
+__all__ = ["LIMIT_NAMES", "TRACKERS", "Limits", "Settings", "find_root", "read_settings"]
 
 _ENVIRONMENT = "HARNESS_"
 _OTHER_VARIABLES = {
@@ -41,6 +41,8 @@ _TABLES: Mapping[str, Any] = {
 
 Alpha = Annotated[float, Meta(gt=0, lt=1, description="a number between 0 and 1")]
 Names = Annotated[tuple[str, ...], Meta(description="a list of texts")]
+TRACKERS = ("jsonl", "mlflow", "tensorboard", "wandb")
+"""Experiment trackers that are shipped; others are ``module:Class``."""
 Options = Annotated[Mapping[str, Any], Meta(description="a table")]
 
 LIMIT_NAMES = (
@@ -127,6 +129,13 @@ class Settings:
     """Whether stored generations are used again."""
     run_tags: Names = ()
     """Names under which runs are found again (``harness history --tag NAME``); in the environment, with commas."""
+    trackers: Names = ()
+    """Experiment trackers that get every run and training: ``jsonl``, ``mlflow``, ``tensorboard``, ``wandb``, or
+    ``module:Class`` of your own; in the environment, with commas."""
+    trackers_send_texts: bool = False
+    """Whether trackers also get the reports, which hold prompts and answers; else ids and numbers only."""
+    tracker_options: Options = field(default_factory=dict)
+    """[tool.harness.tracker_options.NAME]: keyword arguments of a tracker (``uri``, ``experiment``, ``folder`` ...)."""
 
     @property
     def baseline_is_file(self) -> bool:
@@ -208,13 +217,31 @@ def read_settings(
     types = _types()
     checked = (problem(name, value, types[name]) for name, value in values.items() if name not in _TABLES)
     problems += [text for text in checked if text is not None]
+    if not problems:
+        problems += _tracker_problems(values)
     if problems:
         raise SettingsError("; ".join(problems))
     if (flags or {}).get("base_url") and not (flags or {}).get("engine"):
         values["engine"] = "server"
     if values.get("engine") == "server":
         values["engine_options"] = {**values.get("engine_options", {}), "base_url": values.get("base_url", "")}
-    return Settings(root=root, **{**values, "run_tags": tuple(values.get("run_tags", ()))})
+    return Settings(root=root, **{**values, **{name: tuple(values.get(name, ())) for name in _LISTS}})
+
+
+_LISTS = ("run_tags", "trackers")
+
+
+def _tracker_problems(values: Mapping[str, Any]) -> list[str]:
+    """A misspelt tracker would be missed only where someone looks for its runs."""
+    options = values.get("tracker_options", {})
+    named = [("trackers", name) for name in values.get("trackers", ())] + [
+        ("tracker_options", name) for name in options
+    ]
+    return [
+        f"{where}: {name!r} is unknown; known: {', '.join(TRACKERS)} and module:Class of your own"
+        for where, name in named
+        if name not in TRACKERS and not all(name.partition(":"))
+    ] + [f"tracker_options.{name} must be a table" for name, value in options.items() if not isinstance(value, Mapping)]
 
 
 def _from_flags(flags: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
@@ -222,8 +249,8 @@ def _from_flags(flags: Mapping[str, Any], problems: list[str]) -> dict[str, Any]
     values: dict[str, Any] = {}
     for name, value in flags.items():
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            problems.append(f"unknown setting {name!r}" + (f"; did you mean {near[0]}?" if near else ""))
+            near = nearest_name(name, known)
+            problems.append(f"unknown setting {name!r}" + (f"; did you mean {near}?" if near else ""))
         elif name in _TABLES and isinstance(value, Mapping):
             try:
                 values[name] = _TABLES[name].from_mapping(value)
@@ -289,13 +316,13 @@ def _from_environment(environment: Mapping[str, str], problems: list[str]) -> di
     known = {_ENVIRONMENT + name.upper() for name in _types()} | _OTHER_VARIABLES
     for name in sorted(n for n in environment if n.startswith(_ENVIRONMENT) and n not in known):
         # A variable of another program may begin so too; one that is nearly ours is a typing error.
-        if near := difflib.get_close_matches(name, known, n=1, cutoff=0.85):
-            problems.append(f"environment variable {name} is unknown; did you mean {near[0]}?")
+        if near := nearest_name(name, known, cutoff=0.85):
+            problems.append(f"environment variable {name} is unknown; did you mean {near}?")
     for name, kind in _types().items():
         text = environment.get(_ENVIRONMENT + name.upper())
-        if text is None or name in _TABLES or name == "engine_options":
+        if text is None or name in _TABLES or kind == Options:
             continue
-        if name == "run_tags":
+        if name in _LISTS:
             values[name] = [tag for part in text.split(",") if (tag := part.strip())]
             continue
         if name in _shares():

@@ -80,6 +80,6 @@ def _adapter_facts(adapter: Adapter | None) -> dict[str, str]:
 def _training_facts(training: Mapping[str, Any] | None) -> TrainingFacts | None:
     if training is None:
         return None
-    shown = {k: str(v) for k, v in training.items() if k not in ("adapter", "parent", "losses")}
+    shown = {k: str(v) for k, v in training.items() if k not in ("adapter", "parent", "losses", "series")}
     losses = tuple((int(step), float(loss)) for step, loss in training.get("losses", ()))
     return TrainingFacts(str(training["adapter"]), str(training.get("parent") or ""), shown, losses)

@@ -15,7 +15,7 @@ from harness.runs.runner import RunnerProgress
 if TYPE_CHECKING:
     from trainers.base import TrainProgress
 
-__all__ = ["PacedLines", "ProgressLine", "duration", "progress_line", "training_line"]
+__all__ = ["PacedLines", "ProgressLine", "duration", "progress_line", "state_text", "training_line"]
 
 
 def progress_line(progress: RunnerProgress, engine: str) -> str:
@@ -25,7 +25,7 @@ def progress_line(progress: RunnerProgress, engine: str) -> str:
     done = tr("{done}/{total} answers", done=progress.done, total=progress.total)
     if progress.stored:
         done += tr(" ({n} stored)", n=progress.stored)
-    parts = [f"{_state(progress.state)} ({engine}): {done}"]
+    parts = [f"{state_text(progress.state)} ({engine}): {done}"]
     if progress.tokens:
         parts.append(tr("{n} tokens", n=f"{progress.tokens:,}"))
     parts.append(duration(progress.seconds))
@@ -35,7 +35,8 @@ def progress_line(progress: RunnerProgress, engine: str) -> str:
     return ", ".join(parts)
 
 
-def _state(state: str) -> str:
+def state_text(state: str) -> str:
+    """What a run is doing, in the reader's language."""
     match state:
         case "starting":
             return tr("starting the engine")
@@ -56,19 +57,19 @@ def duration(seconds: float) -> str:
 
 def training_line(progress: TrainProgress) -> str:
     """``training, step 3/48, loss 1.234, margin +0.52, accuracy 100 %, 812 tokens/s, 02:10 left``."""
-    parts: list[str] = [progress.phase]
+    parts: list[str] = [tr(progress.phase)]
     if progress.total_steps:
-        parts.append(f"step {progress.step}/{progress.total_steps}")
+        parts.append(tr("step {n}/{total}", n=progress.step, total=progress.total_steps))
     if progress.loss is not None:
-        parts.append(f"loss {progress.loss:.3f}")
+        parts.append(tr("loss {value}", value=f"{progress.loss:.3f}"))
     if progress.margin is not None:
-        parts.append(f"margin {progress.margin:+.2f}")
+        parts.append(tr("margin {value}", value=f"{progress.margin:+.2f}"))
     if progress.accuracy is not None:
-        parts.append(f"accuracy {progress.accuracy:.0%}")
+        parts.append(tr("accuracy {value}", value=f"{progress.accuracy:.0%}"))
     if progress.tokens_per_second is not None:
         parts.append(f"{progress.tokens_per_second:,.0f} tokens/s")
     if progress.remaining is not None and progress.phase == "training":
-        parts.append(f"{duration(progress.remaining)} left")
+        parts.append(tr("{time} left", time=duration(progress.remaining)))
     return ", ".join(parts)
 
 

@@ -33,6 +33,8 @@ from filelock import FileLock, Timeout
 from harness.errors import StoreError
 
 __all__ = [
+    "append_line",
+    "copy_file",
     "digest_file",
     "digest_folder",
     "locked",
@@ -90,6 +92,38 @@ def write_bytes(path: Path, data: bytes) -> Path:
 def write_text(path: Path, text: str) -> Path:
     """Write ``text`` as UTF-8, its line ends untouched, whole or not at all."""
     return write_bytes(path, text.encode("utf-8"))
+
+
+def copy_file(source: Path, path: Path) -> Path:
+    """Copy the content of ``source`` to ``path``, whole or not at all (see :func:`replace_with`)."""
+    return replace_with(path, lambda temporary: shutil.copyfile(source, temporary))
+
+
+def append_line(path: Path, text: str) -> Path:
+    """Add one line to ``path``, synced to disk; what a killed writer left of a line gets an end first.
+
+    Args:
+        path: its folder is made when absent.
+        text: one line without its end.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        StoreError: the disk is full, the folder is not writable, or another process holds the file for long.
+    """
+    with locked(path):
+        try:
+            with path.open("ab+") as handle:
+                if handle.tell():
+                    handle.seek(-1, os.SEEK_END)
+                    text = text if handle.read(1) == b"\n" else f"\n{text}"
+                handle.write(f"{text}\n".encode())
+                handle.flush()
+                os.fsync(handle.fileno())
+        except OSError as error:
+            raise StoreError(f"cannot write {path}: {error.strerror or error}; free space or fix its rights") from error
+    return path
 
 
 @contextmanager

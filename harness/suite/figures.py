@@ -15,10 +15,11 @@ rates are measurements. An interval over nothing has ``n`` = 0, and its value is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.judging.results import CaseResult, Status
+from harness.suite.once import once
 from harness.suite.significance import Interval, bootstrap, wilson
 
 __all__ = ["Figures", "cut_off", "figures", "grouped_figures", "judged"]
@@ -90,7 +91,7 @@ def cut_off(result: CaseResult) -> bool:
 
 def figures(results: Sequence[CaseResult], group: str = "all") -> Figures:
     """The figures of results of one adapter."""
-    return _once(results, group, lambda: (_figures(results, group),))[0]
+    return once(results, f"figures {group}", lambda: _figures(results, group))
 
 
 def _figures(results: Sequence[CaseResult], group: str) -> Figures:
@@ -123,7 +124,7 @@ def _figures(results: Sequence[CaseResult], group: str) -> Figures:
 
 def grouped_figures(results: Sequence[CaseResult]) -> tuple[Figures, ...]:
     """The figures of all cases first, then of each folder, tag and role; a case counts in each of its tags."""
-    return _once(results, _EVERY_GROUP, lambda: _grouped_figures(results))
+    return once(results, "figures of every group", lambda: _grouped_figures(results))
 
 
 def _grouped_figures(results: Sequence[CaseResult]) -> tuple[Figures, ...]:
@@ -151,21 +152,3 @@ def _rate(results: Sequence[CaseResult], name: str) -> Interval:
         if a.scores is not None
     ]
     return wilson(sum(v > 0 for v in values), len(values))
-
-
-def _once(results: Sequence[CaseResult], name: str, compute: Callable[[], tuple[Figures, ...]]) -> tuple[Figures, ...]:
-    """Figures of a tuple are computed once: the gate and every report ask for those of the same one."""
-    if not isinstance(results, tuple):
-        return compute()
-    key = (id(results), name)
-    if key not in _computed:
-        while len(_computed) >= _MAX_COMPUTED:
-            _computed.pop(next(iter(_computed)))
-        # The tuple is held, so that no other one gets its id.
-        _computed[key] = (results, compute())
-    return _computed[key][1]
-
-
-_EVERY_GROUP = ""
-_MAX_COMPUTED = 8
-_computed: dict[tuple[int, str], tuple[tuple[CaseResult, ...], tuple[Figures, ...]]] = {}

@@ -24,6 +24,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from harness.judging.results import CaseResult, Status
+from harness.language import tr
 from harness.project.settings import Limits
 from harness.suite.compare import Paired, pair_up
 from harness.suite.figures import Figures, grouped_figures, judged
@@ -79,9 +80,10 @@ class GateVerdict:
     def text(self) -> str:
         """One line: the outcome and the limits that decided it; of a pass, how many limits there are."""
         if self.passed:
-            return f"{self.outcome}, {len(self.checks)} limits kept"
+            return tr("passed, {n} limits kept", n=len(self.checks))
         deciding = [c.text for c in self.checks if c.outcome is self.outcome]
-        return f"{self.outcome}: {'; '.join(deciding)}" if deciding else str(self.outcome)
+        outcome = tr(self.outcome.value)
+        return tr("{outcome}: {reasons}", outcome=outcome, reasons=tr("; ").join(deciding)) if deciding else outcome
 
 
 def judge_suite(
@@ -107,7 +109,7 @@ def judge_suite(
     checks = _conditions(results, complete)
     cases = len({r.case.id for r in results})
     if suite_cases is not None and cases < suite_cases and not limits.allow_partial:
-        text = f"partial: {cases} of {suite_cases} cases (to judge a part: --allow-partial)"
+        text = tr("partial: {n} of {total} cases (to judge a part: --allow-partial)", n=cases, total=suite_cases)
         checks.append(_unjudged("suite", text))
     checks += _absolute(whole[0], limits)
     wanted = baseline_wanted or baseline is not None
@@ -115,9 +117,8 @@ def judge_suite(
         checks += _relative(results, baseline or (), limits)
     if not wanted and all(x is None for x in (limits.max_repetition, limits.max_repeater_rate, limits.max_cutoff_rate)):
         failed = sum(r.failed for r in results)
-        checks.append(
-            _check("failures", failed == 0, f"failing cases: {failed}, expected 0 (no other limit is set)", failed, 0)
-        )
+        text = tr("failing cases: {n}, expected 0 (no other limit is set)", n=failed)
+        checks.append(_check("failures", failed == 0, text, failed, 0))
     return GateVerdict(outcome=_worst(c.outcome for c in checks), checks=tuple(checks), figures=whole)
 
 
@@ -158,20 +159,21 @@ def _conditions(results: Sequence[CaseResult], complete: bool) -> list[GateCheck
     """Conditions of any judgement that do not hold."""
     conditions = []
     if not complete:
-        conditions.append(_unjudged("complete", "the run did not come to its end"))
+        conditions.append(_unjudged("complete", tr("the run did not come to its end")))
     if not judged(results):
-        conditions.append(_unjudged("cases", "no case was judged"))
+        conditions.append(_unjudged("cases", tr("no case was judged")))
     errors = [r.case.id for r in results if r.verdict.status is Status.ERROR]
     if errors:
-        conditions.append(_unjudged("errors", f"cases without a judgement: {len(errors)} ({_some(errors)})"))
+        text = tr("cases without a judgement: {n} ({names})", n=len(errors), names=_some(errors))
+        conditions.append(_unjudged("errors", text))
     twice = [i for i, n in Counter(r.case.id for r in results).items() if n > 1]
     if twice:
-        conditions.append(_unjudged("cases", f"results for one case more than once ({_some(twice)})"))
+        text = tr("results for one case more than once ({names})", names=_some(twice))
+        conditions.append(_unjudged("cases", text))
     unscored = [r.case.id for r in judged(results) if not _finite(r)]
     if unscored:
-        conditions.append(
-            _unjudged("scores", f"cases without a finite repetition score: {len(unscored)} ({_some(unscored)})")
-        )
+        text = tr("cases without a finite repetition score: {n} ({names})", n=len(unscored), names=_some(unscored))
+        conditions.append(_unjudged("scores", text))
     return conditions
 
 
@@ -187,9 +189,9 @@ def _some(names: Sequence[str]) -> str:
 def _absolute(all_cases: Figures, limits: Limits) -> list[GateCheck]:
     checks = []
     for name, what, interval, limit in (
-        ("repetition", "repetition score", all_cases.repetition, limits.max_repetition),
-        ("repeater_rate", "repeater rate", all_cases.repeaters, limits.max_repeater_rate),
-        ("cutoff_rate", "cut-off rate", all_cases.cutoffs, limits.max_cutoff_rate),
+        ("repetition", tr("repetition score"), all_cases.repetition, limits.max_repetition),
+        ("repeater_rate", tr("repeater rate"), all_cases.repeaters, limits.max_repeater_rate),
+        ("cutoff_rate", tr("cut-off rate"), all_cases.cutoffs, limits.max_cutoff_rate),
     ):
         if limit is not None:
             checks.append(_limit(name, what, interval, limit, limits))
@@ -197,28 +199,27 @@ def _absolute(all_cases: Figures, limits: Limits) -> list[GateCheck]:
 
 
 def _limit(name: str, what: str, interval: Interval, limit: float, limits: Limits) -> GateCheck:
-    text = (
-        f"{what} {interval.value:.4f} ({interval.low:.4f}..{interval.high:.4f}, n={interval.n}), expected <= {limit:g}"
-    )
+    value = f"{interval.value:.4f} ({interval.low:.4f}..{interval.high:.4f}, n={interval.n})"
+    text = tr("{what} {value}, expected <= {limit}", what=what, value=value, limit=f"{limit:g}")
     numbers = (interval.value, interval.low, interval.high, limit)
     if interval.n == 0 or not all(map(math.isfinite, numbers)):
         return GateCheck(
             name=name,
             outcome=GateOutcome.NOT_JUDGEABLE,
-            text=f"{what} is unknown, expected <= {limit:g}",
+            text=tr("{what} is unknown, expected <= {limit}", what=what, limit=f"{limit:g}"),
             value=None,
             limit=limit,
         )
     if interval.n < limits.min_cases:
         outcome = GateOutcome.INSUFFICIENT
-        text += f"; at least {limits.min_cases} cases are needed"
+        text += tr("; at least {n} cases are needed", n=limits.min_cases)
     elif interval.value > limit and not (limits.strict and interval.low <= limit):
         outcome = GateOutcome.FAILED
     elif interval.value <= limit and not (limits.strict and interval.high > limit):
         outcome = GateOutcome.PASSED
     else:
         outcome = GateOutcome.INSUFFICIENT
-        text += "; the interval crosses the limit"
+        text += tr("; the interval crosses the limit")
     return GateCheck(name=name, outcome=outcome, text=text, value=interval.value, limit=limit)
 
 
@@ -226,11 +227,11 @@ def _relative(results: Sequence[CaseResult], baseline: Sequence[CaseResult], lim
     pairs = pair_up(baseline, results)
     decided = judged(results)
     if not pairs:
-        return [_unjudged("baseline", "no case has a judged result of the baseline to compare with")]
+        return [_unjudged("baseline", tr("no case has a judged result of the baseline to compare with"))]
     if not all(_finite(r) for p in pairs for r in (p.before, p.after)):
-        return [_unjudged("baseline", "a repetition score to compare with is not a number")]
+        return [_unjudged("baseline", tr("a repetition score to compare with is not a number"))]
     if len(pairs) < limits.min_cases or 2 * len(pairs) < len(decided):
-        text = f"only {len(pairs)} of {len(decided)} cases have a judged result of the baseline"
+        text = tr("only {n} of {total} cases have a judged result of the baseline", n=len(pairs), total=len(decided))
         return [
             GateCheck(
                 name="baseline", outcome=GateOutcome.INSUFFICIENT, text=text, value=len(pairs), limit=limits.min_cases
@@ -246,12 +247,13 @@ def _regressions(pairs: Sequence[Paired], limits: Limits, level: float) -> list[
     seen = sum(p.broken for p in pairs)
     allowed = limits.max_regressions or 0
     names = [p.after.case.id for p in sure]
-    chance = f", {seen - len(sure)} more within chance" if seen > len(sure) else ""
-    text = f"regressions: {len(sure)}{chance}, expected <= {allowed}" + (f" ({_some(names)})" if names else "")
+    found = f"{len(sure)}"
+    found += tr(", {n} more within chance", n=seen - len(sure)) if seen > len(sure) else ""
+    text = tr("regressions: {n}, expected <= {limit}", n=found, limit=allowed) + (f" ({_some(names)})" if names else "")
     checks = [_check("regressions", len(sure) <= allowed, text, len(sure), allowed)]
     guards = [p.after.case.id for p in sure if p.after.case.role == "guard"]
     if any(p.after.case.role == "guard" for p in pairs):
-        text = f"broken guard cases: {len(guards)}, expected 0" + (f" ({_some(guards)})" if guards else "")
+        text = tr("broken guard cases: {n}, expected 0", n=len(guards)) + (f" ({_some(guards)})" if guards else "")
         checks.append(_check("guards", not guards, text, len(guards), 0))
     return checks
 
@@ -260,7 +262,10 @@ def _balance(pairs: Sequence[Paired], limits: Limits, level: float) -> GateCheck
     broken = sum(p.broken for p in pairs)
     fixed = sum(p.fixed for p in pairs)
     p = mcnemar(broken, fixed)
-    text = f"{broken} broken against {fixed} fixed of {len(pairs)}: p = {p:.4f} by McNemar, expected > {level:.4f}"
+    text = tr(
+        "{broken} broken against {fixed} fixed of {n}: p = {p} by McNemar, expected > {level}",
+        broken=broken, fixed=fixed, n=len(pairs), p=f"{p:.4f}", level=f"{level:.4f}",
+    )  # fmt: skip
     # What --max-regressions allows needs no test; nor do verdicts that no chance decided and that no limit is broken
     # by.
     if broken <= (limits.max_regressions or 0):
@@ -269,7 +274,7 @@ def _balance(pairs: Sequence[Paired], limits: Limits, level: float) -> GateCheck
         return GateCheck(
             name="balance",
             outcome=GateOutcome.INSUFFICIENT,
-            text=f"{text}; {len(pairs)} cases are too few",
+            text=text + tr("; {n} cases are too few", n=len(pairs)),
             value=p,
             limit=level,
         )
@@ -280,9 +285,10 @@ def _rise(pairs: Sequence[Paired], level: float) -> GateCheck:
     rises = [x.repetition for x in pairs]
     p = sign_flip(rises)
     interval = bootstrap(rises, confidence=1 - 2 * level)
-    text = (
-        f"repetition score {interval.value:+.4f} ({interval.low:+.4f}..{interval.high:+.4f}): "
-        f"p = {p:.4f} by sign flips, expected > {level:.4f}"
-    )
+    value = f"{interval.value:+.4f} ({interval.low:+.4f}..{interval.high:+.4f})"
+    text = tr(
+        "repetition score {value}: p = {p} by sign flips, expected > {level}",
+        value=value, p=f"{p:.4f}", level=f"{level:.4f}",
+    )  # fmt: skip
     worse = p <= level and interval.low > 0
     return _check("rise", not worse and math.isfinite(interval.value), text, interval.value, 0.0)

@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.judging.results import CaseResult
+from harness.language import tr
 from harness.metrics.parts import answer_text
 from harness.metrics.similarity import bare
+from harness.suite.once import once
 
 __all__ = ["SameAnswer", "same_answers"]
 
@@ -37,8 +39,12 @@ class SameAnswer:
         """For people, one line."""
         shown = " ".join(self.answer.split())
         shown = shown if len(shown) <= 60 else shown[:57] + "..."
-        names = ", ".join(self.cases[:3]) + (f" and {len(self.cases) - 3} more" if len(self.cases) > 3 else "")
-        return f"the same answer to {len(self.cases)} different prompts: {shown!r} ({names})"
+        names = ", ".join(self.cases[:3])
+        names += tr(" and {n} more", n=len(self.cases) - 3) if len(self.cases) > 3 else ""
+        return tr(
+            "the same answer to {n} different prompts: {answer} ({names})",
+            n=len(self.cases), answer=repr(shown), names=names,
+        )  # fmt: skip
 
 
 def same_answers(results: Sequence[CaseResult]) -> tuple[SameAnswer, ...]:
@@ -47,6 +53,10 @@ def same_answers(results: Sequence[CaseResult]) -> tuple[SameAnswer, ...]:
     Args:
         results: of one adapter; each case counts with the answer that its verdict shows.
     """
+    return once(results, "same answers", lambda: _same_answers(results))
+
+
+def _same_answers(results: Sequence[CaseResult]) -> tuple[SameAnswer, ...]:
     groups: dict[str, dict[tuple[str, str | None], CaseResult]] = {}
     for result in results:
         attempt = result.worst

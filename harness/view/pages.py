@@ -6,7 +6,7 @@ string goes through :func:`harness.reports.markup.el`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -24,9 +24,10 @@ from harness.runs.sessions import run_state
 from harness.runs.whole import newest_whole_run
 from harness.safe.files import digest_file
 from harness.store import IMPORTED, SUITE, Run, Store
+from harness.suite.figures import Figures
 from harness.view.edits import pairs_file
 from harness.view.live import TrainingState, training_state
-from harness.view.reading import Reading, RunRow
+from harness.view.reading import LISTED, Reading, RunRow
 
 __all__ = ["home_page", "navigation", "training_page", "trainings_page", "version_page", "versions_page"]
 
@@ -51,9 +52,9 @@ def navigation(here: str) -> Html:
 def home_page(reading: Reading) -> str:
     """The runs, newest first."""
     rows = reading.runs()
-    body = [_run_line(reading, row, number) for number, row in enumerate(rows)]
+    body = _run_lines(reading, rows)
     columns = (tr("run"), tr("version"), tr("passing"), tr("fail"), tr("error"), tr("repetition"), tr("repeaters"))
-    content = table(columns, [line for lines in body for line in lines], numbers_from=2) if rows else _no_run()
+    content = table(columns, body, numbers_from=2) if rows else _no_run()
     return _page("/", tr("Runs"), content)
 
 
@@ -63,11 +64,16 @@ def _no_run() -> Html:
     )
 
 
-_WITH_FIGURES = 30
-"""Runs of the list whose repetition is shown; it is computed from all their results."""
+def _run_lines(reading: Reading, rows: Sequence[RunRow]) -> list[Html]:
+    """The lines of the list; repetition is computed from all results of a run, so only the newest ones show it."""
+    ended = [row.run for row in rows[:LISTED] if row.run.results_seal and row.counts]
+    known = reading.listed_figures(ended)
+    late = {run.id for run in ended} - known.keys()
+    names = reading.manifest().adapters
+    return [line for row in rows for line in _run_line(row, known.get(row.run.id, {}), names, late=row.run.id in late)]
 
 
-def _run_line(reading: Reading, row: RunRow, number: int) -> Iterator[Html]:
+def _run_line(row: RunRow, known: Mapping[str, Figures], names: Collection[str], *, late: bool) -> Iterator[Html]:
     run = row.run
     state = run_state(run)
     status: Html | None
@@ -78,7 +84,12 @@ def _run_line(reading: Reading, row: RunRow, number: int) -> Iterator[Html]:
     for at, name in enumerate(run.adapters):
         count = row.counts.get(name, {})
         total = sum(count.values())
-        figures = reading.figures(run, name) if number < _WITH_FIGURES and total and run.results_seal else None
+        figures = known.get(name) if total else None
+        repetition = as_score(figures.repetition.estimate if figures else None)
+        repeaters = as_share(figures.repeaters.estimate if figures else None)
+        # Computed by a thread until the page is loaded again.
+        if late:
+            repetition = repeaters = "…"
         first = [
             el("a", run.started[:16].replace("T", " "), href=f"/run/{quote(run.id)}"), " ", status,
             el("div", run.id, class_="soft small"),
@@ -86,18 +97,18 @@ def _run_line(reading: Reading, row: RunRow, number: int) -> Iterator[Html]:
         yield el(
             "tr",
             el("th" if at == 0 else "td", first),
-            el("td", _version_link(reading, run, name)),
+            el("td", _version_link(run, name, names)),
             el("td", f"{count.get('PASS', 0)} / {total}", class_="num"),
             el("td", str(count.get("FAIL", 0)), class_=f"num {'bad' if count.get('FAIL') else 'zero'}"),
             el("td", str(count.get("ERROR", 0)), class_=f"num {'odd' if count.get('ERROR') else 'zero'}"),
-            el("td", as_score(figures.repetition.estimate if figures else None), class_="num"),
-            el("td", as_share(figures.repeaters.estimate if figures else None), class_="num"),
+            el("td", repetition, class_="num"),
+            el("td", repeaters, class_="num"),
         )
 
 
-def _version_link(reading: Reading, run: Run, name: str) -> Child:
+def _version_link(run: Run, name: str, names: Collection[str]) -> Child:
     """The version's page; a version of imported answers may have none."""
-    known = run.kind != IMPORTED or name in reading.manifest().adapters
+    known = run.kind != IMPORTED or name in names
     return el("a", name, href=f"/version/{quote(name)}") if known else name
 
 
@@ -133,13 +144,13 @@ def version_page(reading: Reading, name: str) -> str:
     for version in lineage:
         newest = next((run for run in answered if version in run.adapters), None)
         if newest is not None:
-            figures = reading.figures(newest, version)
+            figures = reading.figures(newest)[version]
             if figures.passes.estimate is not None:
                 points.append((version, figures.passes.estimate, figures.repetition.estimate))
     chart = history_chart(points)
     own = [row for row in runs if name in row.run.adapters]
     columns = (tr("run"), tr("version"), tr("passing"), tr("fail"), tr("error"), tr("repetition"), tr("repeaters"))
-    lines = [line for number, row in enumerate(own[:20]) for line in _run_line(reading, row, number)]
+    lines = _run_lines(reading, own[:20])
     return _page(
         "/versions",
         tr("Version {name}", name=name),
@@ -181,7 +192,7 @@ def _decision(reading: Reading, manifest: Manifest, adapter: Adapter) -> Html:
         evidence = el("p", str(error), class_="warn")
     else:
         possible = True
-        figures = reading.figures(run, adapter.name)
+        figures = reading.figures(run)[adapter.name]
         share = as_share(figures.passes.estimate)
         text = tr("{passed} of {cases} cases pass ({share}), repetition score {repetition}, {cut} cut off.",
                   passed=figures.passed, cases=figures.cases, share=share,

@@ -1,7 +1,9 @@
 """What the pages show, read from the store, the case files, the manifest and the trainings' folders.
 
-A finished run does not change, so its report is kept in memory; a run under way is read again each time. The run's page
-shows what was recorded, beside it what the case files say now: a standard answer that was corrected since, a mark.
+A run that has ended does not change, so its figures, page and cases are kept in files and the newest in memory
+(:mod:`harness.view.kept`). A run under way is read again each time. The list shows the figures that are there, or of
+small runs; a thread computes the others. The run's page shows what was recorded, beside it what the case files say now:
+a standard answer that was corrected since, a mark.
 """
 
 from __future__ import annotations
@@ -9,29 +11,43 @@ from __future__ import annotations
 import gzip
 import json
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from harness.cases.model import Case
-from harness.errors import CaseFileError, HarnessError
+from harness.errors import CaseFileError, HarnessError, StoreError
 from harness.judging.results import Attempt
+from harness.language import language
 from harness.project.manifest import Manifest, read_manifest
 from harness.project.settings import Settings
 from harness.project.suite import project_cases
 from harness.reports.conclusion import Conclusion, recorded_flags, review_run
 from harness.reports.page.data import page_data
 from harness.safe.escape import for_page
+from harness.safe.files import digest_file
+from harness.safe.records import dump, load
 from harness.store import SHOWN, Run, Store
 from harness.suite.figures import Figures, figures
+from harness.view.kept import Kept, digest_of, program
 
-__all__ = ["Reading", "RunRow"]
+__all__ = ["LISTED", "Reading", "RunRow"]
+
+LISTED = 30
+"""Runs of the list whose figures are shown."""
 
 _KEPT_RUNS = 4
 """Runs whose conclusion, page and cases are kept."""
-_KEPT_FIGURES = 500
+_PREPARED_RUNS = 3
+"""Runs whose pages are prepared before anyone asks."""
+_AT_ONCE = 2_000
+"""Results of a run that are read while the list waits."""
+_SECONDS_FOR_FIGURES = 1.0
+"""After which the list does not wait for more figures."""
 T = TypeVar("T")
 
 
@@ -50,9 +66,11 @@ class Reading:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._made: OrderedDict[tuple[str, str, str], Any] = OrderedDict()
-        self._figures: OrderedDict[tuple[str, str, str], Figures] = OrderedDict()
+        self._kept = Kept(settings.reports / "view")
+        self._made: OrderedDict[tuple[str, str], Any] = OrderedDict()
+        self._figures: dict[str, Mapping[str, Figures]] = {}
         self._lock = threading.Lock()
+        self._computing = threading.Lock()
 
     def manifest(self) -> Manifest:
         """The manifest as it is now."""
@@ -79,7 +97,7 @@ class Reading:
         """
         with Store.existing(self.settings.database) as store:
             run = store.run(run_id)
-            return self._once(run, "conclusion", lambda: self._review(run, store))
+            return self._in_memory(self._digest(run, store), "conclusion", lambda: self._review(run, store))
 
     def _review(self, run: Run, store: Store) -> Conclusion:
         settings = replace(self.settings, **recorded_flags(run))
@@ -89,36 +107,71 @@ class Reading:
             # A baseline file that is gone costs the comparison, not the run.
             return review_run(run, store, self.manifest(), replace(settings, baseline=""))
 
-    def figures(self, run: Run, version: str) -> Figures:
-        """The figures of one version in a run."""
-        key = (run.id, run.results_seal, version)
-        with self._lock:
-            kept = self._figures.get(key)
-        if kept is None:
+    def figures(self, run: Run) -> Mapping[str, Figures]:
+        """The figures of each version in a run."""
+        known = self._known_figures(run)
+        if known is None:
             with Store.existing(self.settings.database) as store:
-                kept = figures(store.results(run.id, adapter=version))
+                results = store.results(run.id)
+            known = {name: figures([r for r in results if r.adapter == name]) for name in run.adapters}
             if run.results_seal:
-                with self._lock:
-                    self._figures[key] = kept
-                    while len(self._figures) > _KEPT_FIGURES:
-                        self._figures.popitem(last=False)
-        return kept
+                self._kept.put(_figures_digest(run), "figures", dump(known).encode())
+                self._remember(run, known)
+        return known
+
+    def _known_figures(self, run: Run) -> Mapping[str, Figures] | None:
+        """The figures that were computed before."""
+        if not run.results_seal:
+            return None
+        with self._lock:
+            known = self._figures.get(_figures_digest(run))
+        if known is None and (known := _loaded(self._kept.get(_figures_digest(run), "figures"))) is not None:
+            self._remember(run, known)
+        return known
+
+    def _remember(self, run: Run, known: Mapping[str, Figures]) -> None:
+        with self._lock:
+            self._figures[_figures_digest(run)] = known
+
+    def listed_figures(self, runs: Sequence[Run]) -> dict[str, Mapping[str, Figures]]:
+        """The figures of runs by their ids; those that would take long are absent, and computed by a thread."""
+        end = time.monotonic() + _SECONDS_FOR_FIGURES
+        found: dict[str, Mapping[str, Figures]] = {}
+        late: list[Run] = []
+        for run in runs:
+            at_once = run.planned <= _AT_ONCE and time.monotonic() < end
+            known = self.figures(run) if at_once else self._known_figures(run)
+            if known is None:
+                late.append(run)
+            else:
+                found[run.id] = known
+        if late:
+            threading.Thread(target=self._compute, args=(late,), daemon=True).start()
+        return found
+
+    def _compute(self, runs: Sequence[Run]) -> None:
+        # One thread at a time: a second list would do the same work.
+        if self._computing.acquire(blocking=False):
+            try:
+                for run in runs:
+                    with suppress(HarnessError):
+                        self.figures(run)
+            finally:
+                self._computing.release()
 
     def page(self, run_id: str, make: Callable[[Conclusion], str]) -> str:
-        """A run's page, made once for a finished run."""
-        conclusion = self.conclusion(run_id)
-        return self._once(conclusion.run, "page", lambda: make(conclusion))
+        """A run's page, made once for a run that has ended."""
+        return self._once(run_id, "html", lambda c: make(c).encode()).decode()
 
     def cases(self, run_id: str) -> bytes:
         """The recorded cases of a run for the page's script: JSON, as gzip."""
-        conclusion = self.conclusion(run_id)
 
-        def make() -> bytes:
+        def make(conclusion: Conclusion) -> bytes:
             data = page_data(conclusion.report)
             text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
             return gzip.compress(text.encode("utf-8"), 1)
 
-        return self._once(conclusion.run, "cases", make)
+        return self._once(run_id, "json.gz", make)
 
     def now(self, run_id: str) -> dict[str, Any]:
         """What the case files say now of a run's cases: by id the standard answer, and marks by version and sample.
@@ -141,26 +194,67 @@ class Reading:
         return found
 
     def warm(self, make: Callable[[Conclusion], str]) -> None:
-        """Prepare the newest finished run's page, so that it opens at once."""
-        newest = next((row.run.id for row in self.runs(limit=1) if row.run.status == "finished"), None)
-        if newest is not None:
-            self.page(newest, make)
-            self.cases(newest)
+        """Prepare the newest runs' pages and the list's figures, so that all of them open at once."""
+        ended = [row.run for row in self.runs(limit=LISTED) if row.run.results_seal]
+        for run in ended[:1]:
+            self._prepare(run, make)
+        self._compute(ended)
+        for run in ended[1:_PREPARED_RUNS]:
+            self._prepare(run, make)
 
-    def _once(self, run: Run, kind: str, make: Callable[[], T]) -> T:
-        """What ``make`` gives, kept while the run is among the newest that were looked at; a run under way never is."""
-        if not run.results_seal:
+    def _prepare(self, run: Run, make: Callable[[Conclusion], str]) -> None:
+        self.page(run.id, make)
+        self.cases(run.id)
+
+    def _once(self, run_id: str, kind: str, make: Callable[[Conclusion], bytes]) -> bytes:
+        """What ``make`` gives, from memory or a file where the run has ended and was looked at before."""
+        with Store.existing(self.settings.database) as store:
+            run = store.run(run_id)
+            digest = self._digest(run, store)
+        if not digest:
+            return make(self.conclusion(run.id))
+
+        def read_or_make() -> bytes:
+            data = self._kept.get(digest, kind)
+            if data is None:
+                data = make(self.conclusion(run.id))
+                self._kept.put(digest, kind, data)
+            return data
+
+        return self._in_memory(digest, kind, read_or_make)
+
+    def _in_memory(self, digest: str, kind: str, make: Callable[[], T]) -> T:
+        """What ``make`` gives, kept while it is among the newest; without a digest it is made each time."""
+        if not digest:
             return make()
-        key = (run.id, run.results_seal, kind)
+        key = (digest, kind)
         with self._lock:
-            kept = self._made.get(key)
-        if kept is None:
-            kept = make()
+            known = self._made.get(key)
+        if known is None:
+            known = make()
             with self._lock:
-                self._made[key] = kept
+                self._made[key] = known
                 while len(self._made) > 3 * _KEPT_RUNS:
                     self._made.popitem(last=False)
-        return kept
+        return known
+
+    def _digest(self, run: Run, store: Store) -> str:
+        """Digest of all that a run's page comes from; empty while the run is under way."""
+        if not run.results_seal:
+            return ""
+        settings = replace(self.settings, **recorded_flags(run))
+        baseline: list[object] = [settings.baseline]
+        if settings.baseline_is_file:
+            path = settings.root / settings.baseline
+            baseline.append(digest_file(path) if path.is_file() else "")
+        elif settings.baseline and settings.baseline not in run.adapters:
+            runs = store.runs(adapter=settings.baseline, finished=True)
+            baseline += [[r.id, r.results_seal] for r in runs]
+        manifest = settings.manifest_path
+        return digest_of(
+            program(), language(), run, settings.recorded_limits, settings.allow_partial, baseline,
+            digest_file(manifest) if manifest.is_file() else "",
+        )  # fmt: skip
 
     def cases_now(self) -> dict[str, Case]:
         """The cases of the suite as the files say now; none where they cannot be read."""
@@ -191,3 +285,17 @@ def _mark(case: Case, attempt: Attempt) -> str:
             return name
     # An answer whose generation was stopped as a loop is not whole, so it cannot be accepted.
     return "whole" if bare and attempt.finish_reason != "loop" else ""
+
+
+def _figures_digest(run: Run) -> str:
+    return digest_of(run.id, run.results_seal, program())
+
+
+def _loaded(data: bytes | None) -> dict[str, Figures] | None:
+    """Figures that were kept; None where the file holds something else."""
+    if data is None:
+        return None
+    try:
+        return load(dict[str, Figures], data.decode())
+    except (StoreError, UnicodeDecodeError):
+        return None

@@ -8,6 +8,7 @@ A directive is an HTML comment above a block, which no reader sees:
     <!-- env: NAME=VALUE -->     an environment variable for the block's commands; repeatable
     <!-- before: COMMAND -->     a command that runs before the block and may fail; repeatable
     <!-- project: empty -->      at the top of a page: its project is an empty folder
+    <!-- project: own-model -->  the same, with a model in models/my-model and an adapter in adapters/v5.0
 """
 
 from __future__ import annotations

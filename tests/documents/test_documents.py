@@ -22,11 +22,15 @@ from harness.cli import main
 from harness.metrics.custom import forget_metrics
 from harness.reports import forget_reports
 from tests.documents.blocks import Block, page_directive, read_blocks
+from tests.support.adapters import lora
 from tests.support.projects import CLEAN, LOOP, make_project, record
+from tests.support.trainings import tiny_model
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-VERSIONS = ("v4.1", "v4.2", "v4.3")
+VERSIONS = ("v4.1", "v4.2", "v4.3", "v5.1")
+OWN = "v5.0"
+"""A version that loops like the model as shipped, in other words."""
 _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 
@@ -46,11 +50,13 @@ def own_registrations() -> Iterator[None]:
 def shell(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Shell:
     """A project whose model loops on the sea until it is fixed, and a way to run commands in it."""
     cured = {version: f"{CLEAN} {version}" for version in VERSIONS}
-    sound = {word: {"": CLEAN, **cured} for word in ("hill", "calm", "France", "paracetamol", "<unk>")}
+    sound = {
+        word: {"": CLEAN, OWN: f"{CLEAN} Yes.", **cured} for word in ("hill", "calm", "France", "paracetamol", "<unk>")
+    }
     make_project(
         pytester.path,
         cases=[record("sea"), record("hill"), record("calm", role="guard")],
-        script={"sea": {"": LOOP, **cured}, **sound},
+        script={"sea": {"": LOOP, OWN: f"{LOOP} Yes.", **cured}, **sound},
         settings='trainer = "scripted"',
     )
     monkeypatch.setenv("HARNESS_ENGINE", f"scripted:{pytester.path / 'script.json'}")
@@ -99,7 +105,12 @@ class Shell:
 @pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_a_page_works_as_it_stands(page: Path, shell: Shell) -> None:
     """Its commands end with the exit code that it claims, its files are read, its snippets run."""
-    if page_directive(page, "project") == "empty":
+    project = page_directive(page, "project")
+    if project == "own-model":
+        tiny_model(shell.folder / "models" / "my-model")
+        (shell.folder / "adapters" / OWN).mkdir(parents=True)
+        lora(shell.folder / "adapters" / OWN, width=32)
+    if project in ("empty", "own-model"):
         for name in ("badcases", "adapters_manifest.toml", "pyproject.toml"):
             path = shell.folder / name
             shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -166,10 +177,25 @@ def test_the_readme_is_short() -> None:
     assert [p.name for p in (ROOT / "README.md", ROOT / "README.zh.md") if len(p.read_text().splitlines()) > 150] == []
 
 
-def test_the_chinese_readme_has_the_same_blocks() -> None:
-    """The same commands in the same order, so that neither language falls behind."""
-    english, chinese = (
-        [[c.split("#")[0].strip() for c in b.commands] for b in read_blocks(ROOT / name) if b.language == "console"]
-        for name in ("README.md", "README.zh.md")
-    )
-    assert english == chinese
+TRANSLATED = sorted(p for p in PAGES if p.name.endswith(".zh.md"))
+
+
+@pytest.mark.parametrize("chinese", TRANSLATED, ids=_name)
+def test_a_chinese_page_has_the_same_blocks(chinese: Path) -> None:
+    """The same commands and files in the same order, so that neither language falls behind."""
+    english = chinese.with_name(chinese.name.replace(".zh.md", ".md"))
+    assert _outline(english) == _outline(chinese)
+
+
+def test_both_tutorials_are_chinese_too() -> None:
+    """A page that is taken away is missed."""
+    assert {p.name for p in TRANSLATED} == {"README.zh.md", "tutorial.zh.md", "first_case.zh.md"}
+
+
+def _outline(page: Path) -> list[object]:
+    """Of each block its directives, and its commands without comments; of a file in the tutorials its text."""
+    whole = page.parent.name == "docs"
+    return [
+        (b.directives, [c.split("#")[0].strip() for c in b.commands], b.text if whole and b.first("file") else "")
+        for b in read_blocks(page)
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -133,3 +134,26 @@ def test_tags_come_from_the_file_or_the_environment(project: Path) -> None:
     assert read_settings(project, environment={"HARNESS_RUN_TAGS": "a100, weekly"}).run_tags == ("a100", "weekly")
     with pytest.raises(SettingsError, match="run_tags"):
         read_settings(project, {"run_tags": [7]}, {})
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ('trackers = ["mlfow"]', "'mlfow' is unknown; known: jsonl, mlflow"),
+        ('trackers = ["own:"]', "'own:' is unknown"),
+        ("[tool.harness.tracker_options.mlfow]\nuri = 1", "tracker_options: 'mlfow'"),
+        ("[tool.harness.tracker_options]\njsonl = 3", "tracker_options.jsonl must be a table"),
+    ],
+    ids=["unknown", "half", "options-of-unknown", "no-table"],
+)
+def test_a_misspelt_tracker_is_refused(project: Path, lines: str, says: str) -> None:
+    """It would be missed only where someone looks for its runs."""
+    (project / "pyproject.toml").write_text(f"[tool.harness]\n{lines}\n")
+    with pytest.raises(SettingsError, match=re.escape(says)):
+        read_settings(project, environment={})
+
+
+def test_trackers_are_named_in_the_environment(project: Path) -> None:
+    """With commas, like tags."""
+    settings = read_settings(project, environment={"HARNESS_TRACKERS": "jsonl, own.module:Class"})
+    assert settings.trackers == ("jsonl", "own.module:Class")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import StoreError
-from harness.safe.files import digest_folder, locked, replace_with, write_text
+from harness.safe.files import append_line, digest_folder, locked, replace_with, write_text
 
 
 def test_text_is_written_with_its_folder(tmp_path: Path) -> None:
@@ -104,3 +104,12 @@ def test_folder_digest_follows_content(tmp_path: Path) -> None:
     assert digest_folder(tmp_path, ("b", "a")) == before
     write_text(tmp_path / "a", "2")
     assert digest_folder(tmp_path, ("a", "b")) != before
+
+
+def test_a_line_is_added_after_half_a_line(tmp_path: Path) -> None:
+    """What a killed writer left stays apart from the next line."""
+    path = append_line(tmp_path / "a" / "lines", "one")
+    with path.open("a") as file:
+        file.write("tw")
+    append_line(path, "three")
+    assert path.read_text() == "one\ntw\nthree\n"
