@@ -21,6 +21,7 @@ from msgspec import Meta
 from harness.cases.decoding import Decoding
 from harness.cases.model import Thresholds
 from harness.errors import SettingsError
+from harness.project.database import DATABASE_PASSWORD, address_problem, is_shared, without_password
 from harness.project.deadlines import Deadlines
 from harness.project.manifest import MANIFEST_NAME
 from harness.project.sampling import Sampling
@@ -31,7 +32,9 @@ from harness.safe.validate import Amount, Count, NonNegative, Share, problem
 __all__ = ["LIMIT_NAMES", "Limits", "Settings", "find_root", "read_settings"]
 
 _ENVIRONMENT = "HARNESS_"
-_OTHER_VARIABLES = {"HARNESS_CACHE_DIR", "HARNESS_TRAINER_PYTHON", "HARNESS_KERNELS", "HARNESS_JUDGE_KEY"}
+_OTHER_VARIABLES = {
+    "HARNESS_CACHE_DIR", "HARNESS_TRAINER_PYTHON", "HARNESS_KERNELS", "HARNESS_JUDGE_KEY", DATABASE_PASSWORD,
+}  # fmt: skip
 _TABLES: Mapping[str, Any] = {
     "decoding": Decoding, "thresholds": Thresholds, "sampling": Sampling, "deadlines": Deadlines,
 }  # fmt: skip
@@ -123,6 +126,18 @@ class Settings:
     """Whether stored generations are used again."""
     run_tags: Names = ()
     """Names under which runs are found again (``harness history --tag NAME``); in the environment, with commas."""
+    database: str = ""
+    """Where runs are recorded: ``postgresql+psycopg://USER@HOST:PORT/NAME`` for a team; empty: the file
+    ``reports/harness.sqlite``. Never with a password in a file."""
+
+    def __post_init__(self) -> None:
+        if not self.database:
+            object.__setattr__(self, "database", str(self.reports / "harness.sqlite"))
+
+    @property
+    def database_is_shared(self) -> bool:
+        """Whether several machines write to the database."""
+        return is_shared(self.database)
 
     @property
     def baseline_is_file(self) -> bool:
@@ -165,10 +180,6 @@ class Settings:
         """Folder of trained versions."""
         return self.root / "adapters"
 
-    @property
-    def database(self) -> Path:
-        return self.reports / "harness.sqlite"
-
 
 def find_root(start: Path) -> Path:
     """The nearest folder at or above ``start`` with a manifest, else with [tool.harness], else ``start``."""
@@ -204,6 +215,10 @@ def read_settings(
     types = _types()
     checked = (problem(name, value, types[name]) for name, value in values.items() if name not in _TABLES)
     problems += [text for text in checked if text is not None]
+    if isinstance(database := values.get("database"), str):
+        # A value of a file with a password is refused where it is read.
+        values["database"], _ = without_password(database)
+        problems += [text for text in [address_problem("database", values["database"])] if text is not None]
     if problems:
         raise SettingsError("; ".join(problems))
     return Settings(root=root, **{**values, "run_tags": tuple(values.get("run_tags", ()))})
@@ -264,6 +279,11 @@ def _from_project(path: Path, problems: list[str]) -> dict[str, Any]:
     for name, value in table.items():
         if name not in known:
             problems.append(f"{path}: [tool.harness] has unknown {name!r}; known: {', '.join(sorted(known))}")
+        elif name == "database" and isinstance(value, str) and without_password(value)[1]:
+            problems.append(
+                f"{path}: database has a password, and the file is for everyone; change that password, leave it out here, "
+                f"and set {DATABASE_PASSWORD}"
+            )
         elif name not in _TABLES:
             values[name] = _share(f"{path}: {name}", value, problems) if name in _shares() else value
         elif not isinstance(value, dict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from harness.store.database import Run, RunStatus, Store, Training
+from harness.store.database import Store
+from harness.store.records import Part, PartRecord, Run, RunStatus, Training
 
-__all__ = ["Run", "RunStatus", "Store", "Training"]
+__all__ = ["Part", "PartRecord", "Run", "RunStatus", "Store", "Training"]
