@@ -10,8 +10,10 @@ The driver's connection commits each statement by itself; :meth:`Connection.tran
 from __future__ import annotations
 
 import itertools
+import random
 import sqlite3
 import stat
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -29,6 +31,7 @@ Row = Sequence[Any]
 _numbers = itertools.count()
 _DAMAGE = (sqlite3.Error, UnicodeError, OverflowError, MemoryError)
 _SECONDS_TO_CONNECT = 10
+_SECONDS_TO_WAIT = 30
 _LARGEST_VALUE = 256 * 2**20
 """Bytes of a value in a file that somebody else wrote."""
 
@@ -67,12 +70,12 @@ class Connection:
                 self._connection = _open_foreign(path)
             else:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                self._connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+                self._connection = sqlite3.connect(path, timeout=_SECONDS_TO_WAIT, isolation_level=None, check_same_thread=False)
         except (*_DAMAGE, OSError) as error:
             raise self._cannot_open(error) from error
         try:
             if not foreign:
-                self._connection.execute("PRAGMA journal_mode=WAL")
+                _write_ahead(self._connection)
                 self._connection.execute("PRAGMA synchronous=NORMAL")
             self._complete(foreign=foreign)
             self._connection.execute("PRAGMA foreign_keys=ON")
@@ -112,6 +115,9 @@ class Connection:
     def _complete(self, *, foreign: bool) -> None:
         """Bring the tables to the current version."""
         existing = version(self.kind, self._connection)
+        if self.kind == "postgresql":
+            # The question has begun a transaction.
+            self._connection.rollback()
         if existing < VERSION and not foreign:
             self._upgrade()
         elif existing != VERSION:
@@ -122,8 +128,6 @@ class Connection:
                 f"{self.address} is of version {existing}, this harness writes {VERSION}; "
                 f"{newer if existing > VERSION else older}"
             )
-        elif self.kind == "postgresql":
-            self._connection.rollback()
 
     def _upgrade(self) -> None:
         from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -220,6 +224,19 @@ class Connection:
         return StoreError(f"{self.address} cannot be opened as the run database: {_one_line(error)}; {remedy}")
 
 
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switch to the write-ahead log; the busy time-out does not cover it, so two that make a database collide here."""
+    end = time.monotonic() + _SECONDS_TO_WAIT
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+        time.sleep(random.uniform(0.005, 0.05))  # noqa: S311 - no secret
+
+
 def _open_foreign(path: Path) -> sqlite3.Connection:
     """A file that somebody else wrote: nothing in it is run, and nothing is written."""
     if not stat.S_ISREG(path.stat().st_mode):
@@ -228,7 +245,7 @@ def _open_foreign(path: Path) -> sqlite3.Connection:
     # A finished run leaves no log; without one, the folder need not be writable.
     mode = "mode=ro" if begun.exists() else "immutable=1"
     connection = sqlite3.connect(
-        f"file:{quote(str(path.resolve()))}?{mode}", uri=True, timeout=30, isolation_level=None, check_same_thread=False
+        f"file:{quote(str(path.resolve()))}?{mode}", uri=True, timeout=_SECONDS_TO_WAIT, isolation_level=None, check_same_thread=False
     )
     try:
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LARGEST_VALUE)

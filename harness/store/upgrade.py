@@ -32,7 +32,9 @@ def version(kind: str, connection: Any) -> int:
     cursor = connection.cursor()
     if kind == "sqlite":
         return int(cursor.execute("PRAGMA user_version").fetchone()[0])
-    if cursor.execute(f"SELECT to_regclass('{VERSION_TABLE}')").fetchone()[0] is None:
+    # Not to_regclass: it answers from a cache, which may not know yet what another process has just made.
+    query = "SELECT count(*) FROM pg_tables WHERE tablename = %s AND schemaname = ANY (current_schemas(false))"
+    if cursor.execute(query, (VERSION_TABLE,)).fetchone()[0] == 0:
         return 0
     rows = cursor.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchall()  # noqa: S608 - a name from above
     if len(rows) != 1:
