@@ -4,8 +4,8 @@ Without the setting, runs are in an SQLite file under ``reports``. A team names 
 machines write to: ``postgresql+psycopg://user@host:5432/name``.
 
 A password never stands in a file that is committed, and never in the settings' value, which is recorded and shown. It
-comes from ``HARNESS_DATABASE_PASSWORD``, from the address in ``HARNESS_DATABASE``, or from where PostgreSQL's own programs
-find it (``PGPASSWORD``, ``~/.pgpass``).
+comes from ``HARNESS_DATABASE_PASSWORD``, from the address in ``HARNESS_DATABASE``, or from where PostgreSQL's own
+programs find it (``PGPASSWORD``, ``~/.pgpass``).
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from harness.errors import SettingsError
 from harness.project.database import DATABASE_PASSWORD, address_problem, is_shared, without_password
 from harness.project.deadlines import Deadlines
 from harness.project.manifest import MANIFEST_NAME
+from harness.project.run_group import group_problem
 from harness.project.sampling import Sampling
 from harness.safe.read import read_text, read_toml, reason
 from harness.safe.shares import parse_share
@@ -130,6 +131,10 @@ class Settings:
     """Where runs are recorded: ``postgresql+psycopg://USER@HOST:PORT/NAME`` for a team; empty: the file
     ``reports/harness.sqlite``. Never with a password in a file."""
 
+    run_group: str = ""
+    """Name under which the parts of a run (``--shard``) find each other in one database. Empty: on a shared database the
+    number of the CI pipeline, elsewhere a part stays alone."""
+
     def __post_init__(self) -> None:
         if not self.database:
             object.__setattr__(self, "database", str(self.reports / "harness.sqlite"))
@@ -219,6 +224,8 @@ def read_settings(
         # A value of a file with a password is refused where it is read.
         values["database"], _ = without_password(database)
         problems += [text for text in [address_problem("database", values["database"])] if text is not None]
+    if isinstance(group := values.get("run_group"), str) and (text := group_problem(group)) is not None:
+        problems.append(text)
     if problems:
         raise SettingsError("; ".join(problems))
     return Settings(root=root, **{**values, "run_tags": tuple(values.get("run_tags", ()))})

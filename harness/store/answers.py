@@ -37,18 +37,24 @@ class Answers(Base):
         row = self._database.one(self._database.sql.generation, key=key)
         return None if row is None else _completion(row, loop_limit)
 
-    def generations(self, wanted: Iterable[tuple[str, float | None]]) -> dict[str, Completion]:
-        """The stored answers for many keys, each with its loop limit; by key, without those that are absent.
+    def generations(self, wanted: Iterable[tuple[str, float | None]]) -> dict[tuple[str, float | None], Completion]:
+        """The stored answers for many keys with their loop limits, as :meth:`generation` gives each.
 
         One query serves hundreds of keys, which matters where the database is on another machine.
+
+        Returns:
+            By key and loop limit, as they were asked for; those that are absent are left out.
         """
-        found: dict[str, Completion] = {}
-        limits = dict(wanted)
+        limits: dict[str, list[float | None]] = {}
+        for key, limit in wanted:
+            limits.setdefault(key, []).append(limit)
+        found: dict[tuple[str, float | None], Completion] = {}
         keys = iter(limits)
         while some := list(islice(keys, _AT_ONCE)):
             for row in self._database.all(self._database.sql.some_generations(some)):
-                if (completion := _completion(row, limits[row[0]])) is not None:
-                    found[row[0]] = completion
+                for limit in limits[row[0]]:
+                    if (completion := _completion(row, limit)) is not None:
+                        found[row[0], limit] = completion
         return found
 
     def save_generation(

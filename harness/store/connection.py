@@ -1,8 +1,8 @@
 """An open database of the current version: statements, transactions, and one kind of error.
 
-SQLite's file is the default. WAL and a busy time-out let several processes write to it at once. PostgreSQL is for teams:
-many machines write to it. Every problem becomes a :class:`StoreError` of one line. A damaged page of a file may surface as
-any of SQLite's errors, as text that is not UTF-8, or as a length that no memory holds.
+SQLite's file is the default. WAL and a busy time-out let several processes write to it at once. PostgreSQL is for
+teams: many machines write to it. Every problem becomes a :class:`StoreError` of one line. A damaged page of a file may
+surface as any of SQLite's errors, as text that is not UTF-8, or as a length that no memory holds.
 
 The driver's connection commits each statement by itself; :meth:`Connection.transaction` puts several together.
 """
@@ -70,7 +70,9 @@ class Connection:
                 self._connection = _open_foreign(path)
             else:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                self._connection = sqlite3.connect(path, timeout=_SECONDS_TO_WAIT, isolation_level=None, check_same_thread=False)
+                self._connection = sqlite3.connect(
+                    path, timeout=_SECONDS_TO_WAIT, isolation_level=None, check_same_thread=False
+                )
         except (*_DAMAGE, OSError) as error:
             raise self._cannot_open(error) from error
         try:
@@ -95,7 +97,12 @@ class Connection:
             ) from error
         self._errors = (*_DAMAGE, psycopg.Error)
         words, options = PGDialect_psycopg().create_connect_args(make_url(address))
-        options = {"connect_timeout": _SECONDS_TO_CONNECT, "application_name": "harness", "client_encoding": "utf8", **options}
+        options = {
+            "connect_timeout": _SECONDS_TO_CONNECT,
+            "application_name": "harness",
+            "client_encoding": "utf8",
+            **options,
+        }
         if password := database_password(address):
             options["password"] = password
         try:
@@ -245,7 +252,11 @@ def _open_foreign(path: Path) -> sqlite3.Connection:
     # A finished run leaves no log; without one, the folder need not be writable.
     mode = "mode=ro" if begun.exists() else "immutable=1"
     connection = sqlite3.connect(
-        f"file:{quote(str(path.resolve()))}?{mode}", uri=True, timeout=_SECONDS_TO_WAIT, isolation_level=None, check_same_thread=False
+        f"file:{quote(str(path.resolve()))}?{mode}",
+        uri=True,
+        timeout=_SECONDS_TO_WAIT,
+        isolation_level=None,
+        check_same_thread=False,
     )
     try:
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LARGEST_VALUE)

@@ -2,11 +2,11 @@
 
 Every result is committed as soon as it is known, or with a few others, so a killed run loses nothing that it had: the
 answers themselves are stored one by one. The row's status says whether the run came to its end, and only ``finished``
-counts as one. Rows are sealed (:mod:`harness.store.seal`). A changed row that is only a cache counts as absent; a changed
-run, result or training is an error.
+counts as one. Rows are sealed (:mod:`harness.store.seal`). A changed row that is only a cache counts as absent; a
+changed run, result or training is an error.
 
-SQLAlchemy is imported when a store is opened, and not with this module. Not supported: an SQLite file on a network share,
-where its locks are not safe; the reports can live anywhere.
+SQLAlchemy is imported when a store is opened, and not with this module. Not supported: an SQLite file on a network
+share, where its locks are not safe; the reports can live anywhere.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import platform
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -32,6 +33,8 @@ from harness.store.seal import seal, sealed
 
 __all__ = ["Store"]
 
+_AT_ONCE = 500
+"""Results of one statement."""
 _RUN = ("id", "started", "finished", "status", "planned", "facts", "results")
 _RESULT = ("run", "position", "case_id", "adapter", "status", "result")
 _TRAINING = ("id", "started", "finished", "status", "run", "adapter", "facts")
@@ -219,6 +222,20 @@ class Store(Answers, Parts):
             and (not finished or r.status == "finished")
         )[:limit]
 
+    def record_run(self, planned: int, facts: Mapping[str, Any], results: Iterable[tuple[int, CaseResult]]) -> Run:
+        """Record a run that was made elsewhere with all its results and their positions: whole, or not at all.
+
+        Raises:
+            StoreError: as ``results`` do; nothing was recorded then.
+        """
+        waiting = iter(results)
+        with self._database.transaction():
+            run = self._add_run(planned, to_data(facts), "")
+            assert run is not None
+            while some := list(islice(waiting, _AT_ONCE)):
+                self.save_results(run.id, some)
+            return self._end(run, now(), "finished", run.facts)
+
     def _only(self, run_id: str, *, lock: bool = False) -> Run:
         """The run of exactly that id."""
         sql = self._database.sql
@@ -270,12 +287,16 @@ class Store(Answers, Parts):
         Raises:
             StoreError: one of them was changed; at the end, when one was deleted. Until then nothing is sure.
         """
+        return (result for _, result in self.placed_results(run_id, adapter=adapter))
+
+    def placed_results(self, run_id: str, *, adapter: str | None = None) -> Iterator[tuple[int, CaseResult]]:
+        """The results of :meth:`iter_results` with their positions in the run."""
         run = self.run(run_id)
         seals: list[str] = []
         for row in self._database.stream(self._database.sql.results, run=run.id):
             seals.append(row[-1])
             if adapter in (None, row[3]):
-                yield self._result(row)
+                yield row[1], self._result(row)
         if run.finished is not None and seal(*seals) != run.results_seal:
             raise self._changed(f"the results of run {run.id}")
 

@@ -1,14 +1,14 @@
 """Runs that several processes make: each records its part, and the last one to finish ends the run.
 
-The parts of a group share one row in ``runs`` and one set of results. The first part to begin makes that row out of what
-all parts must have in common. A later part with other settings is refused before it generates anything. What is a part's
-own (command, machine, seconds) stands in a row of ``parts``.
+The parts of a group share one row in ``runs`` and one set of results. The first part to begin makes that row out of
+what all parts must have in common. A later part with other settings is refused before it generates anything. What is a
+part's own (command, machine, seconds) stands in a row of ``parts``.
 
-A part that runs again, after a crash or because a pipeline is run again, takes its earlier place. The run is then under
-way once more, until that part is complete.
+A part that runs again, after a crash or because a pipeline is run again, takes its earlier place. The run is then
+under way once more, until that part is complete.
 
-Trade-off: a part that never ends leaves the run under way for ever. That is never green; ``harness merge --group`` names
-the missing part.
+Trade-off: a part that never ends leaves the run under way for ever. That is never green; ``harness merge --group``
+names the missing part.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 from harness.errors import UsageError
 from harness.safe.records import to_data
-from harness.store.base import Base, now, with_seal
+from harness.store.base import Base, with_seal
 from harness.store.records import Part, PartRecord, RunStatus
 from harness.store.seal import sealed
 
@@ -41,16 +41,21 @@ class Parts(Base):
         """
         return tuple(self._part(row) for row in self._database.all(self._database.sql.parts, run=run_id))
 
-    def costs_run(self, group: str, choose: Callable[[], str]) -> str:
+    def costs_run(self, group: str, choose: Callable[[], str], *, keep: bool = True) -> str:
         """Id of the run by whose costs the parts of ``group`` are balanced; empty: by none.
 
         The first part to ask chooses; the others get the same answer, however many runs were recorded since.
+
+        Args:
+            group: of the parts.
+            choose: gives the id, where the group has none.
+            keep: False for a look that begins nothing.
         """
         row = self._database.one(self._database.sql.group, name=group)
+        if row is None and not keep:
+            return choose()
         if row is None:
-            self._database.write(
-                self._database.sql.add_group, **with_seal(("name", "costs"), group, choose())
-            )
+            self._database.write(self._database.sql.add_group, **with_seal(("name", "costs"), group, choose()))
             row = self._database.one(self._database.sql.group, name=group)
         if row is None or not sealed(row):
             raise self._changed(f"the group {group!r}")
@@ -98,7 +103,7 @@ def require_same(group: str, begun: Mapping[str, Any], here: Mapping[str, Any]) 
 
 def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """Names of the facts that two parts do not share."""
-    return sorted(n for n in {*one, *other} if one.get(n) != other.get(n) and n not in (*_OWN, "group", "part"))
+    return sorted(n for n in {*one, *other} if one.get(n) != other.get(n) and n not in (*_OWN, "group", "part_runs"))
 
 
 def end_facts(parts: Sequence[PartRecord]) -> dict[str, Any]:

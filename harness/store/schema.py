@@ -4,8 +4,8 @@ Raw generations are separate from what is derived from them. ``generations`` is 
 prompt ids, decoding, engine), so it is cache and record at once. ``results`` refer to it and hold a snapshot of the
 case, because case files change and a run must stay readable.
 
-JSON is kept as text: a seal is over exact bytes, and PostgreSQL's ``jsonb`` would change them. Text compares by bytes on
-both databases, so that an order, and a seal over it, does not depend on a locale. A new database is made from these
+JSON is kept as text: a seal is over exact bytes, and PostgreSQL's ``jsonb`` would change them. Text compares by bytes
+on both databases, so that an order, and a seal over it, does not depend on a locale. A new database is made from these
 tables; :mod:`harness.store.migrations` brings an older one to them, and a test keeps the two equal.
 
 Importing this module imports SQLAlchemy, which takes a good part of a second: only an open store does.

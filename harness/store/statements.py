@@ -18,7 +18,18 @@ from sqlalchemy import Table, and_, bindparam, func, literal, select, update
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import ClauseElement
 
-from harness.store.schema import COUNTER, counters, digests, generations, groups, parts, prompts, results, runs, trainings
+from harness.store.schema import (
+    COUNTER,
+    counters,
+    digests,
+    generations,
+    groups,
+    parts,
+    prompts,
+    results,
+    runs,
+    trainings,
+)
 
 __all__ = ["Prepared", "Statements", "statements_for"]
 

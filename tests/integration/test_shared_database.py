@@ -54,7 +54,7 @@ def test_what_was_recorded_reads_back_equal(address: str) -> None:
         assert store.results("last") == tuple(store.iter_results("last")) == whole
         assert store.latest_results("v4.0", {"badcase1/a"}) == whole[:1]
         assert store.counts([run.id]) == {run.id: {"v4.0": {"PASS": 1, "FAIL": 1}}}
-        assert store.generation("k") == store.generations([("k", None), ("x", None)])["k"] == COMPLETION
+        assert store.generation("k") == store.generations([("k", None), ("x", None)])["k", None] == COMPLETION
         assert (store.prompt_ids("p"), store.trainings()) == ((1, 2), (training,))
 
 
