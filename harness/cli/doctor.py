@@ -22,6 +22,7 @@ from harness.project.manifest import Adapter, Manifest, read_manifest
 from harness.project.settings import Settings, find_root, read_settings
 from harness.project.suite import project_cases
 from harness.setup.environments import ENVIRONMENTS, Environment, has_gpu, state
+from harness.store import Store
 
 __all__ = ["Finding", "add_parser", "examine", "run"]
 
@@ -131,6 +132,7 @@ def _engines(wanted: str) -> Iterator[Finding]:
 
 def _project(settings: Settings) -> Iterator[Finding]:
     yield Finding(what="settings", good=True, text=f"adapter {settings.adapter or '(none)'}, engine {settings.engine}")
+    yield _database(settings)
     try:
         manifest = read_manifest(settings.manifest_path)
     except HarnessError as error:
@@ -148,6 +150,20 @@ def _project(settings: Settings) -> Iterator[Finding]:
         yield Finding(what="bad cases", good=False, text=str(error), remedy="fix the files")
     else:
         yield Finding(what="bad cases", good=True, text=f"{len(cases)} in {len({c.folder for c in cases})} folders")
+
+
+def _database(settings: Settings) -> Finding:
+    """Where runs are recorded. A file that is not there yet is made by the first run, and not by this command."""
+    what = "run database"
+    if not Store.exists(settings.database):
+        return Finding(what=what, good=True, text=f"{settings.database}: a file, made by the first run")
+    try:
+        with Store(settings.database) as store:
+            runs = len(store.runs())
+    except HarnessError as error:
+        text, _, remedy = str(error).rpartition("; ")
+        return Finding(what=what, good=False, text=text or str(error), remedy=remedy)
+    return Finding(what=what, good=True, text=f"{store.address}: {runs} runs")
 
 
 def _models(settings: Settings, manifest: Manifest) -> Iterator[Finding]:

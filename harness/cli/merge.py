@@ -27,9 +27,7 @@ def add_parser(subparsers: Any) -> None:
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "merge",
         help="join the parts of a run (pytest badcases --shard I/N) and judge the whole",
-        **examples(
-            "harness merge shard-1.sqlite shard-2.sqlite", "harness merge --group release-7 --max-repetition 5%"
-        ),
+        **examples("harness merge shard-1.sqlite shard-2.sqlite", "harness merge --group release-7"),
     )
     parser.add_argument(
         "parts", nargs="*", metavar="DATABASE-OR-RUN",

@@ -276,10 +276,10 @@ class Session:
         if self._shard.number in missing:
             raise HarnessError(
                 f"part {self._shard.number} of {self._shard.of} of run {run.id} is not complete: "
-                f"{len(self._evaluation.results)} of {self._shard.part.planned} results; run it again without a selection"
+                f"{len(self._evaluation.results)} of {self._shard.part.planned} results; run all of it"
             )
         return tr(
-            "part {part} of {of} of run {run} is recorded; the gate is judged with the last part (not there yet: {missing})",
+            "part {part} of {of} of run {run} is recorded; the last part judges the gate (not yet complete: {missing})",
             part=self._shard.number, of=self._shard.of, run=run.id, missing=", ".join(map(str, missing)),
         )  # fmt: skip
 

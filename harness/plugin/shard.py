@@ -1,4 +1,4 @@
-"""This session's part of a run that several machines make: which cases are its own, and what they wait for.
+"""The session's part of a run that several machines make: which cases are its own, and what they wait for.
 
 Only what every machine has alike may decide the split: the collected cases and versions, the number of parts, and costs
 out of a committed baseline file or out of one run of the common database, which the first part of a group chooses.

@@ -132,8 +132,8 @@ class Settings:
     ``reports/harness.sqlite``. Never with a password in a file."""
 
     run_group: str = ""
-    """Name under which the parts of a run (``--shard``) find each other in one database. Empty: on a shared database the
-    number of the CI pipeline, elsewhere a part stays alone."""
+    """Name under which the parts of a run (``--shard``) find each other in one database. Empty: on a shared database
+    the number of the CI pipeline, elsewhere a part stays alone."""
 
     def __post_init__(self) -> None:
         if not self.database:
@@ -288,8 +288,8 @@ def _from_project(path: Path, problems: list[str]) -> dict[str, Any]:
             problems.append(f"{path}: [tool.harness] has unknown {name!r}; known: {', '.join(sorted(known))}")
         elif name == "database" and isinstance(value, str) and without_password(value)[1]:
             problems.append(
-                f"{path}: database has a password, and the file is for everyone; change that password, leave it out here, "
-                f"and set {DATABASE_PASSWORD}"
+                f"{path}: database has a password, and the file is for everyone; change that password, leave it out "
+                f"here, and set {DATABASE_PASSWORD}"
             )
         elif name not in _TABLES:
             values[name] = _share(f"{path}: {name}", value, problems) if name in _shares() else value

@@ -63,7 +63,7 @@ class _RunFacts:
     limits: Mapping[str, float | bool | None] = field(default_factory=dict)
     models: Mapping[str, str] = field(default_factory=dict)
     weights: Mapping[str, str] = field(default_factory=dict)
-    contents: Mapping[str, str] = field(default_factory=dict)
+    contents: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     chat_template_kwargs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     trust_remote_code: tuple[str, ...] = ()
@@ -92,9 +92,7 @@ def newest_part(store: Store, name: str, run_id: str = "last") -> Source:
     """
     run = store.run(run_id)
     if not run.part_sizes:
-        raise UsageError(
-            f"{name}: run {run.id} is not a part of a run; parts are made with: pytest badcases --shard I/N"
-        )
+        raise UsageError(f"{name}: run {run.id} is no part of a run; make parts with: pytest badcases --shard I/N")
     source = Source(name=name, store=store, run=run, parts=store.parts(run.id))
     try:
         facts = from_data(_RunFacts, dict(run.facts))
@@ -131,8 +129,8 @@ def _require_one_plan(sources: Sequence[Source]) -> None:
         names = differing(first.run.facts, other.run.facts)
         if "parts" in names:
             raise UsageError(
-                f"{other.name} is of another plan than {first.name}: other cases, another number of parts, or another split; "
-                "run all parts with the same files and options"
+                f"{other.name} is of another plan than {first.name}: other cases, another number of parts, or another "
+                "split; run all parts with the same files and options"
             )
         if names:
             raise UsageError(

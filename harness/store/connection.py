@@ -32,6 +32,7 @@ _numbers = itertools.count()
 _DAMAGE = (sqlite3.Error, UnicodeError, OverflowError, MemoryError)
 _SECONDS_TO_CONNECT = 10
 _SECONDS_TO_WAIT = 30
+_HANDLE: dict[str, Any] = {"timeout": _SECONDS_TO_WAIT, "isolation_level": None, "check_same_thread": False}
 _LARGEST_VALUE = 256 * 2**20
 """Bytes of a value in a file that somebody else wrote."""
 
@@ -70,9 +71,7 @@ class Connection:
                 self._connection = _open_foreign(path)
             else:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                self._connection = sqlite3.connect(
-                    path, timeout=_SECONDS_TO_WAIT, isolation_level=None, check_same_thread=False
-                )
+                self._connection = sqlite3.connect(path, **_HANDLE)
         except (*_DAMAGE, OSError) as error:
             raise self._cannot_open(error) from error
         try:
@@ -96,12 +95,13 @@ class Connection:
                 "pip install 'badcase-harness[postgresql]'"
             ) from error
         self._errors = (*_DAMAGE, psycopg.Error)
-        words, options = PGDialect_psycopg().create_connect_args(make_url(address))
+        dialect: Any = PGDialect_psycopg
+        words, given = dialect().create_connect_args(make_url(address))
         options = {
             "connect_timeout": _SECONDS_TO_CONNECT,
             "application_name": "harness",
             "client_encoding": "utf8",
-            **options,
+            **given,
         }
         if password := database_password(address):
             options["password"] = password
@@ -172,10 +172,10 @@ class Connection:
                 cursor.execute(statement.text, statement.values(values))
                 yield from cursor
 
-    def write(self, statement: Prepared, /, **values: object) -> int:
-        """Execute a statement; outside :meth:`transaction` it is committed at once. Returns how many rows it changed."""
+    def write(self, statement: Prepared, /, **values: object) -> None:
+        """Execute a statement; outside :meth:`transaction` it is committed at once."""
         with self._guard():
-            return int(self._connection.execute(statement.text, statement.values(values)).rowcount)
+            self._connection.execute(statement.text, statement.values(values))
 
     def write_many(self, statement: Prepared, rows: Iterable[Mapping[str, object]]) -> None:
         """Execute a statement for each of the rows, in one transaction."""
@@ -251,13 +251,7 @@ def _open_foreign(path: Path) -> sqlite3.Connection:
     begun = path.with_name(path.name + "-wal")
     # A finished run leaves no log; without one, the folder need not be writable.
     mode = "mode=ro" if begun.exists() else "immutable=1"
-    connection = sqlite3.connect(
-        f"file:{quote(str(path.resolve()))}?{mode}",
-        uri=True,
-        timeout=_SECONDS_TO_WAIT,
-        isolation_level=None,
-        check_same_thread=False,
-    )
+    connection: sqlite3.Connection = sqlite3.connect(f"file:{quote(str(path.resolve()))}?{mode}", uri=True, **_HANDLE)
     try:
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LARGEST_VALUE)
         connection.execute("PRAGMA query_only=ON")

@@ -96,8 +96,8 @@ def require_same(group: str, begun: Mapping[str, Any], here: Mapping[str, Any]) 
     """
     if names := differing(begun, here):
         raise UsageError(
-            f"run group {group!r} was begun with other {', '.join(names)}: its parts would not be one run; use the same "
-            "files and options for every part, or another --run-group"
+            f"run group {group!r} was begun with other {', '.join(names)}: its parts would not be one run; use the "
+            "same files and options for every part, or another --run-group"
         )
 
 

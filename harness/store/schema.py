@@ -13,6 +13,8 @@ Importing this module imports SQLAlchemy, which takes a good part of a second: o
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     REAL,
     BigInteger,
@@ -35,7 +37,7 @@ COUNTER = "runs"
 """The row of ``counters`` that holds the number of the newest run."""
 
 _text = Text().with_variant(Text(collation="C"), "postgresql")
-_number = Double().with_variant(REAL(), "sqlite")
+_number: Any = Double().with_variant(REAL(), "sqlite")
 _sequence = BigInteger().with_variant(Integer(), "sqlite")
 
 
@@ -70,7 +72,7 @@ digests = Table(
 )  # fmt: skip
 runs = Table(
     "runs", METADATA,
-    Column("sequence", _sequence, primary_key=True),
+    Column("sequence", _sequence, primary_key=True, nullable=True),
     Column("id", _text, nullable=False, unique=True),
     _required("started"),
     Column("finished", _text),
@@ -102,7 +104,7 @@ Index("results_by_case", results.c.case_id, results.c.adapter, results.c.run)
 Index("results_by_position", results.c.run, results.c.position, results.c.adapter)
 trainings = Table(
     "trainings", METADATA,
-    Column("sequence", _sequence, primary_key=True),
+    Column("sequence", _sequence, primary_key=True, nullable=True),
     Column("id", _text, nullable=False, unique=True),
     _required("started"),
     Column("finished", _text),

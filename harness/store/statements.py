@@ -257,7 +257,8 @@ def statements_for(kind: str) -> Statements:
     if kind == "postgresql":
         from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
-        return Statements(PGDialect_psycopg())
+        dialect: Any = PGDialect_psycopg
+        return Statements(dialect())
     from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
     return Statements(SQLiteDialect_pysqlite())

@@ -1,4 +1,4 @@
-"""A team's PostgreSQL database holds what a file holds, for many processes at once, and its password is shown nowhere."""
+"""A team's PostgreSQL database holds what a file holds, for many processes at once; its password is shown nowhere."""
 
 from __future__ import annotations
 
@@ -200,3 +200,23 @@ def test_a_password_in_a_file_is_refused(team: Path, postgres: Server, name: str
     assert "database has a password" in said
     assert "HARNESS_DATABASE_PASSWORD" in said
     assert PASSWORD not in said
+
+
+def test_the_doctor_names_the_database_and_whether_it_is_reached(
+    team: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """A server that is not there is what is missing, with the remedy."""
+
+    def finding() -> dict[str, object]:
+        capsys.readouterr()
+        main(["doctor", "--json"])
+        return next(f for f in json.loads(capsys.readouterr().out)["findings"] if f["what"] == "run database")
+
+    assert finding()["good"] is True
+    monkeypatch.setenv("HARNESS_DATABASE", "postgresql+psycopg://me@127.0.0.1:9/none")
+    found = finding()
+    assert found["good"] is False
+    assert "cannot be reached" in str(found["text"])
+    assert "HARNESS_DATABASE_PASSWORD" in str(found["remedy"])
+    monkeypatch.setenv("HARNESS_DATABASE", "")
+    assert "made by the first run" in str(finding()["text"])

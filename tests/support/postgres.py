@@ -44,7 +44,7 @@ class Server:
         with psycopg.connect(
             host="127.0.0.1", port=self.port, user=_USER, password=PASSWORD, dbname=name, autocommit=True
         ) as connection:
-            cursor = connection.execute(statement)  # type: ignore[arg-type]
+            cursor = connection.execute(statement)
             return cursor.fetchall() if cursor.description else []
 
     def new_database(self) -> str:
