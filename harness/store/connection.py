@@ -168,9 +168,14 @@ class Connection:
         with self._guard():
             # PostgreSQL sends a whole answer to any but a named cursor.
             named = {"name": f"harness_{next(_numbers)}", "withhold": True} if self.kind == "postgresql" else {}
-            with closing(self._connection.cursor(**named)) as cursor:
+            cursor = self._connection.cursor(**named)
+            try:
                 cursor.execute(statement.text, statement.values(values))
                 yield from cursor
+            finally:
+                # Rows that nobody asked for any more may outlive the connection.
+                with suppress(*self._errors):
+                    cursor.close()
 
     def write(self, statement: Prepared, /, **values: object) -> None:
         """Execute a statement; outside :meth:`transaction` it is committed at once."""
