@@ -171,7 +171,9 @@ class Connection:
             cursor = self._connection.cursor(**named)
             try:
                 cursor.execute(statement.text, statement.values(values))
-                yield from cursor
+                # Not "yield from": it would close the cursor first where a caller gives up.
+                for row in cursor:  # noqa: UP028
+                    yield row
             finally:
                 # Rows that nobody asked for any more may outlive the connection.
                 with suppress(*self._errors):
