@@ -103,7 +103,7 @@ def judge(stored: Run, store: Store, given: Mapping[str, Any], *, json: bool) ->
     manifest = read_manifest(settings.manifest_path)
     stale = _staleness(stored, settings, manifest)
     if stored.group and (missing := missing_parts(stored, store.parts(stored.id))):
-        stale.append(f"parts {', '.join(map(str, missing))} of {len(stored.part_sizes)} are not complete")
+        stale.append(f"of {len(stored.part_sizes)} parts, these are not complete: {', '.join(map(str, missing))}")
     outcome = conclude_run(stored, store, manifest, settings)
     if json:
         echo_json({"run": stored.id, "status": run_state(stored), "stale": stale, "gates": outcome.gates})

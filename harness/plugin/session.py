@@ -278,6 +278,11 @@ class Session:
                 f"part {self._shard.number} of {self._shard.of} of run {run.id} is not complete: "
                 f"{len(self._evaluation.results)} of {self._shard.part.planned} results; run all of it"
             )
+        if not self._evaluation.settings.database_is_shared:
+            return tr(
+                "part {part} of {of} of run {run} is recorded; join the parts with: harness merge FILE ...",
+                part=self._shard.number, of=self._shard.of, run=run.id,
+            )  # fmt: skip
         return tr(
             "part {part} of {of} of run {run} is recorded; the last part judges the gate (not yet complete: {missing})",
             part=self._shard.number, of=self._shard.of, run=run.id, missing=", ".join(map(str, missing)),

@@ -110,7 +110,9 @@ class Store(Answers, Parts):
         machine = {"machine": platform.machine(), "system": platform.system(), "cores": os.cpu_count()}
         full = to_data({**facts, "python": platform.python_version(), **machine})
         if part is None:
-            return self._add_run(planned, full, "") or self.run("last")
+            run = self._add_run(planned, full, "")
+            assert run is not None
+            return run
         with self._database.transaction():
             run = self._run_of_part(part, to_data(shared_facts(full, part)))
             self._save_part(run.id, part, now(), None, "started", own_facts(full))

@@ -57,7 +57,7 @@ def test_the_last_part_judges_the_whole(team: Path, pytester: pytest.Pytester, c
     assert first.ret == 0
     first.stdout.fnmatch_lines(["part 1 of 2 of run * is recorded; the last part judges the gate (*complete: 2)"])
     assert main(["gate"]) == 3
-    assert "parts 2 of 2 are not complete" in capsys.readouterr().out
+    assert "of 2 parts, these are not complete: 2" in capsys.readouterr().out
     last = pytester.runpytest("badcases", "--shard", "2/2")
     assert last.ret == 0
     last.stdout.fnmatch_lines(["gate: passed*", "run *, report: *"])
@@ -113,7 +113,7 @@ def test_a_part_of_a_part_is_not_complete(team: Path, pytester: pytest.Pytester,
     assert done.ret == 3
     done.stdout.fnmatch_lines(["no verdict: part 1 of 2 of run * is not complete: 1 of 4 results*"])
     assert main(["merge", "--group", "github-77"]) == 3
-    assert "parts 1, 2 of 2 are not complete" in capsys.readouterr().out
+    assert "of 2 parts, these are not complete: 1, 2" in capsys.readouterr().out
 
 
 def test_an_unknown_group_is_an_error(team: Path, capsys: Capture) -> None:
