@@ -103,7 +103,7 @@ def newest_part(store: Store, name: str, run_id: str = "last") -> Source:
     numbers = {part.number for part in source.parts}
     sizes = facts.parts.sizes
     if not (
-        0 < len(sizes) <= _MAX_PARTS and min(sizes) >= 0 and sum(sizes) and numbers <= set(range(1, len(sizes) + 1))
+        0 < len(sizes) <= _MAX_PARTS and min(sizes) >= 0 and sum(sizes) > 0 and numbers <= set(range(1, len(sizes) + 1))
     ):
         raise StoreError(f"{name}: run {run.id} has parts {sorted(numbers)} of {len(sizes)}, which cannot be")
     return source

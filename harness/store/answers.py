@@ -51,7 +51,7 @@ class Answers(Base):
         found: dict[tuple[str, float | None], Completion] = {}
         keys = iter(limits)
         while some := list(islice(keys, _AT_ONCE)):
-            for row in self._database.all(self._database.sql.some_generations(some)):
+            for row in self._database.all(self._database.sql.some_generations, keys=self._database.many(some)):
                 for limit in limits[row[0]]:
                     if (completion := _completion(row, limit)) is not None:
                         found[row[0], limit] = completion

@@ -10,6 +10,7 @@ The driver's connection commits each statement by itself; :meth:`Connection.tran
 from __future__ import annotations
 
 import itertools
+import json
 import random
 import sqlite3
 import stat
@@ -22,7 +23,7 @@ from urllib.parse import quote
 
 from harness.errors import StoreError
 from harness.project.database import DATABASE_PASSWORD, database_password, is_shared
-from harness.store.statements import Prepared, Statements, statements_for
+from harness.store.compiled import Prepared, statements_for
 from harness.store.upgrade import VERSION, upgrade, version
 
 __all__ = ["Connection"]
@@ -61,7 +62,7 @@ class Connection:
             self._open_server(str(address))
         else:
             self._open_file(Path(address), foreign=foreign)
-        self.sql: Statements = statements_for(self.kind)
+        self.sql = statements_for(self.kind)
 
     # -- opening -------------------------------------------------------------------------------------------------
 
@@ -150,6 +151,10 @@ class Connection:
         """Close the handle; calling it twice is fine."""
         if self._connection is not None:
             self._connection.close()
+
+    def many(self, values: Iterable[str]) -> object:
+        """Values for a statement that takes many in one place."""
+        return list(values) if self.kind == "postgresql" else json.dumps(list(values))
 
     # -- statements ----------------------------------------------------------------------------------------------
 

@@ -5,8 +5,8 @@ answers themselves are stored one by one. The row's status says whether the run 
 counts as one. Rows are sealed (:mod:`harness.store.seal`). A changed row that is only a cache counts as absent; a
 changed run, result or training is an error.
 
-SQLAlchemy is imported when a store is opened, and not with this module. Not supported: an SQLite file on a network
-share, where its locks are not safe; the reports can live anywhere.
+SQLAlchemy is imported when a database is made or migrated, or is on a server. Not supported: an SQLite file on a
+network share, where its locks are not safe; the reports can live anywhere.
 """
 
 from __future__ import annotations
@@ -305,7 +305,8 @@ class Store(Answers, Parts):
     def counts(self, run_ids: Sequence[str]) -> dict[str, dict[str, dict[str, int]]]:
         """How many results of each verdict runs have: by run, adapter and verdict; nothing is checked or loaded."""
         counted: dict[str, dict[str, dict[str, int]]] = {}
-        for run, adapter, status, number in self._database.all(self._database.sql.counts(run_ids)):
+        rows = self._database.all(self._database.sql.counts, runs=self._database.many(run_ids))
+        for run, adapter, status, number in rows:
             counted.setdefault(run, {}).setdefault(adapter, {})[status] = number
         return counted
 

@@ -8,7 +8,8 @@ JSON is kept as text: a seal is over exact bytes, and PostgreSQL's ``jsonb`` wou
 on both databases, so that an order, and a seal over it, does not depend on a locale. A new database is made from these
 tables; :mod:`harness.store.migrations` brings an older one to them, and a test keeps the two equal.
 
-Importing this module imports SQLAlchemy, which takes a good part of a second: only an open store does.
+Importing this module imports SQLAlchemy, which takes a good part of a second. :mod:`harness.store.compiled` says who
+does.
 """
 
 from __future__ import annotations

@@ -9,15 +9,19 @@ Trade-off: values pass to the driver as they are, so columns are text and number
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache, cached_property
+import json
+from collections.abc import Sequence
+from dataclasses import astuple
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Table, and_, bindparam, func, literal, select, update
+from sqlalchemy import ARRAY, Table, Text, and_, bindparam, func, literal, select, update
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import ClauseElement
 
+from harness.safe.files import write_text
+from harness.store.compiled import COMPILED, Prepared
 from harness.store.schema import (
     COUNTER,
     counters,
@@ -31,28 +35,11 @@ from harness.store.schema import (
     trainings,
 )
 
-__all__ = ["Prepared", "Statements", "statements_for"]
+__all__ = ["Statements", "compiled_text", "compiler"]
 
 _RUN = [runs.c[n] for n in ("id", "started", "finished", "status", "planned", "facts", "results", "seal", "kind",
                             "run_group")]  # fmt: skip
 _TRAINING = [trainings.c[n] for n in ("id", "started", "finished", "status", "run", "adapter", "facts", "seal")]
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """The text of a statement for one kind of database."""
-
-    text: str
-    order: tuple[str, ...] | None
-    """Names of the values in the order of the marks; None where the driver takes them by name."""
-    fixed: Mapping[str, Any]
-    """Values that are part of the statement."""
-
-    def values(self, named: Mapping[str, Any]) -> Any:
-        """The values as the driver takes them."""
-        if self.fixed:
-            named = {**self.fixed, **named}
-        return named if self.order is None else tuple([named[name] for name in self.order])
 
 
 class Statements:
@@ -69,9 +56,10 @@ class Statements:
     def generation(self) -> Prepared:
         return self._prepare(select(generations).where(generations.c.key == bindparam("key")))
 
-    def some_generations(self, keys: Sequence[str]) -> Prepared:
-        """Those under any of the keys; compiled for each call."""
-        return self._prepare(select(generations).where(generations.c.key.in_(keys)))
+    @cached_property
+    def some_generations(self) -> Prepared:
+        """Those under any of ``keys``, see :meth:`_among`."""
+        return self._prepare(select(generations).where(self._among(generations.c.key, "keys")))
 
     @cached_property
     def prompt(self) -> Prepared:
@@ -167,18 +155,10 @@ class Statements:
         return self._prepare(self._in_order(select(results.c.seal)))
 
     @cached_property
-    def result_names(self) -> Prepared:
-        return self._prepare(self._in_order(select(results.c.case_id, results.c.adapter)))
-
-    @cached_property
-    def delete_result(self) -> Prepared:
-        of = and_(results.c.run == bindparam("run"), results.c.case_id == bindparam("case_id"))
-        return self._prepare(results.delete().where(of, results.c.adapter == bindparam("adapter")))
-
-    def counts(self, run_ids: Sequence[str]) -> Prepared:
-        """Results by run, adapter and status; compiled for each call."""
+    def counts(self) -> Prepared:
+        """Results of ``runs`` by run, adapter and status, see :meth:`_among`."""
         by = (results.c.run, results.c.adapter, results.c.status)
-        return self._prepare(select(*by, func.count()).where(results.c.run.in_(run_ids)).group_by(*by))
+        return self._prepare(select(*by, func.count()).where(self._among(results.c.run, "runs")).group_by(*by))
 
     @cached_property
     def latest_results(self) -> Prepared:
@@ -231,6 +211,12 @@ class Statements:
 
     # -- compiling -----------------------------------------------------------------------------------------------
 
+    def _among(self, column: Any, name: str) -> Any:
+        """That a column has one of many values: a list for PostgreSQL, a JSON array for SQLite, which has no lists."""
+        if self._dialect.name == "postgresql":
+            return column == func.any(bindparam(name, type_=ARRAY(Text)))
+        return column.in_(select(func.json_each(bindparam(name)).table_valued("value").c.value))
+
     def _in_order(self, statement: Any) -> Any:
         return statement.where(results.c.run == bindparam("run")).order_by(results.c.position, results.c.adapter)
 
@@ -245,20 +231,26 @@ class Statements:
         return self._prepare(statement.on_conflict_do_update(index_elements=list(key), set_=changed))
 
     def _prepare(self, statement: ClauseElement) -> Prepared:
-        compiled: Any = statement.compile(dialect=self._dialect, compile_kwargs={"render_postcompile": True})
+        compiled: Any = statement.compile(dialect=self._dialect)
         order = compiled.positiontup if compiled.positional else None
         fixed = {name: value for name, value in compiled.params.items() if value is not None}
         return Prepared(compiled.string, None if order is None else tuple(order), fixed)
 
 
-@cache
-def statements_for(kind: str) -> Statements:
-    """The statements for ``sqlite`` or ``postgresql``."""
-    if kind == "postgresql":
-        from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+def compiler(kind: str) -> Statements:
+    """The statements for ``sqlite`` or ``postgresql``, compiled as they are asked for."""
+    name = {"sqlite": "sqlite.pysqlite", "postgresql": "postgresql.psycopg"}[kind]
+    module: Any = importlib.import_module(f"sqlalchemy.dialects.{name}")
+    return Statements(module.dialect())
 
-        dialect: Any = PGDialect_psycopg
-        return Statements(dialect())
-    from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
-    return Statements(SQLiteDialect_pysqlite())
+def compiled_text() -> str:
+    """The content of the file with SQLite's statements."""
+    statements = compiler("sqlite")
+    names = sorted(name for name, value in vars(Statements).items() if isinstance(value, cached_property))
+    lines = [f" {json.dumps(name)}: {json.dumps(astuple(getattr(statements, name)))}" for name in names]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+if __name__ == "__main__":
+    write_text(Path(__file__).with_name(COMPILED), compiled_text())

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ from harness.errors import StoreError
 from harness.judging.results import Status
 from harness.safe.records import dump
 from harness.store import Store
+from harness.store.compiled import COMPILED
 from harness.store.seal import seal
+from harness.store.statements import compiled_text
 from tests.unit.store.test_database import COMPLETION, result
 
 VERSION_1 = """
@@ -171,10 +174,18 @@ def test_a_migrated_database_has_the_tables_of_a_new_one(
         assert migrated[name] == about, name
 
 
-def test_only_a_migration_imports_alembic(tmp_path: Path) -> None:
-    """It takes half a second, and nearly every database is of the current version."""
+def test_the_kept_statements_are_those_that_would_be_compiled() -> None:
+    """After a change of a statement or a table: python -m harness.store.statements."""
+    path = files("harness.store").joinpath(COMPILED)
+    assert path.read_text("utf-8") == compiled_text()
+
+
+def test_a_database_of_the_current_version_is_opened_without_sqlalchemy(tmp_path: Path) -> None:
+    """Its import takes longer than most commands; it is needed to make a database, and Alembic to migrate one."""
     code = (
-        "import sys, pathlib; from harness.store import Store; assert 'sqlalchemy' not in sys.modules; "
-        "[Store(pathlib.Path(sys.argv[1])).close() for _ in range(2)]; assert 'alembic' not in sys.modules"
+        "import sys, pathlib; from harness.store import Store; store = Store(pathlib.Path(sys.argv[1])); "
+        "store.runs(); store.counts(['a']); print([m for m in ('sqlalchemy', 'alembic') if m in sys.modules])"
     )
-    subprocess.run([sys.executable, "-c", code, str(tmp_path / "harness.sqlite")], check=True)
+    command = [sys.executable, "-c", code, str(tmp_path / "harness.sqlite")]
+    said = [subprocess.run(command, check=True, capture_output=True, text=True).stdout for _ in range(2)]
+    assert said == ["['sqlalchemy']\n", "[]\n"]
