@@ -27,8 +27,8 @@ __all__ = ["COMMANDS", "GROUPS", "build_parser", "main", "module_name"]
 GROUPS: Mapping[str, Mapping[str, str]] = {
     "evaluate (the suite itself runs with: pytest badcases --adapter NAME)": {
         "gate": "judge the last run, or a named one; for CI",
-        "merge": "join the parts of a run (pytest badcases --shard I/N) and judge the whole",
         "compare": "compare versions on the cases that all of them ran, the first with the last",
+        "merge": "join the parts of a run (pytest badcases --shard I/N) and judge the whole",
         "watch": "run what fails again whenever a case file changes",
         "score": "score texts without a model",
         "baseline": "write a version's results as a file to compare with in CI",
