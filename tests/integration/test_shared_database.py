@@ -13,6 +13,7 @@ import pytest
 from harness.cli import main
 from harness.errors import StoreError
 from harness.judging.results import Status
+from harness.safe.records import dump
 from harness.store import Store, Training
 from tests.integration.conftest import Make
 from tests.support.postgres import PASSWORD, Server
@@ -93,16 +94,21 @@ def test_a_changed_row_is_found(address: str, postgres: Server, name: str, chang
 
 WRITER = """
 import sys
+from dataclasses import replace
+from harness.engines.base import Completion
+from harness.judging.results import CaseResult
+from harness.safe.records import load
 from harness.store import Store
-from tests.unit.store.test_database import COMPLETION, result
-where, me = sys.argv[1], sys.argv[2]
+where, me, answer, value = sys.argv[1:]
+answer, value = load(Completion, answer), load(CaseResult, value)
+results = [(n, replace(value, case=replace(value.case, id=f"badcase1/{n}"))) for n in range(30)]
 with Store(where) as store:
     run = store.begin_run(30, {"adapters": ["v4.0"], "writer": me})
     for n in range(10):
-        store.save_generation(f"{me}-{n}", {}, COMPLETION)
-        store.save_generation("the same", {}, COMPLETION)
-        store.save_result(run.id, n, result(f"badcase1/{n}"))
-    store.save_results(run.id, [(n, result(f"badcase1/{n}")) for n in range(10, 30)])
+        store.save_generation(f"{me}-{n}", {}, answer)
+        store.save_generation("the same", {}, answer)
+        store.save_result(run.id, *results[n])
+    store.save_results(run.id, results[10:])
     store.runs()
     store.finish_run(run.id, "finished")
 """
@@ -113,7 +119,11 @@ def test_sixteen_processes_lose_nothing(kind: str, tmp_path: Path, request: pyte
     """They make the database together, and each finds it whole while the others write."""
     where = str(tmp_path / "harness.sqlite") if kind == "sqlite" else request.getfixturevalue("address")
     writers = [
-        subprocess.Popen([sys.executable, "-c", WRITER, where, str(n)], stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, where, str(n), dump(COMPLETION), dump(result())],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         for n in range(16)
     ]
     errors = [writer.communicate(timeout=300)[1] for writer in writers]
