@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+from tests.support.postgres import Server, postgres_server
 
 # Time is no promise of a unit test: a busy machine is slow.
 hypothesis.settings.register_profile("harness", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -25,3 +28,10 @@ def embedded_model() -> Path:
     from harness.models.embedded import embedded_model as convert
 
     return convert("smollm2-135m-instruct")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server; the test is skipped where none is installed."""
+    with postgres_server() as server:
+        yield server

@@ -28,6 +28,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     "evaluate (the suite itself runs with: pytest badcases --adapter NAME)": {
         "gate": "judge the last run, or a named one; for CI",
         "compare": "compare versions on the cases that all of them ran, the first with the last",
+        "merge": "join the parts of a run (pytest badcases --shard I/N) and judge the whole",
         "serve": "keep a model warm on this machine: a rerun of the suite starts at once",
         "watch": "run what fails again whenever a case file changes",
         "score": "score texts without a model",

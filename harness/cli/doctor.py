@@ -23,6 +23,7 @@ from harness.project.manifest import Adapter, Manifest, read_manifest
 from harness.project.settings import Settings, find_root, read_settings
 from harness.project.suite import project_cases
 from harness.setup.environments import ENVIRONMENTS, Environment, has_gpu, state
+from harness.store import Store
 
 __all__ = ["Finding", "add_parser", "examine", "run"]
 
@@ -158,6 +159,7 @@ def _project(settings: Settings) -> Iterator[Finding]:
         good=True,
         text=tr("adapter {adapter}, engine {engine}", adapter=settings.adapter or tr("(none)"), engine=settings.engine),
     )
+    yield _database(settings)
     try:
         manifest = read_manifest(settings.manifest_path)
     except HarnessError as error:
@@ -181,6 +183,20 @@ def _project(settings: Settings) -> Iterator[Finding]:
             good=True,
             text=tr("{n} in {folders} folders", n=len(cases), folders=len({c.folder for c in cases})),
         )
+
+
+def _database(settings: Settings) -> Finding:
+    """Where runs are recorded. A file that is not there yet is made by the first run, and not by this command."""
+    what = "run database"
+    if not Store.exists(settings.database):
+        return Finding(what=what, good=True, text=f"{settings.database}: a file, made by the first run")
+    try:
+        with Store(settings.database) as store:
+            runs = len(store.runs())
+    except HarnessError as error:
+        text, _, remedy = str(error).rpartition("; ")
+        return Finding(what=what, good=False, text=text or str(error), remedy=remedy)
+    return Finding(what=what, good=True, text=f"{store.address}: {runs} runs")
 
 
 def _models(settings: Settings, manifest: Manifest) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,12 +15,13 @@ from harness.language import tr
 from harness.project.manifest import Manifest, read_manifest
 from harness.project.settings import Settings
 from harness.project.suite import project_cases
-from harness.reports.conclusion import conclude_run, recorded_flags
+from harness.reports.conclusion import conclude_run, named_run, recorded_flags
+from harness.runs.parts import missing_parts
 from harness.runs.sessions import run_state, unfinished_sessions
 from harness.store import IMPORTED, Run, Store
 from harness.suite.gate import GateOutcome
 
-__all__ = ["add_parser", "run"]
+__all__ = ["add_limits", "add_parser", "given_limits", "judge", "run"]
 
 _EXIT = {GateOutcome.PASSED: 0, GateOutcome.FAILED: 1, GateOutcome.INSUFFICIENT: 1, GateOutcome.NOT_JUDGEABLE: 3}
 
@@ -34,6 +36,12 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "run", nargs="?", metavar="RUN", help="run id; default: the last run. Its own limits apply unless given here"
     )
+    add_limits(parser)
+    add_json(parser)
+
+
+def add_limits(parser: argparse.ArgumentParser) -> None:
+    """Add the options by which a call judges by other limits than the run's own."""
     for name in ("--max-repetition", "--max-repeater-rate", "--max-cutoff-rate"):
         parser.add_argument(name, type=share, metavar="X", help="maximum, 0..1 or 5%%")
     parser.add_argument(
@@ -43,7 +51,12 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--allow-partial", action="store_const", const=True, help="judge a run of some cases like one of all"
     )
-    add_json(parser)
+
+
+def given_limits(args: argparse.Namespace) -> dict[str, Any]:
+    """The limits of the call; None where there is none."""
+    names = ("max_repetition", "max_repeater_rate", "max_cutoff_rate", "max_regressions", "baseline", "allow_partial")
+    return {name: getattr(args, name) for name in names}
 
 
 def _staleness(stored: Run, settings: Settings, manifest: Manifest) -> list[str]:
@@ -72,18 +85,30 @@ def _age(started: str) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """0: passed; 1: failed, or too little data; 3: nothing to judge by."""
-    names = ("max_repetition", "max_repeater_rate", "max_cutoff_rate", "max_regressions", "baseline", "allow_partial")
-    given = {name: getattr(args, name) for name in names}
+    given = given_limits(args)
     # Checks the words even where the run's own limits are used.
     settings = project_settings(given)
     with Store.existing(settings.database) as store:
-        stored = store.run(args.run or "last")
-        # What the run was asked to keep to counts, unless this call says otherwise.
-        settings = project_settings({**recorded_flags(stored), **{k: v for k, v in given.items() if v is not None}})
-        manifest = read_manifest(settings.manifest_path)
-        stale = _staleness(stored, settings, manifest)
-        outcome = conclude_run(stored, store, manifest, settings)
-    if args.json:
+        return judge(named_run(store, settings, args.run), store, given, json=args.json)
+
+
+def judge(stored: Run, store: Store, given: Mapping[str, Any], *, json: bool) -> int:
+    """Judge a run, write its reports, print the verdict; returns the exit code.
+
+    Args:
+        stored: the run.
+        store: where it is.
+        given: limits of this call, None where there is none; the run's own apply there.
+        json: whether to print JSON.
+    """
+    # What the run was asked to keep to counts, unless this call says otherwise.
+    settings = project_settings({**recorded_flags(stored), **{k: v for k, v in given.items() if v is not None}})
+    manifest = read_manifest(settings.manifest_path)
+    stale = _staleness(stored, settings, manifest)
+    if stored.group and (missing := missing_parts(stored, store.parts(stored.id))):
+        stale.append(f"of {len(stored.part_sizes)} parts, these are not complete: {', '.join(map(str, missing))}")
+    outcome = conclude_run(stored, store, manifest, settings)
+    if json:
         echo_json({"run": stored.id, "status": run_state(stored), "stale": stale, "gates": outcome.gates})
     else:
         for name, gate in outcome.gates.items():

@@ -10,7 +10,7 @@ from typing import Any
 from harness.cli.parsers import examples
 from harness.cli.project import add_json, echo, echo_json, project_settings
 from harness.project.manifest import read_manifest
-from harness.reports.conclusion import conclude_run
+from harness.reports.conclusion import conclude_run, named_run
 from harness.reports.tables import results_frame, write_table
 from harness.store import Store
 
@@ -34,7 +34,8 @@ def run(args: argparse.Namespace) -> int:
     """Write the reports of a recorded run."""
     settings = project_settings()
     with Store.existing(settings.database) as store:
-        stored = store.newest_shown() if args.run == "last" else store.run(args.run)
+        shown = args.run == "last" and not settings.database_is_shared
+        stored = store.newest_shown() if shown else named_run(store, settings, args.run)
         baseline = stored.facts.get("baseline")
         settings = project_settings({"baseline": baseline} if baseline else None)
         conclusion = conclude_run(stored, store, read_manifest(settings.manifest_path), settings)

@@ -138,7 +138,7 @@ class _Suite:
         return tuple(dict.fromkeys(case for case, _ in self._failing))
 
     def _newest_run(self) -> str | None:
-        if not self._settings.database.is_file():
+        if not Store.exists(self._settings.database):
             return None
         with Store.existing(self._settings.database) as store:
             return next((r.id for r in store.runs(limit=1)), None)

@@ -59,6 +59,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--no-cache", action="store_const", const=False, dest="harness_cache", help="generate anew")
     group.addoption("--shard", type=_shard, metavar="I/N", help="only the I-th of N parts of the cases (1/4 ... 4/4)")
+    group.addoption(
+        "--run-group", metavar="NAME", help="name under which the shards of one run find each other in the database"
+    )
 
 
 def _share(text: str) -> float:
@@ -154,7 +157,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         raise pytest.UsageError(str(session.problem))
     if session.problem is not None:
         pytest.exit(str(session.problem), returncode=_EXIT_HARNESS_BROKE)
-    keep, drop = session.split([(item, _planned(item)) for item in items])
+    try:
+        keep, drop = session.split([(item, _planned(item)) for item in items])
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from error
+    except HarnessError as error:
+        pytest.exit(str(error), returncode=_EXIT_HARNESS_BROKE)
     if drop:
         items[:] = keep
         config.hook.pytest_deselected(items=drop)
@@ -265,6 +273,8 @@ def _write_gate(junit: Any, state: Session) -> None:
     for name, value in state.suite_properties().items():
         junit.add_global_property(name, value)
     verdict = state.gate_test()
+    if verdict is None:
+        return
     steps = ("call", "teardown") if verdict.outcome != "error" else ("setup", "teardown")
     for when in steps:
         failed = verdict.outcome != "passed" and when != "teardown"

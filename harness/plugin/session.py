@@ -6,7 +6,6 @@ Everything is created on first use, so a session without bad cases reads no sett
 from __future__ import annotations
 
 import argparse
-import hashlib
 import re
 import shutil
 from collections.abc import Callable, Sequence
@@ -24,6 +23,7 @@ from harness.judging.results import CaseResult, Status
 from harness.language import set_language, tr
 from harness.plugin.badcase import BadCaseError, BadCaseFailed
 from harness.plugin.progress import ProgressSink
+from harness.plugin.shard import Shard
 from harness.project.settings import Settings, find_root, read_settings
 from harness.project.suite import project_cases
 from harness.reports.conclusion import Conclusion, conclude_run
@@ -31,11 +31,13 @@ from harness.reports.console import comparison_table, failure_text, summary
 from harness.reports.model import headline
 from harness.reports.reasons import reason_line
 from harness.runs.evaluation import Evaluation
+from harness.runs.parts import missing_parts
 from harness.runs.progress import ProgressLine
 from harness.runs.runner import Job, RunnerProgress
 from harness.runs.sessions import begin_session, end_session
 from harness.safe.escape import for_terminal, for_xml
 from harness.safe.records import to_data
+from harness.store import Run
 from harness.suite.baseline import read_baseline
 from harness.suite.gate import GateOutcome
 from harness.trackers.sending import Sent, send_run, sent_lines
@@ -123,6 +125,8 @@ class Session:
         self._unchecked: dict[str, None] = {}
         self._show: Callable[[RunnerProgress], None] = lambda _: None
         self._sink: ProgressSink | None = None
+        self._shard: Shard | None = None
+        self._waiting: str = ""
         self.problem: HarnessError | None = None
         """The first thing that is wrong with the call or the case files."""
         self.running = False
@@ -141,13 +145,17 @@ class Session:
 
     @property
     def passed(self) -> bool:
-        """Whether the gate passed and every failed case failed its test; False without a conclusion."""
+        """Whether the gate passed, or waits for other parts, and every failed case failed its test."""
+        if self._waiting:
+            return not self._unchecked
         return self._conclusion is not None and self._conclusion.passed and not self._unchecked
 
     @property
     def judgeable(self) -> bool:
         """Whether there was something to judge by: False for a part of the suite, or a run that ended early."""
         gate = None if self._conclusion is None else self._conclusion.report.gate
+        if self._waiting:
+            return True
         return gate is not None and (gate.outcome is not GateOutcome.NOT_JUDGEABLE or bool(self._unchecked))
 
     def tag_markers(self, config: Any, case: Case) -> list[str]:
@@ -158,7 +166,11 @@ class Session:
         return names
 
     def split(self, items: Sequence[tuple[T, Planned | None]]) -> tuple[list[T], list[T]]:
-        """Items of this shard that ``--case`` selects, and the others; other tests are always kept."""
+        """Items of this shard that ``--case`` selects, and the others; other tests are always kept.
+
+        Raises:
+            HarnessError: the costs by which shards are balanced cannot be read.
+        """
         keep: list[T] = []
         drop: list[T] = []
         for item, planned in items:
@@ -167,12 +179,16 @@ class Session:
         return keep, drop
 
     def _in_shard(self, case_id: str) -> bool:
-        """Decided by the case's id, so all machines agree."""
-        if self._options.shard is None:
+        if self._options.shard is None or self._settings is None:
             return True
-        part, parts = self._options.shard
-        number = int.from_bytes(hashlib.sha256(case_id.encode()).digest()[:8], "big")
-        return bool(number % parts == part - 1)
+        if self._shard is None:
+            part, parts = self._options.shard
+            planned = [(p.case.id, p.adapter) for of_file in self._cases.values() for p in of_file]
+            self._shard = Shard(
+                number=part, of=parts, settings=self._settings, planned=planned,
+                collect_only=bool(self._options.collectonly),
+            )  # fmt: skip
+        return case_id in self._shard.cases
 
     def _is_selected(self, case_id: str) -> bool:
         patterns = self._options.harness_cases
@@ -186,7 +202,8 @@ class Session:
         if self._settings.baseline_is_file:
             read_baseline(self._settings.baseline, self._settings.root)
         self._evaluation = Evaluation(self._settings, on_progress=lambda p: self._show(p))
-        jobs = self._evaluation.plan([(p.case, p.adapter) for p in planned])
+        places = self._shard.positions([(p.case.id, p.adapter) for p in planned]) if self._shard else None
+        jobs = self._evaluation.plan([(p.case, p.adapter) for p in planned], places)
         self._jobs = {(j.case.id, j.name): j for j in jobs}
 
     def start(self, progress: ProgressSink) -> None:
@@ -195,7 +212,8 @@ class Session:
             return
         self._sink = progress
         self._show = ProgressLine(progress.show, self._settings.engine, progress.every)
-        self._evaluation.start({"command": ["pytest", *self._command], "suite": to_data(self._suite())})
+        part = self._shard.part if self._shard is not None else None
+        self._evaluation.start({"command": ["pytest", *self._command], "suite": to_data(self._suite())}, part)
         self.running = True
 
     def result(self, planned: Planned) -> CaseResult:
@@ -233,22 +251,50 @@ class Session:
         assert self._evaluation is not None
         try:
             run = self._evaluation.end(complete=complete)
-            self._conclusion = conclude_run(
-                run, self._evaluation.store, self._evaluation.manifest, self._evaluation.settings
-            )
+            if run.group and run.status == "started":
+                self._waiting = self._wait_for_others(run)
+            else:
+                self._conclusion = conclude_run(
+                    run, self._evaluation.store, self._evaluation.manifest, self._evaluation.settings
+                )
         except HarnessError as error:
             self.problem = error
-        if self._marker is not None and self._conclusion is not None:
+        ended = self._conclusion is not None or bool(self._waiting)
+        if self._marker is not None and ended:
             end_session(self._marker)
         if self._conclusion is not None:
             self._sent = send_run(self._conclusion, self._evaluation.settings)
         results = self._evaluation.results.values()
         failed = any(r.verdict.status is Status.ERROR for r in results)
-        return failed or self._conclusion is None or self._evaluation.broken is not None
+        return failed or not ended or self._evaluation.broken is not None
+
+    def _wait_for_others(self, run: Run) -> str:
+        """What is to say of a part whose run has not all its parts yet.
+
+        Raises:
+            HarnessError: this part is not complete, so the others wait for it in vain.
+        """
+        assert self._evaluation is not None
+        assert self._shard is not None
+        missing = missing_parts(run, self._evaluation.store.parts(run.id))
+        if self._shard.number in missing:
+            raise HarnessError(
+                f"part {self._shard.number} of {self._shard.of} of run {run.id} is not complete: "
+                f"{len(self._evaluation.results)} of {self._shard.part.planned} results; run all of it"
+            )
+        if not self._evaluation.settings.database_is_shared:
+            return tr(
+                "part {part} of {of} of run {run} is recorded; join the parts with: harness merge FILE ...",
+                part=self._shard.number, of=self._shard.of, run=run.id,
+            )  # fmt: skip
+        return tr(
+            "part {part} of {of} of run {run} is recorded; the last part judges the gate (not yet complete: {missing})",
+            part=self._shard.number, of=self._shard.of, run=run.id, missing=", ".join(map(str, missing)),
+        )  # fmt: skip
 
     def suite_properties(self) -> dict[str, str]:
         """What the JUnit file says of the whole suite."""
-        properties = {"badcases.gate": "no verdict"}
+        properties = {"badcases.gate": self._waiting or "no verdict"}
         if self._conclusion is not None:
             report = self._conclusion.report
             properties = {
@@ -261,8 +307,15 @@ class Session:
                 properties |= {"badcases.gate": str(report.gate.outcome), "badcases.gate_text": report.gate.text}
         return {name: for_xml(value) for name, value in properties.items() if value}
 
-    def gate_test(self) -> GateTest:
-        """The gate as a test case: failed where a limit is broken, an error where there is nothing to judge by."""
+    def gate_test(self) -> GateTest | None:
+        """The gate as a test case: failed where a limit is broken, an error where there is nothing to judge by.
+
+        None where the gate is judged with another part.
+        """
+        if self._waiting and not self._unchecked:
+            return None
+        if self._waiting:
+            return GateTest("failed", for_xml(self._unchecked_text()))
         gate = None if self._conclusion is None else self._conclusion.report.gate
         if gate is None:
             return GateTest("error", for_xml(f"no verdict: {self.problem or 'the run was not judged'}"))
@@ -281,6 +334,8 @@ class Session:
     def summary(self, *, color: bool) -> str:
         """The text that ends the session."""
         width = shutil.get_terminal_size((100, 24)).columns
+        if self._waiting:
+            return "\n".join([self._waiting, *([self._unchecked_text()] if self._unchecked else [])])
         if self._conclusion is None:
             problem = for_terminal(str(self.problem)) if self.running and self.problem else ""
             return tr("no verdict: {problem}", problem=problem) if problem else ""
@@ -338,9 +393,11 @@ class Session:
             name: getattr(self._options, name)
             for name in (
                 "engine", "base_url", "baseline", "max_repetition", "max_repeater_rate", "max_cutoff_rate",
-                "max_regressions", "allow_partial", "run_tags",
+                "max_regressions", "allow_partial", "run_tags", "run_group",
             )
         }  # fmt: skip
+        if self._options.run_group and self._options.shard is None:
+            raise SettingsError("--run-group names the run of several parts; give --shard I/N as well")
         settings = read_settings(find_root(folder), {**flags, "cache": self._options.harness_cache})
         set_language(settings.language)
         return settings

@@ -20,8 +20,10 @@ from msgspec import Meta
 from harness.cases.decoding import Decoding
 from harness.cases.model import Thresholds
 from harness.errors import SettingsError
+from harness.project.database import DATABASE_PASSWORD, address_problem, is_shared, without_password
 from harness.project.deadlines import Deadlines
 from harness.project.manifest import MANIFEST_NAME
+from harness.project.run_group import group_problem
 from harness.project.sampling import Sampling
 from harness.safe.nearest import nearest_name
 from harness.safe.read import read_text, read_toml, reason
@@ -33,6 +35,7 @@ __all__ = ["LIMIT_NAMES", "TRACKERS", "Limits", "Settings", "find_root", "read_s
 _ENVIRONMENT = "HARNESS_"
 _OTHER_VARIABLES = {
     "HARNESS_API_KEY", "HARNESS_CACHE_DIR", "HARNESS_TRAINER_PYTHON", "HARNESS_KERNELS", "HARNESS_JUDGE_KEY",
+    DATABASE_PASSWORD,
 }  # fmt: skip
 _TABLES: Mapping[str, Any] = {
     "decoding": Decoding, "thresholds": Thresholds, "sampling": Sampling, "deadlines": Deadlines,
@@ -136,6 +139,22 @@ class Settings:
     """Whether trackers also get the reports, which hold prompts and answers; else ids and numbers only."""
     tracker_options: Options = field(default_factory=dict)
     """[tool.harness.tracker_options.NAME]: keyword arguments of a tracker (``uri``, ``experiment``, ``folder`` ...)."""
+    database: str = ""
+    """Where runs are recorded: ``postgresql+psycopg://USER@HOST:PORT/NAME`` for a team; empty: the file
+    ``reports/harness.sqlite``. Never with a password in a file."""
+
+    run_group: str = ""
+    """Name under which the parts of a run (``--shard``) find each other in one database. Empty: on a shared database
+    the number of the CI pipeline, elsewhere a part stays alone."""
+
+    def __post_init__(self) -> None:
+        if not self.database:
+            object.__setattr__(self, "database", str(self.reports / "harness.sqlite"))
+
+    @property
+    def database_is_shared(self) -> bool:
+        """Whether several machines write to the database."""
+        return is_shared(self.database)
 
     @property
     def baseline_is_file(self) -> bool:
@@ -178,10 +197,6 @@ class Settings:
         """Folder of trained versions."""
         return self.root / "adapters"
 
-    @property
-    def database(self) -> Path:
-        return self.reports / "harness.sqlite"
-
 
 def find_root(start: Path) -> Path:
     """The nearest folder at or above ``start`` with a manifest, else with [tool.harness], else ``start``."""
@@ -217,6 +232,12 @@ def read_settings(
     types = _types()
     checked = (problem(name, value, types[name]) for name, value in values.items() if name not in _TABLES)
     problems += [text for text in checked if text is not None]
+    if isinstance(database := values.get("database"), str):
+        # A value of a file with a password is refused where it is read.
+        values["database"], _ = without_password(database)
+        problems += [text for text in [address_problem("database", values["database"])] if text is not None]
+    if isinstance(group := values.get("run_group"), str) and (text := group_problem(group)) is not None:
+        problems.append(text)
     if not problems:
         problems += _tracker_problems(values)
     if problems:
@@ -299,6 +320,11 @@ def _from_project(path: Path, problems: list[str]) -> dict[str, Any]:
     for name, value in table.items():
         if name not in known:
             problems.append(f"{path}: [tool.harness] has unknown {name!r}; known: {', '.join(sorted(known))}")
+        elif name == "database" and isinstance(value, str) and without_password(value)[1]:
+            problems.append(
+                f"{path}: database has a password, and the file is for everyone; change that password, leave it out "
+                f"here, and set {DATABASE_PASSWORD}"
+            )
         elif name not in _TABLES:
             values[name] = _share(f"{path}: {name}", value, problems) if name in _shares() else value
         elif not isinstance(value, dict):

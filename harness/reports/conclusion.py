@@ -11,18 +11,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from harness.errors import StoreError
 from harness.judging.results import CaseResult
 from harness.project.manifest import Manifest
+from harness.project.run_group import pipeline_group
 from harness.project.settings import LIMIT_NAMES, Settings
 from harness.reports import Report, write_all
 from harness.reports.assemble import assemble_report
-from harness.reports.latest import point_latest
+from harness.reports.latest import LATEST, point_latest
 from harness.store import IMPORTED, Run, Store
 from harness.suite.baseline import matching, read_baseline
 from harness.suite.compare import Change, Comparison, changes, compare
 from harness.suite.gate import GateVerdict, combine_gates, judge_suite
 
-__all__ = ["Conclusion", "conclude_run", "judge_run", "recorded_flags", "review_run"]
+__all__ = ["Conclusion", "conclude_run", "judge_run", "named_run", "recorded_flags", "review_run"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +69,7 @@ def conclude_run(run: Run, store: Store, manifest: Manifest, settings: Settings)
         reports = write_all(conclusion.report, folder)
     finally:
         # A report that is missing is named by its error; the others are those of the last run all the same.
-        if store.newest_shown().id == run.id:
+        if settings.database_is_shared or store.newest_shown().id == run.id:
             point_latest(settings.reports, folder)
     return replace(conclusion, reports=reports)
 
@@ -90,6 +92,30 @@ def review_run(run: Run, store: Store, manifest: Manifest, settings: Settings) -
         comparison=compare(shown[first], shown[last]) if last else None,
         changes=changes(shown[first], shown[last]) if last else (),
     )
+
+
+def named_run(store: Store, settings: Settings, name: str | None) -> Run:
+    """The run of that id; without one, the last one of this project.
+
+    In a database that several machines share, the last run may be another machine's. There it is the run of this call's
+    group, or else the one whose reports were written here last.
+
+    Raises:
+        StoreError: there is none.
+    """
+    if name is not None and name != "last":
+        return store.run(name)
+    if not settings.database_is_shared:
+        return store.run("last")
+    group = settings.run_group or pipeline_group()
+    if group and (run := store.run_of_group(group)) is not None:
+        return run
+    latest = settings.reports / LATEST
+    if not latest.is_symlink():
+        raise StoreError(
+            f"no run was judged in {settings.reports}, and the database is shared; name a run of harness history"
+        )
+    return store.run(latest.resolve().name)
 
 
 def recorded_flags(run: Run) -> dict[str, Any]:

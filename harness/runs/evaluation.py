@@ -20,7 +20,7 @@ from harness.project.settings import Settings
 from harness.runs.revision import git_revision
 from harness.runs.runner import Job, OpenEngine, Runner, RunnerProgress
 from harness.safe.processes import process_facts
-from harness.store import Run, Store
+from harness.store import Part, Run, Store
 
 __all__ = ["Evaluation"]
 
@@ -54,9 +54,14 @@ class Evaluation:
         self._jobs: list[Job] = []
         self._positions: dict[tuple[str, str], int] = {}
         self._work: Generator[CaseResult, None, Run] | None = None
+        self._part: Part | None = None
 
-    def plan(self, pairs: Sequence[tuple[Case, str]]) -> tuple[Job, ...]:
+    def plan(self, pairs: Sequence[tuple[Case, str]], positions: Sequence[int] | None = None) -> tuple[Job, ...]:
         """Set which cases run on which adapters; resolves and checks every adapter.
+
+        Args:
+            pairs: cases with the adapters that they run on.
+            positions: the place of each in the whole run, where these are a part of one; default: 0, 1, 2 ...
 
         Raises:
             ManifestError: an unknown adapter or baseline.
@@ -79,17 +84,23 @@ class Evaluation:
                 problems[name] = str(error)
         self._jobs = [
             Job(position=i, case=case, target=self._targets.get(name), name=name, problem=problems.get(name, ""))
-            for i, (case, name) in enumerate(pairs)
+            for i, (case, name) in zip(positions or range(len(pairs)), pairs, strict=True)
         ]
         self._positions = {(job.case.id, job.name): job.position for job in self._jobs}
         return tuple(self._jobs)
 
-    def start(self, facts: Mapping[str, Any] | None = None) -> None:
+    def start(self, facts: Mapping[str, Any] | None = None, part: Part | None = None) -> None:
         """Record that the run has begun; answers are generated when results are requested.
+
+        Args:
+            facts: what the run's record says about itself.
+            part: which part of a run this is; None: it is a run.
 
         Raises:
             StoreError: the run cannot be recorded.
+            UsageError: the other parts of the run have other settings.
         """
+        self._part = part
         about = {
             "limits": self.settings.recorded_limits,
             "baseline": self.settings.baseline,
@@ -99,7 +110,7 @@ class Evaluation:
             **({"tags": list(self.settings.run_tags)} if self.settings.run_tags else {}),
             **(facts or {}),
         }
-        self._work = self._runner.execute(self._jobs, about)
+        self._work = self._runner.execute(self._jobs, about, part)
 
     def result(self, job: Job) -> CaseResult:
         """The result of ``job``; generates until it is known.
@@ -173,10 +184,14 @@ class Evaluation:
         run = self._runner.run
         if run is None:
             raise HarnessError("the evaluation was not started, so there is no run to end")
-        complete = complete and run.status == "finished" and len(self.results) == len(self._jobs)
+        part, status = self._part, self._runner.status
+        complete = complete and status == "finished" and len(self.results) == len(self._jobs)
+        if part is not None and part.group:
+            # Some cases of a part are not the part that the others wait for.
+            complete = complete and len(self._jobs) == part.planned
         facts = {"complete": complete} if training is None else {"complete": complete, "training": dict(training)}
         # Nothing was asked of a run that is only started.
-        return self.store.finish_run(run.id, "interrupted" if run.status == "started" else run.status, facts)
+        return self.store.finish_run(run.id, "interrupted" if status == "started" else status, facts, part=part)
 
     def _advance(self) -> bool:
         if self._work is None:

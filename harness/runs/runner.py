@@ -33,9 +33,15 @@ from harness.models.target import Target, engine_options
 from harness.project.deadlines import Deadlines
 from harness.project.settings import Settings
 from harness.runs.fingerprints import check_fingerprints
-from harness.store import Run, RunStatus, Store
+from harness.store import Part, Run, RunStatus, Store
 
 __all__ = ["Job", "Runner", "RunnerProgress"]
+
+_READ_AT_ONCE = 200
+"""Jobs whose stored answers are read together."""
+_SAVE_AT_ONCE = 100
+_SAVE_EVERY = 0.5
+"""Results of stored answers wait for each other, for so many of them or so many seconds at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +123,11 @@ class Runner:
         self._on_progress = on_progress
         self.run: Run | None = None
         """The run under way, or the last one."""
+        self.status: RunStatus = "started"
+        """How this process's work on it ended."""
+        self._part: Part | None = None
+        self._unsaved: list[tuple[int, CaseResult]] = []
+        self._saved = time.monotonic()
         self._attempts: dict[int, dict[int, Attempt]] = defaultdict(dict)
         self._began = time.monotonic()
         self._prompts: dict[Path, dict[tuple[int, ...], None]] = defaultdict(dict)
@@ -126,12 +137,15 @@ class Runner:
         self._engine_ready = False
         """Whether the engine that is open has begun to answer."""
 
-    def execute(self, jobs: Sequence[Job], facts: Mapping[str, Any]) -> Generator[CaseResult, None, Run]:
+    def execute(
+        self, jobs: Sequence[Job], facts: Mapping[str, Any], part: Part | None = None
+    ) -> Generator[CaseResult, None, Run]:
         """Record a run of all jobs at once; they are judged as results are taken from the generator.
 
         Args:
             jobs: what to judge.
             facts: about the run, for its record (command, limits ...).
+            part: which part of a run the jobs are; None: they are a run.
 
         Yields:
             One result per job, as they complete. Closing the generator stops the engine and records the run as
@@ -142,7 +156,8 @@ class Runner:
                 stored answer was yielded as ERROR first.
         """
         info = engine_info(self._settings.engine, **self._settings.engine_options)
-        self.run = self._store.begin_run(len(jobs), {**self._facts(jobs, info), **facts})
+        self._part, self.status = part, "started"
+        self.run = self._store.begin_run(len(jobs), {**self._facts(jobs, info), **facts}, part=part)
         return self._judge_jobs(self.run, jobs, info)
 
     def _judge_jobs(self, run: Run, jobs: Sequence[Job], info: EngineInfo) -> Generator[CaseResult, None, Run]:
@@ -155,17 +170,20 @@ class Runner:
             missing: list[_Wanted] = []
             self._total = sum(j.case.decoding.samples for j in jobs if j.target is not None and not j.case.skip)
             self._done = self._stored = self._tokens = 0
-            for job in jobs:
-                if job.case.skip:
-                    yield self._record(run, job, (), skipped(job.case))
-                    continue
-                if job.target is None:
-                    yield self._record(run, job, (), _error("adapter", job.problem))
-                    continue
-                self._prompts[job.usable.model_path][job.prompt_ids] = None
-                wanted = [self._want(job, sample, info) for sample in range(job.case.decoding.samples)]
-                missing += [w for w in wanted if not self._from_store(w)]
-                yield from self._complete(run, job)
+            remaining = iter(jobs)
+            while some := list(islice(remaining, _READ_AT_ONCE)):
+                wanted = {job.position: self._want_all(job, info) for job in some}
+                stored = self._read_stored([w for of_job in wanted.values() for w in of_job])
+                for job in some:
+                    if job.case.skip:
+                        yield self._record(run, job, (), skipped(job.case))
+                        continue
+                    if job.target is None:
+                        yield self._record(run, job, (), _error("adapter", job.problem))
+                        continue
+                    missing += [w for w in wanted[job.position] if not self._from_store(w, stored)]
+                    yield from self._complete(run, job)
+            self._save(run)
             for group in _by_model(missing):
                 try:
                     yield from self._generate(run, group)
@@ -174,15 +192,24 @@ class Runner:
                     yield from self._all_error(run, group, error)
             status = "failed" if broken else "finished"
         finally:
+            self._save(run)
+            self.status = status
             facts: dict[str, Any] = {"seconds": round(time.monotonic() - self._began, 3)}
             if self._believed:
                 facts["not_recorded_before"] = self._believed
-            run = self.run = self._store.finish_run(run.id, status, facts)
+            run = self.run = self._store.finish_run(run.id, status, facts, part=self._part)
         if broken is not None:
             raise broken
         return run
 
     # -- answers ---------------------------------------------------------------------------------------------------
+
+    def _want_all(self, job: Job, info: EngineInfo) -> list[_Wanted]:
+        """The answers that a job needs; none for one that is not asked."""
+        if job.case.skip or job.target is None:
+            return []
+        self._prompts[job.usable.model_path][job.prompt_ids] = None
+        return [self._want(job, sample, info) for sample in range(job.case.decoding.samples)]
 
     def _want(self, job: Job, sample: int, info: EngineInfo) -> _Wanted:
         decoding = job.case.decoding
@@ -200,10 +227,11 @@ class Runner:
             job=job, sample=sample, key=hashlib.sha256(text.encode()).hexdigest(), identity=identity, limit=limit
         )
 
-    def _from_store(self, wanted: _Wanted) -> bool:
-        if not self._settings.cache:
-            return False
-        completion = self._store.generation(wanted.key, wanted.limit)
+    def _read_stored(self, wanted: Sequence[_Wanted]) -> Mapping[tuple[str, float | None], Completion]:
+        return self._store.generations((w.key, w.limit) for w in wanted) if self._settings.cache else {}
+
+    def _from_store(self, wanted: _Wanted, stored: Mapping[tuple[str, float | None], Completion]) -> bool:
+        completion = stored.get((wanted.key, wanted.limit))
         if completion is None:
             return False
         self._done += 1
@@ -341,8 +369,17 @@ class Runner:
 
     def _record(self, run: Run, job: Job, attempts: tuple[Attempt, ...], verdict: Verdict) -> CaseResult:
         result = CaseResult(job.case, job.name, attempts, verdict)
-        self._store.save_result(run.id, job.position, result)
+        self._unsaved.append((job.position, result))
+        # Stored answers come by thousands a second: a transaction for each would be most of the work.
+        if self._engine_ready or len(self._unsaved) >= _SAVE_AT_ONCE or time.monotonic() - self._saved > _SAVE_EVERY:
+            self._save(run)
         return result
+
+    def _save(self, run: Run) -> None:
+        """Record the results that are not yet."""
+        unsaved, self._unsaved = self._unsaved, []
+        self._store.save_results(run.id, unsaved)
+        self._saved = time.monotonic()
 
     def _all_error(self, run: Run, group: Sequence[_Wanted], error: HarnessError) -> Iterator[CaseResult]:
         for wanted in group:

@@ -7,7 +7,16 @@ from harness.judging.results import Status
 from harness.project.manifest import Manifest
 from harness.store import Run, Store
 
-__all__ = ["newest_whole_run"]
+__all__ = ["newest_complete_run", "newest_whole_run"]
+
+
+def newest_complete_run(store: Store) -> str:
+    """Id of the newest finished run of a whole suite, whatever it was run on; empty where there is none."""
+    for run in store.runs(finished=True):
+        cases = run.facts.get("suite", {}).get("cases")
+        if run.facts.get("complete") and cases and run.planned == cases * len(run.adapters):
+            return run.id
+    return ""
 
 
 def newest_whole_run(store: Store, manifest: Manifest, name: str) -> Run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from harness.store.database import IMPORTED, SHOWN, SUITE, Run, RunStatus, Store, Training
+from harness.store.database import Store
+from harness.store.records import IMPORTED, SHOWN, SUITE, Part, PartRecord, Run, RunStatus, Training
 
-__all__ = ["IMPORTED", "SHOWN", "SUITE", "Run", "RunStatus", "Store", "Training"]
+__all__ = ["IMPORTED", "SHOWN", "SUITE", "Part", "PartRecord", "Run", "RunStatus", "Store", "Training"]

@@ -1,10 +1,12 @@
-"""The run database: one SQLite file, from which every report is exported.
+"""The run database, from which every report is exported: an SQLite file, or a PostgreSQL database that a team shares.
 
-Every result is committed as soon as it is known, so a killed run loses nothing that it had. The row's status says
-whether the run came to its end, and only ``finished`` counts as one. Rows are sealed (:mod:`harness.store.seal`). A
-changed row that is only a cache counts as absent; a changed run, result or training is an error.
+Every result is committed as soon as it is known, or with a few others, so a killed run loses nothing that it had: the
+answers themselves are stored one by one. The row's status says whether the run came to its end, and only ``finished``
+counts as one. Rows are sealed (:mod:`harness.store.seal`). A changed row that is only a cache counts as absent; a
+changed run, result or training is an error.
 
-Not supported: a database on a network share, where SQLite's locks are not safe; the reports can live anywhere.
+SQLAlchemy is imported when a database is made or migrated, or is on a server. Not supported: an SQLite file on a
+network share, where its locks are not safe; the reports can live anywhere.
 """
 
 from __future__ import annotations
@@ -13,99 +15,74 @@ import json
 import os
 import platform
 import secrets
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
-from harness.engines.base import Completion
 from harness.errors import StoreError
 from harness.judging.results import CaseResult
-from harness.safe.files import digest_file
+from harness.project.database import is_shared
 from harness.safe.records import dump, load, to_data
-from harness.store.connection import Connection
+from harness.store.answers import Answers
+from harness.store.base import now, with_seal
+from harness.store.parts import Parts, end_facts, own_facts, require_same, shared_facts
+from harness.store.records import IMPORTED, SHOWN, SUITE, Part, Run, RunStatus, Training
 from harness.store.seal import seal, sealed
 
-__all__ = ["IMPORTED", "SHOWN", "SUITE", "Run", "RunStatus", "Store", "Training"]
+__all__ = ["Store"]
 
-RunStatus = Literal["started", "finished", "interrupted", "failed"]
-SUITE = "suite"
-"""Kind of a run whose answers an engine gave."""
-IMPORTED = "imported"
-"""Kind of a run of old answers out of files: shown and compared, and never evidence of what an engine answers."""
-SHOWN = (SUITE, IMPORTED)
-"""Kinds that people look at."""
+_AT_ONCE = 500
+"""Results of one statement."""
+_RUN = ("id", "started", "finished", "status", "planned", "facts", "results")
+_RESULT = ("run", "position", "case_id", "adapter", "status", "result")
+_TRAINING = ("id", "started", "finished", "status", "run", "adapter", "facts")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """One evaluation: facts about it; its results are read apart."""
-
-    id: str
-    started: str
-    finished: str | None
-    status: RunStatus
-    planned: int
-    """How many results a whole run has; fewer recorded ones mean that it was cut short."""
-    facts: Mapping[str, Any]
-    results_seal: str = ""
-    """Seal of all its results; empty while it is under way."""
-
-    @property
-    def adapters(self) -> tuple[str, ...]:
-        return tuple(self.facts.get("adapters", ()))
-
-    @property
-    def kind(self) -> str:
-        """``suite``, ``imported``, or what else asked for answers (``probe``, ``bisect``).
-
-        Only suites are judged by the gate, blessed and fixed.
-        """
-        return str(self.facts.get("kind", SUITE))
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """Names of the files that an imported run's answers come from; empty for every other run."""
-        files = self.facts.get("files", ()) if self.kind == IMPORTED else ()
-        return tuple(str(file.get("name", "")) for file in files)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Training:
-    """One training: what it was asked, how far it came."""
-
-    id: str
-    started: str
-    finished: str | None
-    status: str
-    run: str
-    adapter: str
-    facts: Mapping[str, Any]
-
-
-class Store:
+class Store(Answers, Parts):
     """Open handle on the run database; close it, or use it as a context manager."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or create the database at ``path``.
+    def __init__(self, database: Path | str) -> None:
+        """Open or create the database: the path of an SQLite file, or ``postgresql+psycopg://...``.
 
         Raises:
-            StoreError: it is not a database, of a newer version, or cannot be written.
+            StoreError: it is not a database, of a newer version, cannot be reached, or cannot be written.
         """
-        self.path = path
-        self._database = Connection(path)
+        self._open(database, foreign=False)
+
+    def _open(self, database: Path | str, *, foreign: bool) -> None:
+        from harness.store.connection import Connection
+
+        self.address = str(database)
+        self._database = Connection(database, foreign=foreign)
 
     @classmethod
-    def existing(cls, path: Path) -> Self:
-        """Open the database at ``path``, which must be there: for commands that only read.
+    def existing(cls, database: Path | str) -> Self:
+        """Open the database, which must be there: for commands that only read.
 
         Raises:
             StoreError: nothing was recorded yet, and as the constructor.
         """
-        if not path.is_file():
-            raise StoreError(f"no run is recorded in {path.parent}; run first: pytest badcases")
-        return cls(path)
+        if not cls.exists(database):
+            raise StoreError(f"no run is recorded in {Path(database).parent}; run first: pytest badcases")
+        return cls(database)
+
+    @classmethod
+    def foreign(cls, path: Path) -> Self:
+        """Open a file that another machine wrote: read-only, and nothing in it is trusted.
+
+        Raises:
+            StoreError: it is not a run database of this version.
+        """
+        store = cls.__new__(cls)
+        store._open(path, foreign=True)
+        return store
+
+    @staticmethod
+    def exists(database: Path | str) -> bool:
+        """Whether there is a database to read; one on a server is expected to be there."""
+        return is_shared(str(database)) or Path(database).is_file()
 
     def __enter__(self) -> Self:
         return self
@@ -117,86 +94,92 @@ class Store:
         """Close the handle; calling it twice is fine."""
         self._database.close()
 
-    # -- generations ---------------------------------------------------------------------------------------------
-
-    def generation(self, key: str, loop_limit: float | None = None) -> Completion | None:
-        """The stored answer under ``key``; None when there is none that serves, or it cannot be read.
-
-        An answer that was cut because a loop proved FAIL only serves a caller who would have cut it too.
-        """
-        row = self._cached("SELECT * FROM generations WHERE key = ?", key)
-        if row is None:
-            return None
-        *_, proven, text, _ = row
-        try:
-            completion = load(Completion, text)
-        except StoreError:
-            return None
-        if completion.finish_reason == "loop" and (loop_limit is None or proven is None or proven < loop_limit):
-            return None
-        return completion
-
-    def save_generation(
-        self, key: str, identity: Mapping[str, object], completion: Completion, loop_limit: float | None = None
-    ) -> None:
-        """Keep a raw answer; a newer one under the same key replaces it."""
-        limit = None if loop_limit is None else float(loop_limit)
-        self._replace("generations", key, dump(identity), _now(), limit, dump(completion))
-
-    def prompt_ids(self, key: str) -> tuple[int, ...] | None:
-        """Token ids of a conversation rendered before."""
-        row = self._cached("SELECT * FROM prompts WHERE key = ?", key)
-        return None if row is None else tuple(json.loads(row[1]))
-
-    def save_prompt_ids(self, key: str, ids: Sequence[int]) -> None:
-        self._replace("prompts", key, json.dumps(list(ids)))
-
-    def digest(self, path: Path) -> str:
-        """sha256 of a file, remembered while its size, times and inode stay as they are.
-
-        A program can set the time of modification, but not the time of the last change of the inode.
-        """
-        status = path.stat()
-        stamp = f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
-        name = str(path.resolve())
-        row = self._cached("SELECT * FROM digests WHERE path = ?", name)
-        if row is not None and row[1] == stamp:
-            return str(row[2])
-        digest = digest_file(path)
-        self._replace("digests", name, stamp, digest)
-        return digest
-
-    def _cached(self, sql: str, key: str) -> Sequence[Any] | None:
-        """The row that a query gives, if it is as it was written."""
-        row = self._database.one(sql, key)
-        return row if row is not None and sealed(row) else None
-
-    def _replace(self, table: str, *values: object) -> None:
-        marks = ", ".join("?" * (len(values) + 1))
-        self._database.write(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", *values, seal(*values))  # noqa: S608
-
     # -- runs ----------------------------------------------------------------------------------------------------
 
-    def begin_run(self, planned: int, facts: Mapping[str, Any]) -> Run:
-        """Record that a run has begun; its id is a time stamp plus chance, so two at once never share one."""
-        run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-        machine = {"machine": platform.machine(), "system": platform.system(), "cores": os.cpu_count()}
-        full = {**facts, "python": platform.python_version(), **machine}
-        row = (run_id, _now(), None, "started", planned, json.dumps(to_data(full)), "")
-        self._database.write("INSERT INTO runs VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)", *row, seal(*row))
-        return self.run(run_id)
+    def begin_run(self, planned: int, facts: Mapping[str, Any], *, part: Part | None = None) -> Run:
+        """Record that a run has begun; its id is a time stamp plus chance, so two at once never share one.
 
-    def finish_run(self, run_id: str, status: RunStatus, facts: Mapping[str, Any] | None = None) -> Run:
-        """Say how a run ended; written last, so its absence means that the run was killed."""
+        Args:
+            planned: how many results it has. The parts of a run know that themselves.
+            facts: about the run, for its record.
+            part: of which part; the run is then the one of its group, which the first part begins.
+
+        Raises:
+            UsageError: the group was begun with other settings.
+        """
+        machine = {"machine": platform.machine(), "system": platform.system(), "cores": os.cpu_count()}
+        full = to_data({**facts, "python": platform.python_version(), **machine})
+        if part is None:
+            run = self._add_run(planned, full, "")
+            assert run is not None
+            return run
         with self._database.transaction():
-            run = self.run(run_id)
-            merged = json.dumps(to_data({**run.facts, **(facts or {})}))
-            row = (run_id, run.started, _now(), status, run.planned, merged, self._results_seal(run_id))
-            self._database.write(
-                "UPDATE runs SET finished = ?, status = ?, facts = ?, results = ?, seal = ? WHERE id = ?",
-                row[2], row[3], row[5], row[6], seal(*row), run_id,
-            )  # fmt: skip
-        return self.run(run_id)
+            run = self._run_of_part(part, to_data(shared_facts(full, part)))
+            self._save_part(run.id, part, now(), None, "started", own_facts(full))
+        return run
+
+    def _run_of_part(self, part: Part, facts: Mapping[str, Any]) -> Run:
+        """The run that the part belongs to; under way from now on."""
+        planned = sum(part.sizes)
+        begun = self.run_of_group(part.group) if part.group else None
+        if begun is None:
+            added = self._add_run(planned, facts, part.group)
+            if added is not None:
+                return added
+            begun = self.run_of_group(part.group)
+            assert begun is not None
+        known = {name: value for name, value in begun.facts.items() if name not in ("complete", "part_runs")}
+        require_same(part.group, known, facts)
+        if begun.status != "started":
+            return self._end(begun, None, "started", facts)
+        return begun
+
+    def _add_run(self, planned: int, facts: Mapping[str, Any], group: str) -> Run | None:
+        """A new run; None where its group has one by now."""
+        run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        row = with_seal(_RUN, run_id, now(), None, "started", planned, json.dumps(facts), "")
+        kind = str(facts.get("kind", "suite"))
+        with self._database.transaction():
+            added = self._database.one(self._database.sql.add_run, **row, kind=kind, run_group=group or None)
+            if added is None:
+                return None
+            self._database.write(self._database.sql.count_run, value=added[0])
+        return self._only(run_id)
+
+    def finish_run(
+        self, run_id: str, status: RunStatus, facts: Mapping[str, Any] | None = None, *, part: Part | None = None
+    ) -> Run:
+        """Say how a run ended; written last, so its absence means that the run was killed.
+
+        Args:
+            run_id: as :meth:`begin_run` gave it.
+            status: how it ended.
+            facts: more about it; ``complete`` says that it has all its results, or not.
+            part: of which part, where the run has parts. The run itself ends with the last of them that is complete.
+        """
+        with self._database.transaction():
+            run = self._only(run_id, lock=True)
+            if part is None:
+                return self._end(run, now(), status, to_data({**run.facts, **(facts or {})}))
+            parts = self.parts(run_id)
+            own = next(p for p in parts if p.number == part.number)
+            self._save_part(run_id, part, own.started, now(), status, {**own.facts, **(facts or {})})
+            parts = self.parts(run_id)
+            if not part.group:
+                return self._end(run, now(), status, {**run.facts, **end_facts(parts)})
+            complete = {p.number for p in parts if p.complete}
+            if {n for n, size in enumerate(part.sizes, start=1) if size} <= complete:
+                whole = [p for p in parts if p.number in complete]
+                return self._end(run, now(), "finished", {**run.facts, **end_facts(whole)})
+            return run
+
+    def _end(self, run: Run, finished: str | None, status: RunStatus, facts: Mapping[str, Any]) -> Run:
+        """Write the state of a run; one without an end is under way."""
+        results = "" if finished is None else self._results_seal(run.id)
+        row = with_seal(_RUN, run.id, run.started, finished, status, run.planned, json.dumps(facts), results)
+        changed = {name: row[name] for name in ("finished", "status", "facts", "results", "seal")}
+        self._database.write(self._database.sql.end_run, run_id=run.id, **changed)
+        return self._only(run.id)
 
     def run(self, run_id: str) -> Run:
         """The run of that id, or the only one whose id begins so; ``last`` is the newest.
@@ -208,17 +191,20 @@ class Store:
             runs = self.runs(limit=1)
             if not runs:
                 only = "; imported answers are not one" if self.runs(limit=1, kinds=(IMPORTED,)) else ""
-                raise StoreError(f"no run is recorded in {self.path}{only}; run: pytest badcases")
+                raise StoreError(f"no run is recorded in {self.address}{only}; run: pytest badcases")
             return runs[0]
-        begins = "substr(id, 1, ?) = ? AND ? <> ''"
-        rows = self._database.all(
-            f"{_RUN} WHERE {begins} ORDER BY id = ? DESC, sequence LIMIT 3", len(run_id), run_id, run_id, run_id
-        )
-        exact = [r for r in rows if r[0] == run_id]
-        if len(exact or rows) != 1:
-            word = "several runs begin" if rows else "no run has an id that begins"
-            raise StoreError(f"{word} with {run_id!r} in {self.path}; harness history lists them")
-        return self._run((exact or rows)[0])
+        rows = [self._database.one(self._database.sql.run, id=run_id)]
+        if rows == [None] and run_id:
+            rows = [*self._database.all(self._database.sql.runs_beginning, start=run_id, length=len(run_id))]
+        if len(rows) != 1 or rows[0] is None:
+            word = "several runs begin" if len(rows) > 1 else "no run has an id that begins"
+            raise StoreError(f"{word} with {run_id!r} in {self.address}; harness history lists them")
+        return self._run(rows[0])
+
+    def run_of_group(self, group: str) -> Run | None:
+        """The run that the parts of ``group`` make together; None where none has begun."""
+        row = self._database.one(self._database.sql.run_of_group, name=group)
+        return None if row is None else self._run(row)
 
     def newest_shown(self) -> Run:
         """The newest run that people look at, imported ones among them.
@@ -241,7 +227,7 @@ class Store:
         Raises:
             StoreError: a run was changed, or the newest one was deleted.
         """
-        rows = self._database.all(f"{_RUN} ORDER BY sequence DESC")
+        rows = self._database.all(self._database.sql.runs_newest_first)
         self._check_newest()
         records = (self._run(r) for r in rows)
         return tuple(
@@ -252,10 +238,56 @@ class Store:
             and (not finished or r.status == "finished")
         )[:limit]
 
+    def record_run(self, planned: int, facts: Mapping[str, Any], results: Iterable[tuple[int, CaseResult]]) -> Run:
+        """Record a run that was made elsewhere with all its results and their positions: whole, or not at all.
+
+        Raises:
+            StoreError: as ``results`` do; nothing was recorded then.
+        """
+        waiting = iter(results)
+        with self._database.transaction():
+            run = self._add_run(planned, to_data(facts), "")
+            assert run is not None
+            while some := list(islice(waiting, _AT_ONCE)):
+                self.save_results(run.id, some)
+            return self._end(run, now(), "finished", run.facts)
+
+    def _only(self, run_id: str, *, lock: bool = False) -> Run:
+        """The run of exactly that id."""
+        sql = self._database.sql
+        row = self._database.one(sql.locked_run if lock else sql.run, id=run_id)
+        if row is None:
+            raise self._changed(f"run {run_id}")
+        return self._run(row)
+
+    def _run(self, row: Sequence[Any]) -> Run:
+        *values, kind, group = row
+        if not sealed(values):
+            raise self._changed(f"run {row[0]}")
+        run = Run(
+            id=row[0], started=row[1], finished=row[2], status=row[3], planned=row[4], facts=json.loads(row[5]),
+            results_seal=row[6],
+        )  # fmt: skip
+        # The search goes by these columns, and the seal is over the facts.
+        if not isinstance(run.facts, dict) or run.kind != kind or run.group != (group or ""):
+            raise self._changed(f"run {row[0]}")
+        return run
+
+    def _check_newest(self) -> None:
+        numbers = self._database.one(self._database.sql.newest_numbers)
+        if numbers is not None and numbers[1] is not None and numbers[0] != numbers[1]:
+            raise self._changed("the newest run")
+
+    # -- results -------------------------------------------------------------------------------------------------
+
     def save_result(self, run_id: str, position: int, result: CaseResult) -> None:
         """Record one case's result in a run."""
-        status = result.verdict.status.value
-        self._replace("results", run_id, position, result.case.id, result.adapter, status, dump(result))
+        self._database.write(self._database.sql.save_result, **_result_row(run_id, position, result))
+
+    def save_results(self, run_id: str, results: Iterable[tuple[int, CaseResult]]) -> None:
+        """Record many results with their positions in one transaction: all of them, or none."""
+        rows = [_result_row(run_id, position, result) for position, result in results]
+        self._database.write_many(self._database.sql.save_result, rows)
 
     def results(self, run_id: str, *, adapter: str | None = None) -> tuple[CaseResult, ...]:
         """Results of a run (see :meth:`run` for its names) in the order of its cases.
@@ -263,21 +295,31 @@ class Store:
         Raises:
             StoreError: one of them was changed or deleted.
         """
+        return tuple(self.iter_results(run_id, adapter=adapter))
+
+    def iter_results(self, run_id: str, *, adapter: str | None = None) -> Iterator[CaseResult]:
+        """The results of :meth:`results` one after another, so that they need not all be in memory.
+
+        Raises:
+            StoreError: one of them was changed; at the end, when one was deleted. Until then nothing is sure.
+        """
+        return (result for _, result in self.placed_results(run_id, adapter=adapter))
+
+    def placed_results(self, run_id: str, *, adapter: str | None = None) -> Iterator[tuple[int, CaseResult]]:
+        """The results of :meth:`iter_results` with their positions in the run."""
         run = self.run(run_id)
-        rows = self._database.all("SELECT * FROM results WHERE run = ? ORDER BY position, adapter", run.id)
-        if run.finished is not None and seal(*(row[-1] for row in rows)) != run.results_seal:
+        seals: list[str] = []
+        for row in self._database.stream(self._database.sql.results, run=run.id):
+            seals.append(row[-1])
+            if adapter in (None, row[3]):
+                yield row[1], self._result(row)
+        if run.finished is not None and seal(*seals) != run.results_seal:
             raise self._changed(f"the results of run {run.id}")
-        return tuple(self._result(row) for row in rows if adapter in (None, row[3]))
 
     def counts(self, run_ids: Sequence[str]) -> dict[str, dict[str, dict[str, int]]]:
         """How many results of each verdict runs have: by run, adapter and verdict; nothing is checked or loaded."""
-        marks = ", ".join("?" * len(run_ids))
-        rows = self._database.all(
-            f"SELECT run, adapter, status, count(*) FROM results WHERE run IN ({marks}) "  # noqa: S608 - only marks
-            "GROUP BY run, adapter, status",
-            *run_ids,
-        )
         counted: dict[str, dict[str, dict[str, int]]] = {}
+        rows = self._database.all(self._database.sql.counts, runs=self._database.many(run_ids))
         for run, adapter, status, number in rows:
             counted.setdefault(run, {}).setdefault(adapter, {})[status] = number
         return counted
@@ -287,14 +329,8 @@ class Store:
     ) -> tuple[CaseResult, ...]:
         """Per case the newest result on ``adapter`` out of finished runs of a kind."""
         wanted = None if case_ids is None else set(case_ids)
-        rows = self._database.all(
-            "SELECT r.* FROM results r JOIN runs u ON u.id = r.run "
-            "WHERE r.adapter = ? AND u.status = 'finished' AND coalesce(u.facts ->> '$.kind', ?) = ? "
-            "ORDER BY u.sequence",
-            adapter, SUITE, kind,
-        )  # fmt: skip
-        newest = {row[2]: row for row in rows if wanted is None or row[2] in wanted}
-        return tuple(self._result(row) for row in newest.values())
+        rows = self._database.stream(self._database.sql.latest_results, adapter=adapter, kind=kind)
+        return tuple(self._result(row) for row in rows if wanted is None or row[2] in wanted)
 
     def _result(self, row: Sequence[Any]) -> CaseResult:
         if not sealed(row):
@@ -302,43 +338,17 @@ class Store:
         return load(CaseResult, row[5])
 
     def _results_seal(self, run_id: str) -> str:
-        rows = self._database.all("SELECT seal FROM results WHERE run = ? ORDER BY position, adapter", run_id)
-        return seal(*(row[0] for row in rows))
-
-    def _run(self, row: Sequence[Any]) -> Run:
-        if not sealed(row):
-            raise self._changed(f"run {row[0]}")
-        return Run(
-            id=row[0], started=row[1], finished=row[2], status=row[3], planned=row[4], facts=json.loads(row[5]),
-            results_seal=row[6],
-        )  # fmt: skip
-
-    def _check_newest(self) -> None:
-        newest = self._database.one("SELECT max(sequence) FROM runs")
-        given = self._database.one("SELECT seq FROM sqlite_sequence WHERE name = 'runs'")
-        if given is not None and newest is not None and newest[0] != given[0]:
-            raise self._changed("the newest run")
-
-    def _changed(self, what: str) -> StoreError:
-        return StoreError(
-            f"{self.path}: {what} was changed or deleted since it was written; restore the database from a backup, or "
-            "move it away and run the suite again"
-        )
+        return seal(*(row[0] for row in self._database.all(self._database.sql.result_seals, run=run_id)))
 
     # -- trainings -----------------------------------------------------------------------------------------------
 
     def save_training(self, training: Training) -> None:
         """Record a training's state; the newest state of an id counts."""
-        row = (
-            training.id, training.started, training.finished, training.status, training.run, training.adapter,
-            json.dumps(to_data(training.facts)),
+        row = with_seal(
+            _TRAINING, training.id, training.started, training.finished, training.status, training.run,
+            training.adapter, json.dumps(to_data(training.facts)),
         )  # fmt: skip
-        self._database.write(
-            "INSERT INTO trainings VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
-            "started = excluded.started, finished = excluded.finished, status = excluded.status, run = excluded.run, "
-            "adapter = excluded.adapter, facts = excluded.facts, seal = excluded.seal",
-            *row, seal(*row),
-        )  # fmt: skip
+        self._database.write(self._database.sql.save_training, **row)
 
     def trainings(self, adapter: str | None = None) -> tuple[Training, ...]:
         """Trainings, newest first.
@@ -346,7 +356,7 @@ class Store:
         Raises:
             StoreError: one of them was changed.
         """
-        rows = self._database.all(f"{_TRAINING} ORDER BY sequence DESC")
+        rows = self._database.all(self._database.sql.trainings)
         return tuple(self._training(row) for row in rows if adapter in (None, row[5]))
 
     def _training(self, row: Sequence[Any]) -> Training:
@@ -358,9 +368,7 @@ class Store:
         )  # fmt: skip
 
 
-_RUN = "SELECT id, started, finished, status, planned, facts, results, seal FROM runs"
-_TRAINING = "SELECT id, started, finished, status, run, adapter, facts, seal FROM trainings"
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+def _result_row(run_id: str, position: int, result: CaseResult) -> Mapping[str, object]:
+    return with_seal(
+        _RESULT, run_id, position, result.case.id, result.adapter, result.verdict.status.value, dump(result)
+    )

@@ -1,8 +1,9 @@
 """Baselines: the results that a run is compared with, from the store or from a file that is kept under version control.
 
 A clean checkout in CI has no run database. A baseline file is small, one line for each case, and reviewed like code:
-the digest of what decides the case's verdict, the verdicts of its samples, and the repetition score. Answers are not in
-it. A case that has changed since has no baseline, whichever of the two it comes from.
+the digest of what decides the case's verdict, the verdicts of its samples, the repetition score, and how many tokens
+were generated, by which ``--shard`` balances its parts. Answers are not in it. A case that has changed since has no
+baseline, whichever of the two it comes from.
 """
 
 from __future__ import annotations
@@ -36,7 +37,12 @@ class BaselineFile:
     facts: Mapping[str, Any]
     """Run, engine and the version's content, for people and for review; ``imported``: files of old answers."""
     cases: Mapping[str, Mapping[str, Any]]
-    """By id: ``digest``, ``samples`` (verdicts), ``verdict``, ``repetition``."""
+    """By id: ``digest``, ``samples`` (verdicts), ``verdict``, ``repetition``, ``tokens`` (generated)."""
+
+    @property
+    def costs(self) -> Mapping[str, int]:
+        """Tokens that were generated for each case; older files have none."""
+        return {name: entry["tokens"] for name, entry in self.cases.items() if entry.get("tokens")}
 
     @property
     def imported(self) -> tuple[str, ...]:
@@ -106,6 +112,8 @@ def _sound(data: Mapping[str, Any]) -> bool:
             and isinstance(samples, list)
             and all(isinstance(s, str) and s in statuses for s in [*samples, value.get("verdict")])
             and (score is None or (number and 0 <= score <= 1))
+            and type(value.get("tokens", 0)) is int
+            and 0 <= value.get("tokens", 0) < 10**12
         )
 
     return isinstance(data.get("adapter"), str) and isinstance(cases, dict) and all(map(entry, cases.values()))
@@ -117,6 +125,7 @@ def _entry(result: CaseResult) -> dict[str, Any]:
         "digest": case_digest(result.case),
         "repetition": None if score is None else round(score, 4),
         "samples": [a.verdict.status.value for a in result.attempts],
+        "tokens": sum(a.tokens for a in result.attempts),
         "verdict": result.verdict.status.value,
     }
 

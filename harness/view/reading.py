@@ -78,7 +78,7 @@ class Reading:
 
     def runs(self, limit: int = 100) -> tuple[RunRow, ...]:
         """The newest runs; none where nothing was recorded yet."""
-        if not self.settings.database.is_file():
+        if not Store.exists(self.settings.database):
             return ()
         with Store(self.settings.database) as store:
             runs = store.runs(limit=limit, kinds=SHOWN)

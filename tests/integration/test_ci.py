@@ -134,7 +134,7 @@ def test_the_action_gives_its_inputs_as_variables_only() -> None:
     action = _action()
     step = action["runs"]["steps"][0]
     assert "${{" not in step["run"]
-    assert set(action["inputs"]) == {"path", "arguments", "comment", "name", "token"}
+    assert set(action["inputs"]) == {"path", "arguments", "shard", "comment", "name", "token"}
     assert all(f"inputs.{name}" in " ".join(step["env"].values()) for name in action["inputs"])
 
 
@@ -159,3 +159,22 @@ def test_without_a_run_the_comment_is_a_usage_error(project: Make, monkeypatch: 
     """It names the file and the command that writes it."""
     monkeypatch.chdir(project())
     assert main(["comment"]) == 2
+
+
+def test_parts_are_joined_by_a_job_of_their_own(
+    project: Make, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each job runs a part and keeps its database; a red gate is the join's, and no part's."""
+    root = project(script={"Write": CLEAN})
+    for number in ("1", "2"):
+        done = pipeline(
+            root, "--adapter v4.0", BADCASES_SHARD=f"{number}/2", CI_NODE_INDEX=number, CI_NODE_TOTAL="2",
+            GITHUB_RUN_ID="7", CI_PIPELINE_ID="7",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert f"part {number} of 2 of run" in done.stdout
+        shutil.copy(root / "reports" / "harness.sqlite", root / f"part-{number}.sqlite")
+        shutil.rmtree(root / "reports")
+    monkeypatch.chdir(root)
+    assert main(["merge", "part-1.sqlite", "part-2.sqlite"]) == 0
+    assert main(["merge", "part-1.sqlite"]) == 3

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,10 @@ COMPLETION = Completion(
     score=-0.5,
     alternatives=((5, 2),),
     seconds=0.25,
+)
+
+NOT_FINITE = Attempt(
+    sample=0, answer="", finish_reason="stop", scores=Scores({"x": float("nan")}), verdict=Verdict(Status.FAIL)
 )
 
 
@@ -191,3 +197,48 @@ def test_a_result_of_an_older_version_reads_back() -> None:
     stored = load(CaseResult, text)
     assert (stored.verdict.status, stored.case.skip, stored.case.xfail) == (Status.FAIL, "", "")
     assert stored.attempts == result(status=Status.FAIL).attempts
+
+
+def test_results_that_nobody_reads_to_their_end_hold_nothing(tmp_path: Path) -> None:
+    """A command that stopped at the first result warned about a closed database when it ended."""
+    store = Store(tmp_path / "harness.sqlite")
+    run = store.begin_run(2, {"adapters": ["v4.0"]})
+    store.save_results(run.id, [(0, result("badcase1/a")), (1, result("badcase1/b"))])
+    stream = store.placed_results(run.id)
+    assert next(stream)[0] == 0
+    store.close()
+    del stream
+
+
+def test_many_results_are_recorded_together_or_not_at_all(store: Store) -> None:
+    """An error among them leaves none."""
+    run = store.begin_run(2, {"adapters": ["v4.0"]})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        store.save_results(run.id, [(0, result()), (1, replace(result(), attempts=(NOT_FINITE,)))])
+    assert store.results(run.id) == ()
+
+
+def test_a_run_that_was_made_elsewhere_is_recorded_whole(store: Store) -> None:
+    """Nothing is left of one whose results end with an error."""
+
+    def broken() -> Iterator[tuple[int, CaseResult]]:
+        yield 0, result()
+        raise StoreError("the rest is gone")
+
+    with pytest.raises(StoreError, match="the rest is gone"):
+        store.record_run(2, {"adapters": ["v4.0"]}, broken())
+    assert store.runs() == ()
+    run = store.record_run(1, {"adapters": ["v4.0"]}, [(0, result())])
+    assert (run.status, store.results(run.id)) == ("finished", (result(),))
+
+
+def test_stored_answers_are_read_together_as_one_by_one(store: Store) -> None:
+    """Hundreds of keys in one query; a loop limit counts for its own key only."""
+    cut = replace(COMPLETION, finish_reason="loop")
+    for number in range(1200):
+        store.save_generation(f"k{number}", {}, COMPLETION)
+    store.save_generation("cut", {}, cut, 0.5)
+    wanted = [*((f"k{n}", None) for n in range(1201)), ("cut", 0.4), ("cut", 0.6), ("cut", None)]
+    together = store.generations(wanted)
+    assert together == {w: c for w in wanted if (c := store.generation(*w)) is not None}
+    assert len(together) == 1201
