@@ -70,7 +70,8 @@ def test_its_settings_are_settings(empty: Path) -> None:
     lines = [line.removeprefix("# ") if " = " in line else line for line in text.splitlines()]
     options = tomllib.loads("\n".join(lines))["tool"]["harness"]["engine_options"]
     assert options == {
-        "max_model_len": 512, "tensor_parallel_size": 8, "dtype": "float32", "gpu_memory_utilization": 0.9,
+        "max_model_len": 512, "tensor_parallel_size": 8, "pipeline_parallel_size": 2, "dtype": "float32",
+        "gpu_memory_utilization": 0.9, "max_num_seqs": 256, "quantization": "fp8",
     }  # fmt: skip
     assert tomllib.loads(text)["tool"]["harness"]["adapter"] == "base"
 
