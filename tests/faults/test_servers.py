@@ -107,10 +107,9 @@ async def chatter(exchange: Exchange) -> None:
 
 async def too_many_tokens(exchange: Exchange) -> None:
     await exchange.head()
-    async for _ in every(0.0):
-        for chunk in exchange.events():
-            chunk["choices"][0]["finish_reason"] = None
-            await exchange.event(chunk)
+    chunk = exchange.events()[0]
+    chunk["choices"][0]["token_ids"] = [3] * (exchange.body["max_tokens"] + 1)
+    await exchange.event(chunk)
 
 
 def logprobs(change: Callable[[dict[str, float]], dict[str, Any]]) -> Behaviour:

@@ -86,7 +86,7 @@ def test_a_file_with_the_same_size_and_time_is_read_again(tmp_path: Path) -> Non
         {"llm_options": {"kv_cache_dtype": "fp8"}},
         {"tensor_parallel_size": 2},
         {"n_best": 3},
-        {"dtype": "float32"},
+        {"dtype": "float16"},
     ],
     ids=["quantization", "rope", "kv-cache-dtype", "tensor-parallel", "n-best", "dtype"],
 )

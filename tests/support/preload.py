@@ -1,10 +1,13 @@
-"""Imports that a pytester run must not make first: it takes back what it imported, and torch cannot be imported twice.
+"""Imports that a pytester run must not make first: it takes back what it imported, and torch and psycopg cannot be imported
+twice.
 
 Tests that run pytest in this process import this module at their start.
 """
 
 from __future__ import annotations
 
+import psycopg  # noqa: F401
+import sqlalchemy.dialects.postgresql.psycopg  # noqa: F401
 import transformers.models.auto.tokenization_auto  # noqa: F401
 
 import harness.fix.fix
