@@ -1,6 +1,6 @@
-"""Imports that a pytester run must not make first: it takes back what it imported, and torch and psycopg cannot be imported
-twice.
+"""Imports that a pytester run must not make first: it takes back what it imported.
 
+Neither torch nor psycopg can be imported twice.
 Tests that run pytest in this process import this module at their start.
 """
 
