@@ -1,8 +1,8 @@
 """Whether this machine's processor multiplies in bfloat16, found without importing torch.
 
 Processors without the instructions emulate them: on an x86 core with AVX2 alone, a step of a model in bfloat16 takes
-three to six times the processor time of one in float32. So ``auto`` is float32 there. Measured with vLLM 0.32 and a
-model of 135 million parameters: 465 to 870 ms of processor time a step of eight rows, against 172.
+two to five times the processor time of one in float32. So ``auto`` is float32 there. Measured with vLLM 0.32 and a
+model of 135 million parameters on one core: 465 to 870 ms of processor time a step of eight rows, against 172 to 289.
 
 Trade-off: float32 takes twice the memory. ``dtype`` (engine options) and ``precision`` (recipe) say otherwise.
 """

@@ -26,7 +26,7 @@ def test_bfloat16_is_used_where_the_processor_has_it(flags: frozenset[str], expe
 
 
 def test_auto_is_float32_where_bfloat16_is_emulated() -> None:
-    """A step takes three to six times as long otherwise."""
+    """A step takes two to five times as long otherwise."""
     assert cpu_dtype("auto", AVX2) == "float32"
 
 
