@@ -6,7 +6,7 @@ import argparse
 import os
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -91,7 +91,7 @@ def examine(root: Path) -> Iterator[Finding]:
         remedy="" if free > 5 else tr("free some space"),
     )
     settings, problem = _settings(root)
-    yield from _engines(settings.engine if settings else "vllm")
+    yield from _engines(settings.engine if settings else "vllm", settings.engine_options if settings else {})
     trains = settings is not None and any(settings.reports.glob("trainings/*"))
     for environment in ENVIRONMENTS:
         if not environment.editable:
@@ -131,7 +131,7 @@ def _environment(environment: Environment, root: Path, *, needed: bool) -> Findi
     return Finding(what=environment.folder, good=status == "ready", text=text, remedy=remedy, needed=needed)
 
 
-def _engines(wanted: str) -> Iterator[Finding]:
+def _engines(wanted: str, options: Mapping[str, Any]) -> Iterator[Finding]:
     """The shipped engines, of which the project's own must be there, and an engine of the project's own."""
     for name, package in available().items():
         if package is None:
@@ -146,11 +146,12 @@ def _engines(wanted: str) -> Iterator[Finding]:
             yield Finding(what=f"engine {name}", good=True, text=f"{package} {metadata.version(package)}")
     if wanted not in available():
         try:
-            engine_info(wanted)
+            info = engine_info(wanted, **options)
         except HarnessError as error:
             yield Finding(what="engine", good=False, text=str(error), remedy=tr("correct engine in [tool.harness]"))
         else:
-            yield Finding(what="engine", good=True, text=wanted)
+            version = f": {info.version}" if wanted == "server" else ""
+            yield Finding(what="engine", good=True, text=f"{wanted}{version}")
 
 
 def _project(settings: Settings) -> Iterator[Finding]:

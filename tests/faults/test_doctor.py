@@ -9,6 +9,7 @@ import pytest
 from harness.cli import main
 from tests.faults.conftest import Make
 from tests.support.adapters import lora
+from tests.support.vllm_server import FakeServer
 
 Capture = pytest.CaptureFixture[str]
 
@@ -85,3 +86,17 @@ def test_every_wrong_part_is_named_at_once(project: Make, capsys: Capture) -> No
     _, findings = examine(capsys)
     assert findings["bad cases"]["good"] is False
     assert findings["manifest"]["good"] is False
+
+
+def test_a_server_that_answers_is_named_with_its_version(
+    project: Make, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that does not is red, with its address."""
+    with FakeServer(version="0.32.0") as server:
+        project(settings=f'base_url = "{server.address}"')
+        monkeypatch.setenv("HARNESS_ENGINE", "server")
+        _, findings = examine(capsys)
+        assert findings["engine"]["text"] == "server: vllm 0.32.0"
+    _, findings = examine(capsys)
+    assert findings["engine"]["good"] is False
+    assert "127.0.0.1" in str(findings["engine"]["text"])
