@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-slow lint docs lock bench-beam bench-scores bench-cutoffs bench-train bench-fix bench-triage bench-report
+.PHONY: help setup demo test test-slow lint docs lock bench-beam bench-scores bench-cutoffs bench-train bench-fix bench-triage bench-report bench-scale
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -58,3 +58,6 @@ bench-triage: setup ## speed, memory and misses of the search in production logs
 
 bench-report: setup ## seconds and sizes of the reports of a large run
 	@$(BIN)/python -m tests.benchmarks.report
+
+bench-scale: setup ## what the harness itself costs at 10,000 and 50,000 cases
+	@$(BIN)/python -m tests.benchmarks.scale
