@@ -16,7 +16,8 @@ demo: setup ## the main job on real bad cases: evaluate, fix, run again, compare
 	@$(BIN)/python -m tests.benchmarks.demo
 
 test: setup lint docs ## the whole test suite
-	@$(BIN)/python -m pytest tests -m "not slow"
+	@$(BIN)/python -m pytest tests --ignore tests/e2e -m "not slow" -n 2
+	@$(BIN)/python -m pytest tests/e2e -m "not slow"
 
 test-slow: setup ## what takes minutes: eight training processes, DeepSpeed ZeRO-2 and ZeRO-3
 	@$(BIN)/python -m pytest tests -m slow
