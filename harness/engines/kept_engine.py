@@ -16,17 +16,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
-from harness.cases.decoding import Decoding
-from harness.engines.base import Completion, Engine, EngineInfo, OnProgress, Outcome, Progress, Request
+from harness.engines.base import Engine, EngineInfo, OnProgress, Outcome, Progress, Request
+from harness.engines.fingerprint import take_fingerprint
 from harness.errors import HarnessError
 
 __all__ = ["KeptEngine", "Reloadable"]
 
 _MIN_EFFECT = 1e-4
 """Nats by which other weights must change the log-probability of a fixed answer."""
-_PROBES = (tuple(range(20, 36)), tuple(range(40, 52)), (9, 7, 9, 7, 9))
-"""Prompts of the proof: ids that every vocabulary has."""
-_DECODING = Decoding(beam_width=1, max_tokens=8, early_fail=False)
 _ALIKE = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
 """Files that must be the same for two models to differ in their weights only."""
 
@@ -111,11 +108,11 @@ class KeptEngine:
             return False
         # Whatever goes wrong here, a new engine is the answer.
         with suppress(HarnessError):
-            before = _numbers(engine)
+            before = take_fingerprint(engine, None)
             engine.load_weights(model_path)
-            after = _numbers(engine)
-            if len(before) == len(after) == len(_PROBES):
-                return any(abs(a - b) > _MIN_EFFECT for a, b in zip(before, after, strict=True))
+            after = take_fingerprint(engine, None)
+            if before is not None and after is not None:
+                return any(abs(a - b) > _MIN_EFFECT for a, b in zip(before.logprobs, after.logprobs, strict=True))
         return False
 
     def _tell(self, progress: Progress) -> None:
@@ -138,16 +135,6 @@ class _Lent:
 
     def close(self) -> None:
         """The engine stays for the next user."""
-
-
-def _numbers(engine: Any) -> list[float]:
-    """Log-probabilities of fixed prompts' answers; fewer than prompts where the engine tells none."""
-    requests = [Request(id=i, prompt_ids=ids, decoding=_DECODING) for i, ids in enumerate(_PROBES)]
-    answers = sorted(
-        (o for o in engine.generate(requests) if isinstance(o, Completion) and o.logprob is not None),
-        key=lambda o: o.request_id,
-    )
-    return [o.logprob for o in answers if o.logprob is not None]
 
 
 def _alike(one: Path, other: Path) -> bool:

@@ -7,27 +7,19 @@ together. An answer then does not run past its turn because one of the two files
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from harness.engines.base import Request
 from harness.models.weights import AdapterWeights
-from harness.safe.read import read_object
+from harness.safe.read import read_facts
 
 __all__ = ["adapter_problem", "context_length", "end_ids", "length_problem"]
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return read_object(path)
-    except (OSError, ValueError):
-        return {}
-
-
 def end_ids(model_path: Path, tokenizer_end: int | None) -> tuple[int, ...]:
     """The ids that end an answer, the tokenizer's own first."""
-    declared = _read(model_path / "generation_config.json").get("eos_token_id")
+    declared = read_facts(model_path / "generation_config.json").get("eos_token_id")
     if declared is None:
-        declared = _read(model_path / "config.json").get("eos_token_id")
+        declared = read_facts(model_path / "config.json").get("eos_token_id")
     ids = declared if isinstance(declared, list) else [declared]
     known = [i for i in [tokenizer_end, *ids] if isinstance(i, int)]
     return tuple(dict.fromkeys(known))
@@ -35,7 +27,7 @@ def end_ids(model_path: Path, tokenizer_end: int | None) -> tuple[int, ...]:
 
 def adapter_problem(adapter: AdapterWeights, max_rank: int | None = None) -> str | None:
     """Why an adapter cannot be loaded, or None."""
-    config = _read(adapter.path / "adapter_config.json")
+    config = read_facts(adapter.path / "adapter_config.json")
     if not config:
         return f"adapter {adapter.name}: {adapter.path} has no readable adapter_config.json"
     if not (adapter.path / "adapter_model.safetensors").is_file():
@@ -48,7 +40,7 @@ def adapter_problem(adapter: AdapterWeights, max_rank: int | None = None) -> str
 
 def context_length(model_path: Path, wanted: int | None) -> int | None:
     """``wanted`` tokens, or what the model was made for where that is less; None: unknown, the engine decides."""
-    own = _read(model_path / "config.json").get("max_position_embeddings")
+    own = read_facts(model_path / "config.json").get("max_position_embeddings")
     if not isinstance(own, int):
         return wanted
     return min(wanted, own) if wanted else own

@@ -10,20 +10,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from harness.engines.vllm_generations import Text
 from harness.errors import EngineMissing
-from harness.safe.read import read_object
+from harness.safe.read import read_facts
 
 __all__ = ["ModelText", "load_text"]
 
 _NAMED = ("bos_token", "eos_token", "pad_token", "unk_token", "additional_special_tokens", "extra_special_tokens")
 
 
-class ModelText(Protocol):
-    """Decodes token ids."""
+class ModelText(Text, Protocol):
+    """Decodes token ids, and knows which one ends a text."""
 
     eos_token_id: int | None
-
-    def decode(self, token_ids: Sequence[int], skip_special_tokens: bool = ...) -> str: ...
 
 
 def load_text(model_path: Path, *, trust_remote_code: bool = False) -> ModelText:
@@ -32,7 +31,7 @@ def load_text(model_path: Path, *, trust_remote_code: bool = False) -> ModelText
     Raises:
         EngineMissing: it needs a package that is not installed, or cannot be read.
     """
-    config = _read(model_path / "tokenizer_config.json")
+    config = read_facts(model_path / "tokenizer_config.json")
     plain = not config.get("clean_up_tokenization_spaces") and not trust_remote_code
     try:
         if plain and (model_path / "tokenizer.json").is_file():
@@ -69,10 +68,3 @@ def _contents(value: Any) -> list[str]:
         inner = value.get("content")
         return [inner] if isinstance(inner, str) else [text for part in value.values() for text in _contents(part)]
     return [text for part in value for text in _contents(part)] if isinstance(value, list) else []
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return read_object(path)
-    except (OSError, ValueError):
-        return {}

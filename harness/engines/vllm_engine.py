@@ -20,10 +20,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from harness.cases.decoding import Decoding
 from harness.engines.base import EngineInfo, Failure, OnProgress, Outcome, Progress, Request
 from harness.engines.model_folder import adapter_problem, end_ids, length_problem
-from harness.engines.vllm_generations import BeamGeneration, Generation, PlainGeneration
+from harness.engines.vllm_generations import BeamGeneration, Generation, PlainGeneration, decoding_problem
 from harness.engines.vllm_options import vllm_options
 from harness.engines.vllm_streams import LlmStreams, one_line
 from harness.errors import EngineError, EngineMissing
@@ -76,39 +75,23 @@ class VllmEngine:
         self,
         model_path: Path,
         *,
-        max_model_len: int | None = None,
         max_loras: int = 0,
         max_lora_rank: int = 16,
         dtype: str = "auto",
-        kv_cache_gib: float | None = None,
-        gpu_memory_utilization: float = 0.9,
-        tensor_parallel_size: int = 1,
-        pipeline_parallel_size: int = 1,
-        quantization: str | None = None,
-        max_num_seqs: int | None = None,
         n_best: int = 1,
         on_progress: OnProgress | None = None,
-        trust_remote_code: bool = False,
-        llm_options: dict[str, Any] | None = None,
+        **options: Any,
     ) -> None:
         """Load the model.
 
         Args:
             model_path: folder of the model.
-            max_model_len: tokens of prompt and answer together; None: the model's own limit.
             max_loras: adapters that may be used; 0 leaves LoRA off, which is faster.
             max_lora_rank: largest rank among them.
             dtype: of the weights, vLLM's names; ``auto``: the model's own, or float32 on a CPU without bfloat16.
-            kv_cache_gib: size of the KV cache; None: 2 GiB on a CPU, what is free on a GPU.
-            gpu_memory_utilization: share of a GPU's memory to take.
-            tensor_parallel_size: GPUs that share each layer.
-            pipeline_parallel_size: groups of GPUs that share the layers.
-            quantization: vLLM's name of a method; None: as the model's config says.
-            max_num_seqs: maximum of sequences in a batch; None: 128 on a CPU, vLLM's choice on a GPU.
             n_best: how many hypotheses of a beam search are exact; 1 prunes most.
             on_progress: called with the progress of a call of :meth:`generate`.
-            trust_remote_code: whether Python code in the model's folder may run; the manifest's model says so.
-            llm_options: anything else for vLLM's ``LLM``, over what is chosen here.
+            options: the others of :func:`harness.engines.vllm_options.vllm_options`.
 
         Raises:
             EngineMissing: vLLM is not installed.
@@ -121,16 +104,12 @@ class VllmEngine:
         self._n_best = n_best
         self._on_progress = on_progress
         llm_class, self._cpu = _import_vllm()
-        options = vllm_options(
-            model_path, cpu=self._cpu, max_model_len=max_model_len, max_loras=max_loras, max_lora_rank=max_lora_rank,
-            dtype=dtype, kv_cache_gib=kv_cache_gib, gpu_memory_utilization=gpu_memory_utilization,
-            tensor_parallel_size=tensor_parallel_size, pipeline_parallel_size=pipeline_parallel_size,
-            quantization=quantization, max_num_seqs=max_num_seqs, trust_remote_code=trust_remote_code,
-            llm_options=llm_options,
-        )  # fmt: skip
-        forks = options.get("kv_transfer_config") is not None
+        start = vllm_options(
+            model_path, cpu=self._cpu, max_loras=max_loras, max_lora_rank=max_lora_rank, dtype=dtype, **options
+        )
+        forks = start.get("kv_transfer_config") is not None
         try:
-            self._llm: Any = llm_class(**options)
+            self._llm: Any = llm_class(**start)
         except Exception as error:
             raise EngineError(f"vLLM did not start on {model_path}: {one_line(error)}") from error
         self._text = self._llm.get_tokenizer()
@@ -227,14 +206,8 @@ class VllmEngine:
         return PlainGeneration(request, self._streams, self._ends, self._text)
 
     def _problem(self, request: Request) -> str | None:
-        decoding = request.decoding
-        if decoding.no_repeat_ngram:
-            return "no_repeat_ngram: vLLM has none; use the transformers engine"
-        if decoding.method == "beam":
-            if problem := _beam_problem(decoding):
-                return problem
-            if decoding.beam_width > self._rows:
-                return f"beam_width {decoding.beam_width} is more than the engine's {self._rows} sequences"
+        if problem := decoding_problem(request.decoding, self._rows):
+            return problem
         if request.adapter is not None:
             if not self._max_loras:
                 return "the engine was started without adapters (max_loras = 0)"
@@ -260,13 +233,6 @@ class VllmEngine:
                 lora_path=str(adapter.path),
             )
         return self._loras[adapter.digest]
-
-
-def _beam_problem(decoding: Decoding) -> str | None:
-    for name in ("repetition_penalty", "presence_penalty"):
-        if getattr(decoding, name) != (1.0 if name == "repetition_penalty" else 0.0):
-            return f"{name} under beam search: vLLM ranks raw log-probabilities; use method 'greedy' or 'sample'"
-    return None
 
 
 def _kv_need(run: Generation) -> int:

@@ -19,12 +19,27 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from harness.cases.decoding import Decoding
 from harness.engines.base import Completion, Failure, FinishReason, Outcome, Request
 from harness.engines.beam import BeamRules, BeamSearch, Finished, Hypothesis, Row, make_row
 from harness.engines.beam.proof import LoopProof
 from harness.engines.beam.stops import StopStrings, cut_at
 
-__all__ = ["BeamGeneration", "Generation", "PlainGeneration", "Streams", "Text"]
+__all__ = ["BeamGeneration", "Generation", "PlainGeneration", "Streams", "Text", "decoding_problem"]
+
+
+def decoding_problem(decoding: Decoding, rows: int) -> str | None:
+    """Why vLLM cannot decode so with ``rows`` sequences at a time, or None."""
+    if decoding.no_repeat_ngram:
+        return "no_repeat_ngram: vLLM has none; use the transformers engine"
+    if decoding.method != "beam":
+        return None
+    for name, neutral in (("repetition_penalty", 1.0), ("presence_penalty", 0.0)):
+        if getattr(decoding, name) != neutral:
+            return f"{name} under beam search: vLLM ranks raw log-probabilities; use method 'greedy' or 'sample'"
+    if decoding.beam_width > rows:
+        return f"beam_width {decoding.beam_width} is more than the engine's {rows} sequences (max_num_seqs)"
+    return None
 
 
 class Text(Protocol):

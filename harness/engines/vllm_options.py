@@ -43,7 +43,7 @@ def vllm_options(
     trust_remote_code: bool = False,
     llm_options: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Keyword arguments of ``vllm.LLM``; the parameters are those of :class:`harness.engines.vllm_engine.VllmEngine`.
+    """Keyword arguments of ``vllm.LLM``, from the engine options of a project.
 
     Args:
         model_path: folder of the model.

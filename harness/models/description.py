@@ -15,6 +15,8 @@ from harness.safe.read import read_object, reason
 
 __all__ = ["ModelDescription", "describe_model"]
 
+_EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelDescription:
@@ -27,6 +29,15 @@ class ModelDescription:
     """Positions that it was made for."""
     heads: int | None = None
     """Attention heads; a number of GPUs that share the model must divide them."""
+    layers: int | None = None
+    kv_heads: int | None = None
+    """Heads of keys and values; as many as ``heads`` where the configuration has no number of its own."""
+    head_size: int | None = None
+    hidden_size: int | None = None
+    inner_size: int | None = None
+    """Width of a feed-forward layer."""
+    experts: int | None = None
+    """Of a mixture; None for a dense model."""
     quantization: str = ""
     weights: int = 0
     """Bytes of the safetensors files."""
@@ -46,6 +57,7 @@ def describe_model(folder: Path) -> ModelDescription:
     # Models for images and text keep the language model's fields in a table of their own.
     inner = config.get("text_config")
     fields = {**config, **(inner if isinstance(inner, dict) else {})}
+    heads, hidden = _number(fields.get("num_attention_heads")), _number(fields.get("hidden_size"))
     architectures = config.get("architectures")
     quantization = config.get("quantization_config")
     return ModelDescription(
@@ -53,7 +65,13 @@ def describe_model(folder: Path) -> ModelDescription:
         architecture=_text(architectures[0]) if isinstance(architectures, list) and architectures else "",
         dtype=_text(fields.get("dtype") or fields.get("torch_dtype")),
         max_length=_number(fields.get("max_position_embeddings")),
-        heads=_number(fields.get("num_attention_heads")),
+        heads=heads,
+        layers=_number(fields.get("num_hidden_layers")),
+        kv_heads=_number(fields.get("num_key_value_heads")) or heads,
+        head_size=_number(fields.get("head_dim")) or (max(1, hidden // heads) if hidden and heads else None),
+        hidden_size=hidden,
+        inner_size=_number(fields.get("intermediate_size")),
+        experts=next((n for name in _EXPERTS if (n := _number(fields.get(name)))), None),
         quantization=_text(quantization.get("quant_method")) if isinstance(quantization, dict) else "",
         weights=sum(p.stat().st_size for p in folder.glob("*.safetensors") if p.is_file()),
         chat_template=_template(folder),

@@ -7,21 +7,23 @@ checked weights writes them. Where only servers were ever asked, the first one i
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from harness.engines.base import Engine
 from harness.engines.fingerprint import MAX_DISTANCE, Fingerprint, distance, take_fingerprint
-from harness.errors import EngineError, HarnessError
+from harness.errors import EngineError
 from harness.models.target import Target
 from harness.safe.files import write_text
-from harness.safe.read import read_object
+from harness.safe.read import read_facts
 from harness.safe.records import from_data, to_data
 
 __all__ = ["check_fingerprints"]
 
 _LOCAL = ("vllm", "transformers")
 """Engines that load checked weights."""
+_NOISE = 0.01
+"""Nats an answer. Two engines of one version may differ by as much, so below it nothing follows from who is nearer."""
 
 
 def check_fingerprints(engine: Engine, targets: Iterable[Target], folder: Path) -> tuple[str, ...]:
@@ -43,7 +45,7 @@ def check_fingerprints(engine: Engine, targets: Iterable[Target], folder: Path) 
     believed = []
     for target in targets:
         path = folder / f"{target.digest[:32]}.json"
-        recorded = _read(path)
+        recorded = _fingerprint(read_facts(path))
         local = engine.info.name in _LOCAL
         if recorded is not None and local and recorded.engine in _LOCAL:
             continue
@@ -63,10 +65,16 @@ def check_fingerprints(engine: Engine, targets: Iterable[Target], folder: Path) 
 
 def _compare(found: Fingerprint, recorded: Fingerprint, target: Target, folder: Path, path: Path) -> None:
     own = distance(found, recorded)
-    others = {other.stem: _read(other) for other in folder.glob("*.json") if other != path}
-    nearer = [name for name, other in others.items() if other is not None and distance(found, other) < own / 2]
-    if own > MAX_DISTANCE or (nearer and own > 0.01):
-        names = ", ".join(str(_facts(folder / f"{name}.json").get("version", name)) for name in nearer)
+    others = [facts for other in folder.glob("*.json") if other != path and (facts := read_facts(other))]
+    nearer = [
+        str(facts.get("version"))
+        for facts in others
+        if facts.get("model") == target.model_digest
+        and (other := _fingerprint(facts)) is not None
+        and distance(found, other) < own / 2
+    ]
+    if own > MAX_DISTANCE or (nearer and own > _NOISE):
+        names = ", ".join(nearer)
         raise EngineError(
             f"the server does not compute what version {target.name!r} was recorded to compute: answers to fixed "
             f"prompts differ by {own:.2g} nats{f', and are nearer to those of {names}' if names else ''}; it serves "
@@ -74,16 +82,9 @@ def _compare(found: Fingerprint, recorded: Fingerprint, target: Target, folder: 
         )
 
 
-def _read(path: Path) -> Fingerprint | None:
-    facts = _facts(path)
+def _fingerprint(facts: Mapping[str, object]) -> Fingerprint | None:
+    """The fingerprint in a record; None for a damaged one."""
     try:
         return from_data(Fingerprint, {name: facts[name] for name in ("engine", "answers", "logprobs")})
-    except (HarnessError, KeyError, TypeError, ValueError):
+    except (KeyError, ValueError):
         return None
-
-
-def _facts(path: Path) -> dict[str, object]:
-    try:
-        return dict(read_object(path))
-    except (OSError, ValueError):
-        return {}

@@ -15,11 +15,11 @@ import platform
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from harness.safe.files import write_text
 from harness.safe.processes import is_alive, process_facts
-from harness.safe.read import read_object
+from harness.safe.read import read_facts
 from harness.store import Run
 
 __all__ = ["RunState", "begin_session", "end_session", "run_state", "unfinished_sessions"]
@@ -47,9 +47,9 @@ def end_session(marker: Path) -> None:
 
     "Before" is what this session found at its start, and not what the clock says.
     """
-    earlier = _facts(marker).get("earlier", [])
+    earlier = read_facts(marker).get("earlier", [])
     for path in marker.parent.glob("*.json"):
-        if path.name in earlier and not is_alive(_facts(path)):
+        if path.name in earlier and not is_alive(read_facts(path)):
             path.unlink(missing_ok=True)
     marker.unlink(missing_ok=True)
 
@@ -58,7 +58,7 @@ def unfinished_sessions(reports: Path) -> tuple[str, ...]:
     """One line for each session without a judged end, oldest first."""
     lines = []
     for path in sorted(_folder(reports).glob("*.json")):
-        facts = _facts(path)
+        facts = read_facts(path)
         state = "is still running" if is_alive(facts) else "ended before it was judged"
         lines.append(f"the session of {facts.get('started', path.stem)} {state}")
     return tuple(lines)
@@ -74,10 +74,3 @@ def run_state(run: Run) -> RunState:
 
 def _folder(reports: Path) -> Path:
     return reports / "sessions"
-
-
-def _facts(path: Path) -> dict[str, Any]:
-    try:
-        return read_object(path)
-    except (OSError, ValueError):
-        return {}

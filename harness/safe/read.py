@@ -17,7 +17,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-__all__ = ["parse_toml", "read_json", "read_object", "read_text", "read_toml", "reason"]
+__all__ = ["parse_toml", "read_facts", "read_json", "read_object", "read_text", "read_toml", "reason"]
 
 _LARGEST = 64 * 2**20
 
@@ -75,6 +75,14 @@ def read_object(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError("not an object")
     return value
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """The JSON object in ``path``; empty where there is none that can be read, for what can be done without."""
+    try:
+        return read_object(path)
+    except (OSError, ValueError):
+        return {}
 
 
 def reason(error: OSError | ValueError) -> str:

@@ -183,7 +183,8 @@ def test_a_fault_that_may_pass_is_tried_again_and_then_named(
         [outcome] = ask(model, server.address, requests(1, method))
     assert isinstance(outcome, Failure)
     assert words in outcome.message.lower() or words in outcome.message
-    assert server.completions >= 2
+    # A search whose first stream gave a row before it broke may have a second stream, which is tried as often.
+    assert server.completions == 2 or (method == "beam" and server.completions <= 4)
     assert time.monotonic() - began < 10
 
 

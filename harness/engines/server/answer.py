@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from harness.engines.base import Completion, Failure, Outcome, Request
 from harness.engines.server.replica import pause
 from harness.engines.server.wire import Fault, Unreachable, read_searched
-from harness.engines.vllm_generations import BeamGeneration, Generation, PlainGeneration
+from harness.engines.vllm_generations import BeamGeneration, Generation, PlainGeneration, decoding_problem
 
 if TYPE_CHECKING:
     from harness.engines.server.dispatch import Dispatch, Lane
@@ -33,14 +33,8 @@ _UNKNOWN_TO_SERVERS = ("detokenize",)
 def problem(request: Request, rows: int, *, server_beam: bool) -> str | None:
     """Why a server cannot decode as asked, or None."""
     decoding = request.decoding
-    if decoding.no_repeat_ngram:
-        return "no_repeat_ngram: vLLM has none; use the transformers engine"
-    if decoding.method != "beam":
-        return None
-    if decoding.repetition_penalty != 1.0 or decoding.presence_penalty:
-        return "penalties under beam search: vLLM ranks raw log-probabilities; use method 'greedy' or 'sample'"
-    if decoding.beam_width > rows:
-        return f"beam_width {decoding.beam_width} is more than the {rows} sequences of engine_options.max_num_seqs"
+    if (text := decoding_problem(decoding, rows)) is not None or decoding.method != "beam":
+        return text
     if server_beam and (decoding.semantics != "vllm" or decoding.early_stopping is not False or decoding.stop):
         return "the server's own beam search knows semantics 'vllm', no early stopping and no stop strings"
     return None
@@ -64,6 +58,8 @@ class Answer:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._count = 0
         self._end = asyncio.Event()
+        self._spent = False
+        """Whether the stream that failed was tried as often as it may be."""
 
     @property
     def tokens(self) -> int:
@@ -73,13 +69,13 @@ class Answer:
         """Generate; faults become failures."""
         searched = self._dispatch.server_beam and self.request.decoding.method == "beam"
         for attempt in range(1, self._dispatch.retries + 2):
-            self.fault = None
+            self.fault, self._spent = None, False
             try:
                 return await (self._searched() if searched else self._streamed())
             except Fault as fault:
                 self.fault = fault
                 self._at.faults += 1
-                if not isinstance(fault, Unreachable) or attempt > self._dispatch.retries:
+                if self._spent or not isinstance(fault, Unreachable) or attempt > self._dispatch.retries:
                     break
                 await asyncio.sleep(pause(attempt, fault))
                 self._at = self._dispatch.other(self._at)
@@ -132,10 +128,11 @@ class Answer:
                 return
             except Unreachable as fault:
                 attempt += 1
-                self._at.faults += 1
                 if attempt > self._dispatch.retries or not beam:
+                    self._spent = beam
                     self._broken(fault)
                     return
+                self._at.faults += 1
                 await asyncio.sleep(pause(attempt, fault))
                 await self._move()
             except Fault as fault:

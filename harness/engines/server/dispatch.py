@@ -17,7 +17,7 @@ from harness.engines.model_folder import length_problem
 from harness.engines.server.answer import Answer, problem
 from harness.engines.server.names import ServedNames, base_model
 from harness.engines.server.replica import Replica, pause
-from harness.engines.server.wire import Fault, ServedModel, Unreachable, read_models
+from harness.engines.server.wire import Fault, Unreachable, read_models
 from harness.engines.text import ModelText
 from harness.errors import EngineError
 
@@ -54,8 +54,7 @@ class Dispatch:
         rows: int,
         retries: int,
         n_best: int,
-        max_adapters: int | None = None,
-        forks: bool = False,
+        max_adapters: int | None,
     ) -> None:
         """See :class:`harness.engines.server.engine.ServerEngine`; ``ends`` are the ids that end an answer."""
         self._model_path = model_path
@@ -68,7 +67,6 @@ class Dispatch:
         self.retries = retries
         self.n_best = n_best
         self._max_adapters = max_adapters
-        self.forks = forks
         self._lanes: list[Lane] = []
         self._ended_tokens = 0
         self._active: dict[asyncio.Task[Outcome], Answer] = {}
@@ -152,12 +150,10 @@ class Dispatch:
             try:
                 models = read_models(await replica.get("/v1/models"))
                 base = base_model(models, self._model, self._model_path)
-                return Lane(replica=replica, names=self._names(replica, models, base))
+                names = ServedNames(replica, models, base, load=self._load, most=self._max_adapters)
+                return Lane(replica=replica, names=names)
             except Unreachable as fault:
                 if attempt > self.retries:
                     raise
                 await asyncio.sleep(pause(attempt, fault))
         raise Fault("no attempt was made")
-
-    def _names(self, replica: Replica, models: Sequence[ServedModel], base: ServedModel) -> ServedNames:
-        return ServedNames(replica, models, base, load=self._load, most=self._max_adapters)

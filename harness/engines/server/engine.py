@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -57,12 +57,11 @@ class ServerEngine:
         key: str | None = None,
         info: EngineInfo | None = None,
         max_adapters: int | None = None,
-        forks: bool = False,
         deadlines: Deadlines | None = None,
         on_progress: OnProgress | None = None,
         trust_remote_code: bool = False,
     ) -> None:
-        """Ask the servers who they are; nothing is generated yet.
+        """Prepare to ask the servers; nothing is generated yet.
 
         Args:
             model_path: folder of the model here; its tokenizer is used.
@@ -76,9 +75,8 @@ class ServerEngine:
             connect_timeout: seconds.
             n_best: how many hypotheses of a beam search are exact.
             key: of the servers; None: the one in the environment.
-            info: the identity, where it is known; None: ask the servers.
+            info: the identity, where the servers were asked before; None: ask them now.
             max_adapters: how many the server may be asked to load; None is no limit.
-            forks: whether the server has harness/engines/vllm_fork.py and keeps the ids of requests.
             deadlines: how long a server may be silent; None: the defaults.
             on_progress: called with progress, in the thread that consumes :meth:`generate`.
             trust_remote_code: whether a tokenizer's Python code may run.
@@ -92,8 +90,7 @@ class ServerEngine:
         if max_num_seqs < 1 or retries < 0:
             raise SettingsError("engine_options: max_num_seqs is at least 1, and retries at least 0")
         self._key = api_key() if key is None else key
-        told = server_info(base_url=base_url, connect_timeout=connect_timeout, key=self._key)
-        self.info = info or told
+        self.info = info or server_info(base_url=base_url, connect_timeout=connect_timeout, key=self._key)
         self._deadlines = deadlines or Deadlines()
         self._patience = Patience(
             connect=connect_timeout, first_token=self._deadlines.first_token, stall=self._deadlines.engine_stall
@@ -103,7 +100,7 @@ class ServerEngine:
         self._dispatch = Dispatch(
             model_path=model_path, model=model, text=text, ends=end_ids(model_path, text.eos_token_id),
             server_beam=beam_search == "server", load_adapters=load_adapters, rows=max_num_seqs, retries=retries,
-            n_best=n_best, max_adapters=max_adapters, forks=forks,
+            n_best=n_best, max_adapters=max_adapters,
         )  # fmt: skip
         self._on_progress = on_progress or (lambda _: None)
         self._closed = False
@@ -112,8 +109,8 @@ class ServerEngine:
         """Yield outcomes as they finish; see :class:`harness.engines.base.Engine`."""
         if self._closed:
             raise EngineError("the server engine is closed; open a new one")
-        servers = _Servers(addresses=self._addresses, key=self._key, patience=self._patience)
-        call = _Call(self._dispatch, servers, requests)
+        replicas = [Replica(address, self._key, self._patience) for address in self._addresses]
+        call = _Call(self._dispatch, replicas, requests)
         # The time to a first token and between tokens is kept for each request, by its connection.
         watch = EngineWatch(replace(self._deadlines, first_token=0.0, engine_stall=0.0))
         watch.call()
@@ -130,13 +127,15 @@ class ServerEngine:
                     case "done":
                         return
                     case None:
-                        tokens = call.tokens
-                        progress = Progress(
-                            state="running", requests_done=done, requests=len(requests), tokens=tokens,
-                            seconds=time.monotonic() - began,
-                        )  # fmt: skip
-                        watch.progress(progress)
-                        self._on_progress(progress)
+                        self._on_progress(
+                            Progress(
+                                state="running",
+                                requests_done=done,
+                                requests=len(requests),
+                                tokens=call.tokens,
+                                seconds=time.monotonic() - began,
+                            )
+                        )
                     case outcome:
                         done += 1
                         watch.answered()
@@ -151,20 +150,13 @@ class ServerEngine:
         self._closed = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Servers:
-    addresses: Sequence[str]
-    key: str
-    patience: Patience
-
-
 class _Call:
     """One call of :meth:`ServerEngine.generate`: an event loop in a thread of its own."""
 
-    def __init__(self, dispatch: Dispatch, servers: _Servers, requests: Sequence[Request]) -> None:
+    def __init__(self, dispatch: Dispatch, replicas: Sequence[Replica], requests: Sequence[Request]) -> None:
         self.outcomes: queue.SimpleQueue[Outcome | EngineError | Literal["done"]] = queue.SimpleQueue()
         self._dispatch = dispatch
-        self._servers = servers
+        self._replicas = replicas
         self._requests = requests
         self._loop = asyncio.new_event_loop()
         self._task: asyncio.Task[None] | None = None
@@ -204,13 +196,11 @@ class _Call:
 
     async def _run(self) -> None:
         self._task = asyncio.current_task()
-        if self._stopped:
-            return
-        servers = self._servers
-        replicas = [Replica(address, servers.key, servers.patience) for address in servers.addresses]
         try:
-            async for outcome in self._dispatch.answers(replicas, self._requests):
+            if self._stopped:
+                return
+            async for outcome in self._dispatch.answers(self._replicas, self._requests):
                 self.outcomes.put(outcome)
         finally:
-            for replica in replicas:
+            for replica in self._replicas:
                 await replica.close()

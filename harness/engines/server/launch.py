@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -59,8 +59,6 @@ class LaunchedServer:
             "PYTHONPATH": os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])]),
             "VLLM_API_KEY": key,
             "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1",
-            # A fork names its parent by the id that we gave it (harness/engines/vllm_fork.py).
-            "VLLM_DISABLE_REQUEST_ID_RANDOMIZATION": "1",
             "VLLM_NO_USAGE_STATS": "1",
             "VLLM_LOGGING_LEVEL": os.environ.get("VLLM_LOGGING_LEVEL", "WARNING"),
         }
@@ -77,12 +75,11 @@ class LaunchedServer:
     def pid(self) -> int:
         return self._child.pid
 
-    def wait_until_ready(self, seconds: float, tell: Callable[[float], None] = lambda _: None) -> None:
+    def wait_until_ready(self, seconds: float) -> None:
         """Return when it takes requests.
 
         Args:
             seconds: that it gets; 0 is no limit.
-            tell: called about twice a second with the seconds so far.
 
         Raises:
             EngineError: it ended, or was not ready in time.
@@ -98,7 +95,6 @@ class LaunchedServer:
                 raise EngineError(
                     f"vLLM's server was not ready within {seconds:g} seconds (deadlines.engine_start){self._words()}"
                 )
-            tell(time.monotonic() - began)
             time.sleep(0.5)
 
     def wait(self) -> int:

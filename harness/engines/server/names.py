@@ -45,7 +45,7 @@ class ServedNames:
     """The names of one replica."""
 
     def __init__(
-        self, replica: Replica, models: Sequence[ServedModel], base: ServedModel, *, load: bool, most: int | None = None
+        self, replica: Replica, models: Sequence[ServedModel], base: ServedModel, *, load: bool, most: int | None
     ) -> None:
         """See :class:`harness.engines.server.engine.ServerEngine` for ``load`` and ``most``."""
         self.base = base

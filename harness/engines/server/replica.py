@@ -57,8 +57,6 @@ class Replica:
         self.address = address
         self.rows = 0
         """Rows that this engine has under way there."""
-        self.dead = ""
-        """Why it is not asked any more."""
         self._patience = patience
         headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {key}"} if key else {})
         self._client = httpx.AsyncClient(

@@ -19,10 +19,10 @@ from harness.safe.processes import is_alive
 from harness.safe.read import read_object
 from harness.safe.records import from_data, to_data
 
-__all__ = ["WarmServer", "file_stamps", "find_server", "forget_server", "record_server"]
+__all__ = ["WarmServer", "deciding_options", "file_stamps", "find_server", "forget_server", "record_server"]
 
 _OF_CALLS = frozenset({"max_model_len", "max_loras", "max_lora_rank", "n_best", "max_num_seqs", "kv_cache_gib",
-                       "gpu_memory_utilization", "dtype", "trust_remote_code"})  # fmt: skip
+                       "gpu_memory_utilization", "dtype", "trust_remote_code", "base_url"})  # fmt: skip
 """Options that are compared by their own rule, or that change no answer."""
 
 
@@ -56,8 +56,13 @@ class WarmServer:
             and wanted.get("max_lora_rank", 0) <= self.max_lora_rank
             and wanted.get("dtype", "auto") == self.dtype
             and wanted.get("trust_remote_code", False) == self.trust_remote_code
-            and {k: v for k, v in wanted.items() if k not in _OF_CALLS} == self.options
+            and deciding_options(wanted) == self.options
         )
+
+
+def deciding_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that must be the same for two engines to compute the same, other than those with a rule above."""
+    return {name: value for name, value in options.items() if name not in _OF_CALLS}
 
 
 def record_server(server: WarmServer, key: str) -> Path:

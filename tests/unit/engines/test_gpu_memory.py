@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.engines.gpu_memory import Gpu, fit, need_of, visible_gpus
+from harness.engines.gpu_memory import Gpu, fit, gpus_with_memory, need_of
 from harness.errors import EngineError
 
 GIB = 1024**3
@@ -136,4 +136,4 @@ def test_only_visible_gpus_count(
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     environment = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
-    assert [gpu.name for gpu in visible_gpus(environment)] == names
+    assert [gpu.name for gpu in gpus_with_memory(environment)] == names

@@ -162,7 +162,7 @@ def test_a_prompt_that_the_server_has_no_room_for_is_not_sent(model: Path) -> No
     ("decoding", "words"),
     [
         pytest.param({"no_repeat_ngram": 3, "method": "greedy"}, "no_repeat_ngram", id="n-grams"),
-        pytest.param({"repetition_penalty": 1.2}, "penalties under beam search", id="penalties"),
+        pytest.param({"repetition_penalty": 1.2}, "repetition_penalty under beam search", id="penalties"),
         pytest.param({"beam_width": 100}, "max_num_seqs", id="width"),
     ],
 )
@@ -197,6 +197,25 @@ def test_the_address_is_no_part_of_an_engines_identity(model: Path) -> None:
     """A server that moves gives the same answers."""
     with FakeServer() as one, FakeServer() as other:
         assert engine_info("server", base_url=one.address) == engine_info("server", base_url=other.address)
+
+
+def test_options_that_start_vllm_are_left_to_the_server(model: Path) -> None:
+    """A project has them for its own engine, and they are no part of a server's identity."""
+    starts = {"dtype": "bfloat16", "tensor_parallel_size": 8, "pipeline_parallel_size": 2, "quantization": "fp8",
+              "max_model_len": 64, "max_loras": 3, "kv_cache_gib": 4.0, "llm_options": {"seed": 1}}  # fmt: skip
+    with FakeServer() as server:
+        [outcome] = ask(model, server.address, [request(max_tokens=2)], **starts)
+        assert engine_info("server", base_url=server.address, **starts) == engine_info(
+            "server", base_url=server.address
+        )
+    assert isinstance(outcome, Completion)
+
+
+def test_an_engine_on_servers_has_the_identity_that_answers_are_stored_under(model: Path) -> None:
+    """With every option that may change an answer."""
+    with FakeServer() as server:
+        options = {"base_url": server.address, "beam_search": "server"}
+        assert open_engine("server", model, **options).info == engine_info("server", **options)  # type: ignore[arg-type]
 
 
 def test_a_server_of_several_models_wants_the_models_name(model: Path) -> None:
