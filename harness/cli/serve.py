@@ -42,7 +42,13 @@ def run(args: argparse.Namespace) -> int:
     """Serve until interrupted."""
     from harness.engines import on_gpus
     from harness.engines.server.launch import LaunchedServer
-    from harness.engines.server.warm import WarmServer, deciding_options, file_stamps, forget_server, record_server
+    from harness.engines.server.warm_server import (
+        WarmServer,
+        deciding_options,
+        file_stamps,
+        forget_server,
+        record_server,
+    )
     from harness.engines.vllm_engine import distribution
     from harness.engines.vllm_options import vllm_options
     from harness.models.folder import locate_model

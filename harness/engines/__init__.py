@@ -169,7 +169,7 @@ def _served(
     settings: Mapping[str, Any],
 ) -> Engine | None:  # fmt: skip
     """An engine on the server that ``harness serve`` runs here for the same model and options, if there is one."""
-    from harness.engines.server.warm import find_server
+    from harness.engines.server.warm_server import find_server
 
     found = find_server(model_path, settings)
     if found is None:

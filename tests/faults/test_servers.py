@@ -166,6 +166,7 @@ ROWS = {
     "short-rows": (logprobs(lambda top: dict([*top.items()][:1])), "--max-logprobs"),
     "positive": (logprobs(lambda top: dict.fromkeys(top, 0.5)), "no log-probability"),
     "words": (logprobs(lambda top: {f"w{i}": v for i, v in enumerate(top.values())}), "no token id"),
+    "long-number": (logprobs(lambda top: {f"token_id:{'9' * 6000}": -1.0, **top}), "no token id"),
     "without-its-token": (changed(token_ids=[39]), "its own row"),
     "text": (logprobs(lambda top: dict.fromkeys(top, "high")), "not what a vLLM server replies"),
 }

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.engines.base import Completion, Failure, Outcome, Request
 from harness.engines.server.replica import pause
-from harness.engines.server.wire import Fault, Unreachable, read_searched
+from harness.engines.server.replies import Fault, Unreachable, read_searched
 from harness.engines.vllm_generations import BeamGeneration, Generation, PlainGeneration, decoding_problem
 
 if TYPE_CHECKING:

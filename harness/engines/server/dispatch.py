@@ -17,8 +17,8 @@ from harness.engines.model_folder import length_problem
 from harness.engines.server.answer import Answer, problem
 from harness.engines.server.names import ServedNames, base_model
 from harness.engines.server.replica import Replica, pause
-from harness.engines.server.wire import Fault, Unreachable, read_models
-from harness.engines.text import ModelText
+from harness.engines.server.replies import Fault, Unreachable, read_models
+from harness.engines.tokenizer import ModelText
 from harness.errors import EngineError
 
 __all__ = ["Dispatch"]

@@ -26,7 +26,7 @@ from harness.engines.server.address import api_key, read_addresses
 from harness.engines.server.dispatch import Dispatch
 from harness.engines.server.identity import server_info
 from harness.engines.server.replica import Patience, Replica
-from harness.engines.text import load_text
+from harness.engines.tokenizer import load_text
 from harness.engines.watch import EngineWatch
 from harness.errors import EngineError, SettingsError
 from harness.project.deadlines import Deadlines

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from harness.engines.base import EngineInfo
 from harness.engines.server.address import api_key, read_addresses
 from harness.engines.server.replica import Patience, Replica
-from harness.engines.server.wire import Fault, Garbled, read_version
+from harness.engines.server.replies import Fault, Garbled, read_version
 from harness.errors import EngineError
 
 __all__ = ["server_info"]

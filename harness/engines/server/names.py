@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.engines.server.replica import Replica
-from harness.engines.server.wire import Refused, ServedModel, read_models
+from harness.engines.server.replies import Refused, ServedModel, read_models
 from harness.models.weights import AdapterWeights
 
 __all__ = ["ServedNames", "base_model"]

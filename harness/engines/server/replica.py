@@ -1,8 +1,8 @@
 """One server over HTTP: requests with deadlines and limits of size, and every way to fail told apart.
 
-A fault is :class:`~harness.engines.server.wire.Unreachable` where another attempt may succeed (no connection, 408, 409,
-425, 429, 5xx, silence, a broken stream), else ``Refused`` or ``Garbled``. Redirects are not followed and proxies of the
-environment are not used, so the key reaches no other address. Replies are asked for and read uncompressed.
+A fault is :class:`~harness.engines.server.replies.Unreachable` where another attempt may succeed (no connection, 408,
+409, 425, 429, 5xx, silence, a broken stream), else ``Refused`` or ``Garbled``. Redirects are not followed and proxies
+of the environment are not used, so the key reaches no other address. Replies are asked for and read uncompressed.
 
 A sign of life is a token: a server that sends anything else goes on to be silent.
 """
@@ -19,7 +19,7 @@ from typing import Any
 
 import httpx
 
-from harness.engines.server.wire import Chunk, Fault, Garbled, Refused, Unreachable, error_text, read_chunk
+from harness.engines.server.replies import Chunk, Fault, Garbled, Refused, Unreachable, error_text, read_chunk
 
 __all__ = ["Patience", "Replica", "pause"]
 

@@ -187,7 +187,7 @@ def _decoded(body: bytes, kind: type[T], what: str) -> T:
 
 def _tokens(choice: _Choice, most: int) -> tuple[int, ...]:
     if choice.token_ids is None:
-        raise Garbled("the reply holds no token ids; the server must be vLLM 0.11 or newer")
+        raise Garbled("the reply holds no token ids; the server must be a vLLM that knows return_token_ids")
     if len(choice.token_ids) > most:
         raise Garbled(f"{len(choice.token_ids)} tokens came where at most {most} were asked for")
     if not all(0 <= token < _MAX_TOKEN for token in choice.token_ids):
@@ -206,8 +206,8 @@ def _row(top: dict[str, float], token: int, width: int) -> dict[int, Logprob]:
     row: dict[int, Logprob] = {}
     for name, value in top.items():
         number = name.removeprefix(_PREFIX)
-        if number == name or not number.isdecimal() or int(number) >= _MAX_TOKEN:
-            raise Garbled(f"{name[:40]!r} is no token id; the server must be vLLM 0.11 or newer")
+        if number == name or not number.isdecimal() or len(number) > 8 or int(number) >= _MAX_TOKEN:
+            raise Garbled(f"{name[:40]!r} is no token id; the server must know return_tokens_as_token_ids")
         if not math.isfinite(value) or value > _ROUNDING:
             raise Garbled(f"{value} is no log-probability")
         row[int(number)] = Logprob(min(value, 0.0))
