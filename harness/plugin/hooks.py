@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from harness.plugin.badcase import BadCase
     from harness.plugin.progress import ProgressSink
     from harness.plugin.session import Planned, Session
+    from harness.plugin.shared_results import SharedResults
 
-_SESSION = pytest.StashKey["Session"]()
-_EXIT_HARNESS_BROKE = 3
-_XDIST_REFUSED = "-n: bad cases share one engine; to use several machines run each with --shard I/N"
+SESSION = pytest.StashKey["Session"]()
+EXIT_HARNESS_BROKE = 3
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -88,42 +88,21 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "badcase(folder, role, adapter): set by the harness on every bad case")
     for role in ("fix", "holdout", "guard"):
         config.addinivalue_line("markers", f"{role}: set by the harness on bad cases of this role")
-    if hasattr(config, "workerinput"):
-        config.pluginmanager.register(_XdistWorker(), "harness-xdist")
-    elif config.pluginmanager.hasplugin("xdist"):
-        config.pluginmanager.register(_XdistController(), "harness-xdist")
+    if config.pluginmanager.hasplugin("xdist"):
+        from harness.plugin.xdist import Controller, Worker
 
-
-class _XdistController:
-    """Ends a run under pytest-xdist whose workers collected bad cases; registered on the controller only."""
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
-        if any(_BADCASE_ID in name for name in ids):
-            raise pytest.UsageError(_XDIST_REFUSED)
-
-
-class _XdistWorker:
-    """Keeps one bad case in a worker's collection whatever ``-k`` and ``-m`` select, so that the controller sees it."""
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None]:
-        refused = [item for item in items if _BADCASE_ID in item.name]
-        yield
-        items.extend(item for item in refused[:1] if not any(_BADCASE_ID in kept.name for kept in items))
-
-
-_BADCASE_ID = "badcase-under-xdist"
-"""The only parameter that a worker collects: it reads no case and starts no engine."""
+        if hasattr(config, "workerinput"):
+            config.pluginmanager.register(Worker(config), "harness-worker")
+        else:
+            config.pluginmanager.register(Controller(config), "harness-controller")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "badcase" not in metafunc.fixturenames:
         return
-    if hasattr(metafunc.config, "workerinput"):
-        metafunc.parametrize("badcase", [pytest.param(None, id=_BADCASE_ID)], indirect=True)
-        return
-    session = _session(metafunc.config)
+    if (worker := metafunc.config.pluginmanager.getplugin("harness-worker")) is not None:
+        worker.begin(metafunc.config)
+    session = session_of(metafunc.config)
     params = [
         pytest.param(
             planned,
@@ -139,41 +118,45 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("badcase", params, indirect=True)
 
 
-def _session(config: pytest.Config) -> Session:
+def session_of(config: pytest.Config, *, shared: SharedResults | None = None, is_worker: bool = False) -> Session:
     """The session's state, made when the first test asks for the fixture."""
-    if _SESSION not in config.stash:
+    if SESSION not in config.stash:
         from harness.plugin.session import Session
 
-        config.stash[_SESSION] = Session(config.option, config.invocation_params.dir, config.invocation_params.args)
-    return config.stash[_SESSION]
+        params = config.invocation_params
+        config.stash[SESSION] = Session(config.option, params.dir, params.args, shared=shared, is_worker=is_worker)
+    return config.stash[SESSION]
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if (session := config.stash.get(_SESSION, None)) is None:
+    if (session := config.stash.get(SESSION, None)) is None:
+        return
+    if session.is_worker and session.problem is not None:
+        # The controller reads the same files and says it once.
         return
     # pytest would report an exception inside parametrization as a broken test file, with a traceback.
     if isinstance(session.problem, UsageError):
         raise pytest.UsageError(str(session.problem))
     if session.problem is not None:
-        pytest.exit(str(session.problem), returncode=_EXIT_HARNESS_BROKE)
+        pytest.exit(str(session.problem), returncode=EXIT_HARNESS_BROKE)
     try:
-        keep, drop = session.split([(item, _planned(item)) for item in items])
+        keep, drop = session.split([(item, planned_of(item)) for item in items])
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error
     except HarnessError as error:
-        pytest.exit(str(error), returncode=_EXIT_HARNESS_BROKE)
+        pytest.exit(str(error), returncode=EXIT_HARNESS_BROKE)
     if drop:
         items[:] = keep
         config.hook.pytest_deselected(items=drop)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    state = session.config.stash.get(_SESSION, None)
+    state = session.config.stash.get(SESSION, None)
     # pytest calls this hook also after an error in the hook above.
-    if state is None or session.config.option.collectonly or state.problem is not None:
+    if state is None or state.is_worker or session.config.option.collectonly or state.problem is not None:
         return
-    planned = [p for item in session.items if (p := _planned(item)) is not None]
+    planned = [p for item in session.items if (p := planned_of(item)) is not None]
     if not planned:
         return
     try:
@@ -181,17 +164,17 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error
     except HarnessError as error:
-        pytest.exit(str(error), returncode=_EXIT_HARNESS_BROKE)
+        pytest.exit(str(error), returncode=EXIT_HARNESS_BROKE)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
-    state = session.config.stash.get(_SESSION, None)
+    state = session.config.stash.get(SESSION, None)
     if state is not None and not session.config.option.collectonly and not session.testsfailed:
         try:
-            state.start(_progress(session.config))
+            state.start(progress(session.config))
         except HarnessError as error:
-            pytest.exit(str(error), returncode=_EXIT_HARNESS_BROKE)
+            pytest.exit(str(error), returncode=EXIT_HARNESS_BROKE)
     return (yield)
 
 
@@ -200,12 +183,15 @@ def badcase(request: pytest.FixtureRequest) -> BadCase:
     """One bad case on one adapter, generated and judged; call ``badcase.check()``."""
     from harness.plugin.badcase import BadCase, BadCaseError
 
-    state = request.config.stash[_SESSION]
+    state = request.config.stash[SESSION]
     try:
         with _uncaptured(request.config):
             result = state.result(request.param)
     except HarnessError as error:
-        pytest.exit(str(error), returncode=_EXIT_HARNESS_BROKE)
+        if state.is_worker:
+            # The controller knows it as well, and ends with the exit code.
+            pytest.fail(str(error), pytrace=False)
+        pytest.exit(str(error), returncode=EXIT_HARNESS_BROKE)
     request.node.user_properties.extend(state.properties(result))
     case = BadCase(result)
     # An engine's failure belongs to the set-up, which pytest counts as an error and not as a failed test.
@@ -219,7 +205,7 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    planned = _planned(item)
+    planned = planned_of(item)
     if planned is None:
         return report
     from harness.plugin.badcase import BadCaseError, BadCaseFailed, BadCaseSkipped
@@ -233,11 +219,11 @@ def pytest_runtest_makereport(
             # pytest's own words for it, so that -rx, JUnit and other plugins know what it is.
             report.outcome, report.wasxfail = "skipped", planned.case.xfail
         case BadCaseFailed() | BadCaseError():
-            report.longrepr = item.config.stash[_SESSION].explain(problem)  # type: ignore[assignment]
+            report.longrepr = item.config.stash[SESSION].explain(problem)  # type: ignore[assignment]
         case None if call.when == "call" and planned.case.xfail:
             report.wasxfail = planned.case.xfail
     if call.when == "call":
-        item.config.stash[_SESSION].note_outcome(planned, failed=report.outcome == "failed")
+        item.config.stash[SESSION].note_outcome(planned, failed=report.outcome == "failed")
     return report
 
 
@@ -252,12 +238,12 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] 
 # Before pytest writes its JUnit file, which names the gate.
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    state = session.config.stash.get(_SESSION, None)
+    state = session.config.stash.get(SESSION, None)
     if state is None or not state.running:
         return
     broke = state.conclude(complete=exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED))
     if broke or (exitstatus == pytest.ExitCode.OK and not state.judgeable):
-        session.exitstatus = _EXIT_HARNESS_BROKE
+        session.exitstatus = EXIT_HARNESS_BROKE
     elif exitstatus == pytest.ExitCode.OK and not state.passed:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
     for plugin in session.config.pluginmanager.get_plugins():
@@ -287,7 +273,7 @@ def _write_gate(junit: Any, state: Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    state = config.stash.get(_SESSION, None)
+    state = config.stash.get(SESSION, None)
     if state is not None and (text := state.summary(color=terminalreporter.hasmarkup)):
         terminalreporter.section("bad cases")
         for line in text.splitlines():
@@ -295,11 +281,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    if (state := config.stash.get(_SESSION, None)) is not None:
+    if (state := config.stash.get(SESSION, None)) is not None:
         state.close()
 
 
-def _planned(item: pytest.Item) -> Planned | None:
+def planned_of(item: pytest.Item) -> Planned | None:
+    """The case of a test that asks for one."""
     callspec = getattr(item, "callspec", None)
     planned = callspec.params.get("badcase") if callspec is not None else None
     # Without a case, pytest puts a marker of its own there.
@@ -311,7 +298,7 @@ def _uncaptured(config: pytest.Config) -> AbstractContextManager[None]:
     return capture.global_and_fixture_disabled() if capture is not None else nullcontext()
 
 
-def _progress(config: pytest.Config) -> ProgressSink:
+def progress(config: pytest.Config) -> ProgressSink:
     """Where this session shows its progress."""
     from harness.plugin.progress import progress_sink
 

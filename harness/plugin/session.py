@@ -8,28 +8,29 @@ from __future__ import annotations
 import argparse
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from harness.cases.folder import hidden_folders
 from harness.cases.model import Case
 from harness.cases.suite import SuiteFacts, describe_suite
-from harness.errors import CaseFileError, HarnessError, SettingsError
+from harness.errors import CaseFileError, HarnessError, SettingsError, UsageError
 from harness.judging.results import CaseResult, Status
 from harness.language import set_language, tr
 from harness.plugin.badcase import BadCaseError, BadCaseFailed
+from harness.plugin.explanation import Explanation, GateTest
 from harness.plugin.progress import ProgressSink
 from harness.plugin.shard import Shard
+from harness.plugin.shared_results import Collected, ResultThread, SharedResults
 from harness.project.settings import Settings, find_root, read_settings
 from harness.project.suite import project_cases
 from harness.reports.conclusion import Conclusion, conclude_run
-from harness.reports.console import comparison_table, failure_text, summary
+from harness.reports.console import comparison_table, summary
 from harness.reports.model import headline
-from harness.reports.reasons import reason_line
 from harness.runs.evaluation import Evaluation
 from harness.runs.parts import missing_parts
 from harness.runs.progress import ProgressLine
@@ -42,7 +43,7 @@ from harness.suite.baseline import read_baseline
 from harness.suite.gate import GateOutcome
 from harness.trackers.sending import Sent, send_run, sent_lines
 
-__all__ = ["Explanation", "Planned", "Session"]
+__all__ = ["Planned", "Session"]
 
 T = TypeVar("T")
 
@@ -60,58 +61,30 @@ class Planned:
         return f"{self.case.id}@{self.adapter}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Crash:
-    """What pytest's short summary shows of a failure (the shape of its own ``ReprFileLocation``)."""
-
-    message: str
-    path: str = ""
-    lineno: int = 0
-
-    def __str__(self) -> str:
-        return self.message
-
-
-class Explanation:
-    """Why a test did not pass, in the shape that pytest prints: no traceback, which would say nothing here."""
-
-    def __init__(self, problem: BadCaseFailed | BadCaseError, width: int, *, brief: bool) -> None:
-        self._result = problem.result
-        self._width = width
-        self._brief = brief
-        self.reprcrash = _Crash(_brief(problem.result))
-
-    def toterminal(self, writer: Any) -> None:
-        """Write to pytest's terminal writer."""
-        # With --tb=line pytest writes the one line itself, after this.
-        if not self._brief:
-            writer.line(failure_text(self._result, writer.fullwidth, color=writer.hasmarkup))
-
-    def __str__(self) -> str:
-        return failure_text(self._result, self._width, color=False)
-
-
-@dataclass(frozen=True, slots=True)
-class GateTest:
-    """The gate as a test case of the JUnit file, in the shape that pytest reads of a failure."""
-
-    outcome: Literal["passed", "failed", "error"]
-    """``error`` where there is nothing to judge by: no failure of the model."""
-    message: str
-    details: str = ""
-
-    @property
-    def reprcrash(self) -> _Crash:
-        return _Crash(self.message)
-
-    def __str__(self) -> str:
-        return self.details or self.message
-
-
 class Session:
     """One pytest session's bad cases."""
 
-    def __init__(self, options: argparse.Namespace, start: Path, command: Sequence[Any]) -> None:
+    def __init__(
+        self,
+        options: argparse.Namespace,
+        start: Path,
+        command: Sequence[Any],
+        *,
+        shared: SharedResults | None = None,
+        is_worker: bool = False,
+    ) -> None:
+        """Keep what the command line says; nothing is read yet.
+
+        Args:
+            options: pytest's.
+            start: folder in which pytest was started.
+            command: its arguments, for the run's record.
+            shared: where a controller of pytest-xdist and its workers meet; None without xdist.
+            is_worker: the tests run here, and the results come from the controller.
+        """
+        self.is_worker = is_worker
+        self._shared = shared
+        self._thread = ResultThread(shared) if shared is not None and not is_worker else None
         self._options = options
         self._start = start
         self._command = [str(part) for part in command]
@@ -123,6 +96,8 @@ class Session:
         self._sent: tuple[Sent, ...] = ()
         self._marker: Path | None = None
         self._unchecked: dict[str, None] = {}
+        self._tests: dict[str, Planned] = {}
+        """The workers' tests by node id."""
         self._show: Callable[[RunnerProgress], None] = lambda _: None
         self._sink: ProgressSink | None = None
         self._shard: Shard | None = None
@@ -201,7 +176,7 @@ class Session:
         assert self._settings is not None
         if self._settings.baseline_is_file:
             read_baseline(self._settings.baseline, self._settings.root)
-        self._evaluation = Evaluation(self._settings, on_progress=lambda p: self._show(p))
+        self._evaluation = Evaluation(self._settings, on_progress=self._progressed)
         places = self._shard.positions([(p.case.id, p.adapter) for p in planned]) if self._shard else None
         jobs = self._evaluation.plan([(p.case, p.adapter) for p in planned], places)
         self._jobs = {(j.case.id, j.name): j for j in jobs}
@@ -216,8 +191,50 @@ class Session:
         self._evaluation.start({"command": ["pytest", *self._command], "suite": to_data(self._suite())}, part)
         self.running = True
 
+    def _progressed(self, progress: RunnerProgress) -> None:
+        if self._thread is not None:
+            self._thread.check(progress)
+        self._show(progress)
+
+    def tell_controller(self, worker: str, tests: Mapping[str, Planned]) -> None:
+        """In a worker of pytest-xdist: say which tests it collected, by node id."""
+        assert self._shared is not None
+        pairs = {node: (planned.case.id, planned.adapter) for node, planned in tests.items()}
+        self._shared.write_collected(worker, Collected(folders=tuple(map(str, self._cases)), tests=pairs))
+
+    def run_for_workers(self, worker: str, progress: ProgressSink) -> None:
+        """In the controller of pytest-xdist: begin the run of what a worker collected, in a thread.
+
+        Raises:
+            HarnessError: as reading the cases, :meth:`plan` and :meth:`start` do.
+        """
+        assert self._shared is not None
+        assert self._thread is not None
+        collected = self._shared.read_collected(worker)
+        if collected is None or self.running:
+            return
+        known = {(p.case.id, p.adapter): p for folder in collected.folders for p in self.cases_for(Path(folder))}
+        if self.problem is not None:
+            raise self.problem
+        self.split([(planned, planned) for planned in known.values()])
+        self._tests = {node: known[pair] for node, pair in collected.tests.items() if pair in known}
+        if len(self._tests) < len(collected.tests):
+            raise UsageError("-n: case files changed while pytest collected them; run it again")
+        if self._tests:
+            self.plan(list(dict.fromkeys(self._tests.values())))
+            self.start(progress)
+            assert self._evaluation is not None
+            self._thread.start(self._evaluation)
+
+    def planned_test(self, node: str) -> Planned | None:
+        """In the controller of pytest-xdist: the case of a worker's test."""
+        return self._tests.get(node)
+
     def result(self, planned: Planned) -> CaseResult:
         """The result of a test's case; blocks until it is known."""
+        if self.is_worker:
+            assert self._shared is not None
+            return self._shared.wait_for(planned.case.id, planned.adapter)
         assert self._evaluation is not None
         try:
             return self._evaluation.result(self._jobs[planned.case.id, planned.adapter])
@@ -249,6 +266,8 @@ class Session:
     def conclude(self, *, complete: bool) -> bool:
         """Judge and report; returns whether the harness itself broke. Raises no error of the harness."""
         assert self._evaluation is not None
+        if self._thread is not None:
+            self._thread.stop()
         try:
             run = self._evaluation.end(complete=complete)
             if run.group and run.status == "started":
@@ -356,6 +375,8 @@ class Session:
 
     def close(self) -> None:
         """Stop the engine and close the store; may be called twice."""
+        if self._thread is not None:
+            self._thread.stop()
         if self._evaluation is not None:
             self._evaluation.close()
 
@@ -374,7 +395,7 @@ class Session:
 
     def _read(self, folder: Path) -> tuple[Planned, ...]:
         settings = self._settings = self._settings or self._read_settings(folder)
-        if self._marker is None and not self._options.collectonly:
+        if self._marker is None and not self._options.collectonly and not self.is_worker:
             self._marker = begin_session(settings.reports, self._command)
         cases = project_cases(settings, folder)
         names = tuple(dict.fromkeys(self._options.adapter or ([settings.adapter] if settings.adapter else [])))
@@ -401,12 +422,6 @@ class Session:
         settings = read_settings(find_root(folder), {**flags, "cache": self._options.harness_cache})
         set_language(settings.language)
         return settings
-
-
-def _brief(result: CaseResult) -> str:
-    """One line: the case, and what a person sees in its answer. In JUnit it is the message."""
-    text = f"{result.verdict.status} {result.case.id} on {result.adapter}: {reason_line(result)}"
-    return for_terminal(text, keep_newlines=False)
 
 
 def _relative(path: Path) -> str:

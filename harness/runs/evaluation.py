@@ -7,7 +7,7 @@ generated then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 from harness.cases.model import Case
@@ -118,7 +118,7 @@ class Evaluation:
         Raises:
             HarnessError: the run broke before that and recorded nothing for this job.
         """
-        while job.position not in self.results and self._advance():
+        while job.position not in self.results and self._advance() is not None:
             pass
         if job.position not in self.results:
             raise self.broken or HarnessError(f"{job.case.id}: the run ended without a result for it; run it again")
@@ -126,8 +126,13 @@ class Evaluation:
 
     def finish(self) -> None:
         """Generate until every result is known."""
-        while self._advance():
+        for _ in self.as_completed():
             pass
+
+    def as_completed(self) -> Iterator[CaseResult]:
+        """Yield results in the order in which they become known; ends early where the run broke (:attr:`broken`)."""
+        while (result := self._advance()) is not None:
+            yield result
 
     def run(self, pairs: Sequence[tuple[Case, str]], facts: Mapping[str, Any] | None = None) -> tuple[CaseResult, ...]:
         """Plan, start and finish in one call.
@@ -193,16 +198,16 @@ class Evaluation:
         # Nothing was asked of a run that is only started.
         return self.store.finish_run(run.id, "interrupted" if status == "started" else status, facts, part=part)
 
-    def _advance(self) -> bool:
+    def _advance(self) -> CaseResult | None:
         if self._work is None:
-            return False
+            return None
         try:
             result = next(self._work)
         except StopIteration:
             self._work = None
-            return False
+            return None
         except HarnessError as error:
             self.broken, self._work = error, None
-            return False
+            return None
         self.results[self._positions[result.case.id, result.adapter]] = result
-        return True
+        return result

@@ -340,33 +340,6 @@ def test_tb_line_is_one_line_a_failure(pytester: pytest.Pytester, project: Make)
     assert "standard answer\n" not in text
 
 
-@pytest.mark.parametrize(
-    ("file", "words"),
-    [
-        pytest.param("test_badcases.py", ("badcases",), id="usual-name"),
-        pytest.param("test_renamed.py", ("badcases",), id="renamed"),
-        pytest.param("test_renamed.py", (), id="no-path"),
-        pytest.param("test_renamed.py", ("badcases", "-k", "sea"), id="deselected-in-workers"),
-    ],
-)
-def test_xdist_is_refused_by_what_is_collected(
-    pytester: pytest.Pytester, project: Make, file: str, words: tuple[str, ...]
-) -> None:
-    """Workers would start an engine each: one usage error, and no run is recorded."""
-    root = project()
-    (root / "badcases" / "test_badcases.py").rename(root / "badcases" / file)
-    result = pytester.runpytest_subprocess(*words, "-n", "2")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*-n: bad cases share one engine*--shard*"])
-    assert not (root / "reports").exists()
-
-
-def test_other_suites_may_use_xdist(pytester: pytest.Pytester) -> None:
-    """Without a bad case, -n is nobody's business but xdist's."""
-    pytester.makepyfile("import pytest\n@pytest.mark.parametrize('n', range(4))\ndef test_ok(n): pass")
-    pytester.runpytest_subprocess("-n", "2").assert_outcomes(passed=4)
-
-
 def test_a_skipped_case_is_not_generated(pytester: pytest.Pytester, project: Make) -> None:
     """The verdict is SKIP with the case's reason, although the engine has no answer to its prompt."""
     root = project(cases=[record("hill"), record("moon", skip="needs a tool")], script={"hill": CLEAN})
