@@ -51,7 +51,7 @@ def _own(name: str, root: Path) -> Trainer:
     try:
         own = getattr(importlib.import_module(module), attribute)(root)
     except (ImportError, AttributeError, TypeError) as error:
-        raise SettingsError(f"trainer = {name!r}: cannot be own with the project's folder: {error}") from error
+        raise SettingsError(f"trainer = {name!r}: cannot be made with the project's folder: {error}") from error
     if not isinstance(own, Trainer):
         raise SettingsError(f"trainer = {name!r}: own a {type(own).__name__}, which has no train(request, on_progress)")
     return own

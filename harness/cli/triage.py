@@ -198,7 +198,7 @@ def _outcome(
         tr(
             "{records} records, {answers} answers, {repeaters} repeaters ({share}) in {groups} groups",
             records=f"{found.records:,}", answers=f"{found.answers:,}", repeaters=f"{found.repeaters:,}",
-            share=f"{100 * share:.2g} %", groups=f"{len(groups):,}",
+            share=f"{100 * share:.3g} %", groups=f"{len(groups):,}",
         )
     ]  # fmt: skip
     lines += _left_out(found)

@@ -9,7 +9,6 @@ Trade-off: an exit before the cases are collected leaves no marker. ``harness ga
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from typing import Literal
 from harness.safe.files import write_text
 from harness.safe.processes import is_alive, process_facts
 from harness.safe.read import read_facts
+from harness.safe.records import dump
 from harness.store import Run
 
 __all__ = ["RunState", "begin_session", "end_session", "run_state", "unfinished_sessions"]
@@ -39,7 +39,7 @@ def begin_session(reports: Path, command: Sequence[str]) -> Path:
     earlier = sorted(other.name for other in path.parent.glob("*.json"))
     facts = {**process_facts(), "started": now.isoformat(timespec="seconds"),
              "command": list(command), "earlier": earlier}  # fmt: skip
-    return write_text(path, json.dumps(facts) + "\n")
+    return write_text(path, dump(facts) + "\n")
 
 
 def end_session(marker: Path) -> None:
