@@ -83,7 +83,8 @@ _KINDS: Mapping[str, Mapping[str, Any]] = {
     "small": {**_NUMBER, "num_format": "0.000"}, "large": {**_NUMBER, "num_format": "#,##0.0"},
 }  # fmt: skip
 _FORMULA_SIGNS = ("=", "+", "-", "@")
-_ESCAPED = re.compile(r"(?<=_)(?=x[0-9A-Fa-f]{4}_)")
+_ESCAPED = re.compile(r"(?<=_)(?=x[0-9A-Fa-f]{1,8}_)")
+"""The standard's escapes have four digits; LibreOffice also reads shorter ones of control characters."""
 _ESCAPED_BY_FOR_XLSX = "_x005F_"
 
 
@@ -203,7 +204,7 @@ class Sheet:
 
     def _text(self, index: int, text: str, fill: str | None) -> None:
         safe = self._book.safe(text)
-        if _ESCAPED_BY_FOR_XLSX in safe or safe.startswith("<r>"):
+        if safe.startswith("<r>") or ("_x" in safe and _ESCAPED.search(safe)):
             self._pieces(index, [("plain", _unescaped(safe))], fill)
         else:
             self._string(index, safe, fill)

@@ -122,6 +122,7 @@ _OTHER = {
     "xstring_nul": "a_x0000_b",
     "xstring_double": "_x005F_x000D_",
     "xstring_not": "_xZZZZ_ _x00_",
+    "xstring_short": "a_x0A_b_x4_c",
     "cell_32767": "a" * 32_767,
     "cell_32768": "a" * 32_768,
     "emoji_20000": "\U0001f600" * 20_000,
