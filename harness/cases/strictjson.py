@@ -12,6 +12,8 @@ import math
 from dataclasses import dataclass
 from functools import cache
 
+from harness.safe.read import json_problem
+
 __all__ = ["MalformedJSON", "Refused", "parse"]
 
 _MAX_DIGITS = 19
@@ -43,8 +45,10 @@ def parse(text: str) -> object:
     """The value that ``text`` writes, with :class:`Refused` in the place of every value that is not allowed.
 
     Raises:
-        MalformedJSON: no JSON, or nested deeper than Python's reader goes.
+        MalformedJSON: no JSON, nested deeper than Python's reader goes, or too many values for its size.
     """
+    if problem := json_problem(text):
+        raise MalformedJSON(problem, 0, 0)
     try:
         value: object = _DECODER.decode(text)
     except json.JSONDecodeError as error:

@@ -16,7 +16,7 @@ from contextvars import copy_context
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import harness
 from harness.errors import UsageError
@@ -25,7 +25,7 @@ from harness.language import set_language
 from harness.reports.model import AdapterResults, Report, headline, shortfall
 from harness.reports.reasons import reason_line
 from harness.safe.files import replace_with, write_text
-from harness.safe.read import reason
+from harness.safe.read import json_problem, read_json, reason
 from harness.safe.records import to_data
 from harness.suite.compare import changes
 from harness.suite.figures import grouped_figures
@@ -39,6 +39,8 @@ MAX_RESULTS = 1_000
 """Results up to which the report is one object."""
 _LINES = ".jsonl.gz"
 _COMPRESSION = 6
+_LARGEST = 2**28
+"""Bytes of a report, and characters of a line, that are read."""
 
 
 def to_json(report: Report) -> str:
@@ -77,7 +79,7 @@ def read_report(path: Path) -> dict[str, Any]:
     if path.is_dir():
         path = next((p for name in ("report.json", f"report{_LINES}") if (p := path / name).is_file()), path)
     try:
-        data = _read_lines(path) if path.name.endswith(_LINES) else json.loads(path.read_text(encoding="utf-8"))
+        data = _read_lines(path) if path.name.endswith(_LINES) else read_json(path, largest=_LARGEST)
     except (OSError, ValueError, KeyError, TypeError, StopIteration, EOFError, RecursionError) as error:
         why = reason(error) if isinstance(error, OSError | ValueError) else "it is not whole"
         raise UsageError(f"{path}: no report can be read ({why}); write it with: harness report") from error
@@ -165,9 +167,17 @@ def _dump(data: dict[str, Any], indent: int | None = None) -> str:
 
 def _read_lines(path: Path) -> dict[str, Any]:
     with gzip.open(path, "rt", encoding="ascii") as file:
-        data: dict[str, Any] = json.loads(next(file))
+        data = _line(file)
         for adapter in data["adapters"]:
-            adapter["results"] = [json.loads(next(file)) for _ in range(adapter["count"])]
+            adapter["results"] = [_line(file) for _ in range(adapter["count"])]
         if file.read(1):
             raise ValueError("it has more lines than results")
     return data
+
+
+def _line(file: TextIO) -> dict[str, Any]:
+    line = file.readline(_LARGEST)
+    if not line.endswith("\n") or (problem := json_problem(line)):
+        raise ValueError(problem if line.endswith("\n") else "it is not whole")
+    value: dict[str, Any] = json.loads(line)
+    return value

@@ -17,9 +17,14 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-__all__ = ["parse_toml", "read_facts", "read_json", "read_object", "read_text", "read_toml", "reason"]
+__all__ = ["json_problem", "parse_toml", "read_facts", "read_json", "read_object", "read_text", "read_toml", "reason"]
 
 _LARGEST = 64 * 2**20
+_LARGEST_TOML = 8 * 2**20
+"""A manifest of ten thousand versions is smaller."""
+_MAX_CONTAINERS = 2_000_000
+_MAX_COMMAS = 8_000_000
+"""Signs of JSON above which its values would take many times the memory of its text."""
 
 
 def read_text(path: Path, *, largest: int = _LARGEST) -> str:
@@ -42,7 +47,7 @@ def read_text(path: Path, *, largest: int = _LARGEST) -> str:
 
 def read_toml(path: Path) -> dict[str, Any]:
     """The table that a TOML file holds; errors as :func:`read_text`, and ValueError where it is not TOML."""
-    return parse_toml(read_text(path))
+    return parse_toml(read_text(path, largest=_LARGEST_TOML))
 
 
 def parse_toml(text: str) -> dict[str, Any]:
@@ -61,17 +66,30 @@ def parse_toml(text: str) -> dict[str, Any]:
         raise ValueError("a number too large") from error
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, *, largest: int = _LARGEST) -> Any:
     """The value that a JSON file holds; errors as :func:`read_text`, and ValueError where it is not JSON."""
+    text = read_text(path, largest=largest)
+    if problem := json_problem(text):
+        raise ValueError(problem)
     try:
-        return json.loads(read_text(path))
+        return json.loads(text)
     except RecursionError as error:
         raise ValueError("nested too deep") from error
 
 
-def read_object(path: Path) -> dict[str, Any]:
+def json_problem(text: str) -> str:
+    """Why JSON text should not be parsed: a million empty lists take 60 times their text in memory; "" if it may be.
+
+    Signs inside of texts count too, so the limits are far above what texts hold.
+    """
+    if text.count("{") + text.count("[") > _MAX_CONTAINERS:
+        return f"holds more than {_MAX_CONTAINERS:,} objects and lists; split it"
+    return f"holds more than {_MAX_COMMAS:,} values; split it" if text.count(",") > _MAX_COMMAS else ""
+
+
+def read_object(path: Path, *, largest: int = _LARGEST) -> dict[str, Any]:
     """The object that a JSON file holds; errors as :func:`read_json`, and ValueError for any other value."""
-    value = read_json(path)
+    value = read_json(path, largest=largest)
     if not isinstance(value, dict):
         raise ValueError("not an object")
     return value

@@ -29,6 +29,8 @@ _WITHOUT_EFFECT = {
     "loftq_config", "corda_config", "lora_ga_config", "unsloth_fixed",
 }  # fmt: skip
 """Fields of the training, or about the initialisation, which has its own field."""
+_LARGEST = 4 * 2**20
+"""Bytes of a configuration; patterns for every layer of a large model take a tenth of it."""
 _MAX_ALPHA = 1e6
 _PLAIN_INITIALISATIONS = ("gaussian", "eva", "orthogonal", "mica")
 _CONVERT = (
@@ -54,7 +56,7 @@ def read_config(path: Path) -> dict[str, Any]:
         AdapterError: unreadable, or not a LoRA that the harness understands; names every field.
     """
     try:
-        config = read_object(path)
+        config = read_object(path, largest=_LARGEST)
     except (OSError, ValueError) as error:
         raise AdapterError(f"{path}: cannot be read as JSON: {reason(error)}") from error
     problems = [*_wrong_values(config), *_not_understood(config)]
