@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from contextvars import copy_context
 from dataclasses import replace
 from importlib.resources import files
@@ -80,7 +81,7 @@ def read_report(path: Path) -> dict[str, Any]:
         path = next((p for name in ("report.json", f"report{_LINES}") if (p := path / name).is_file()), path)
     try:
         data = _read_lines(path) if path.name.endswith(_LINES) else read_json(path, largest=_LARGEST)
-    except (OSError, ValueError, KeyError, TypeError, StopIteration, EOFError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, zlib.error) as error:
         why = reason(error) if isinstance(error, OSError | ValueError) else "it is not whole"
         raise UsageError(f"{path}: no report can be read ({why}); write it with: harness report") from error
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:

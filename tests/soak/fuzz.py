@@ -8,28 +8,37 @@ the run with an error. READER is one of :data:`READERS`, or ``all``, which runs 
 
 from __future__ import annotations
 
+import gzip
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import atheris
 
 with atheris.instrument_imports(include=["harness", "trainers"]):
     from harness.cases.folder import read_folder
+    from harness.engines.fingerprint import Fingerprint
     from harness.engines.process import last_words
+    from harness.engines.server import replies
     from harness.errors import HarnessError
     from harness.judging.results import CaseResult
+    from harness.migrate.answers import read_answers
+    from harness.migrate.inference import read_inference
     from harness.models.adapters.config import read_config
     from harness.models.adapters.tensors import read_header, read_notes
+    from harness.models.description import describe_model
     from harness.pairs.files import import_pairs
     from harness.project.manifest import read_manifest
     from harness.project.settings import read_settings
+    from harness.reports.json_report import read_report
     from harness.runs.sessions import unfinished_sessions
     from harness.safe.records import load
     from harness.store import Store
     from harness.suite.baseline import read_baseline
+    from harness.triage.logs import inspect_logs, scan_logs
     from trainers.dataset_info import registered
     from trainers.formats import Source
     from trainers.recipe import named_recipe
@@ -63,6 +72,25 @@ def _store(path: Path) -> object:
         return store.runs(), store.trainings(), store.latest_results("v4.0")
 
 
+def _logs(path: Path) -> object:
+    logs = inspect_logs([path], lambda _: None)
+    return scan_logs(logs, per_group=3, redacted=True, workers=1)
+
+
+def _replies(body: bytes) -> None:
+    """Every reader of what a server sends; each refuses by its own class."""
+    readers: tuple[Callable[[], object], ...] = (
+        lambda: replies.read_models(body),
+        lambda: replies.read_version(body),
+        lambda: replies.read_chunk(body, model="m", rows=2, most=8),
+        lambda: replies.read_searched(body, model="m", most=8),
+        lambda: replies.error_text(body),
+    )
+    for read in readers:
+        with suppress(replies.Garbled, replies.Unreachable):
+            read()
+
+
 READERS: dict[str, Callable[[bytes], object]] = {
     "cases-json": _cases("test.json"),
     "cases-jsonl": _cases("test.jsonl"),
@@ -83,6 +111,17 @@ READERS: dict[str, Callable[[bytes], object]] = {
     "dataset-info": _file("registry/dataset_info.json", lambda path: registered(path.with_name("d.json"), "dpo")),
     "sessions": _file("reports/sessions/1.json", lambda path: unfinished_sessions(path.parents[1])),
     "engine-log": _file("engine.log", last_words),
+    "server-reply": _replies,
+    "log-lines": _file("logs/a.jsonl", _logs),
+    "log-csv": _file("logs/a.csv", _logs),
+    "log-text": _file("logs/server.log", _logs),
+    "answers-csv": _file("answers/a.csv", read_answers),
+    "answers-json": _file("answers/a.json", read_answers),
+    "inference-script": lambda data: read_inference(data.decode("utf-8", "replace"), "Inference.py"),
+    "report": _file("report/report.json", read_report),
+    "report-lines": _file("report/report.jsonl.gz", read_report),
+    "fingerprint": lambda data: load(Fingerprint, data.decode("utf-8", "replace")),
+    "model-config": _file("model/config.json", lambda path: describe_model(path.parent)),
 }
 _TURNS = b'[{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]'
 _SEEDS: dict[str, list[bytes]] = {
@@ -102,6 +141,19 @@ _SEEDS: dict[str, list[bytes]] = {
     "sft-csv": [b"instruction,output\na,b\n"],
     "kto-jsonl": [b'{"messages": ' + _TURNS + b', "label": true}\n'],
     "dataset-info": [b'{"d": {"file_name": "d.json", "ranking": true, "columns": {"prompt": "a"}}}'],
+    "server-reply": [b'{"object": "list", "data": [{"id": "m", "root": "/m", "parent": null, "max_model_len": 9}]}',
+                     b'{"model": "m", "choices": [{"index": 0, "text": "a", "token_ids": [1], "finish_reason": "stop", '
+                     b'"logprobs": {"tokens": ["token_id:1"], "top_logprobs": [{"token_id:1": -0.1}]}}]}'],
+    "log-lines": [b'{"prompt": "a", "response": "b b b b b b b b", "finish_reason": "length"}\n'],
+    "log-csv": [b"prompt,response\na,b b b b\n"],
+    "log-text": [b'INFO 2026 Received request a: prompt: \'x\', params: y\n{"prompt": "a", "response": "b"}\n'],
+    "answers-csv": [b"text,response,standard_answer\na,b,c\n"],
+    "answers-json": [b'[{"text": "a", "response": "b", "standard_answer": "c"}]'],
+    "inference-script": [b"from vllm import LLM\nllm = LLM(model='m')\nparams = BeamSearchParams(4, 10)\n"],
+    "report": [b'{"schema": 2, "adapters": []}'],
+    "report-lines": [gzip.compress(b'{"schema": 2, "adapters": [{"count": 1}]}\n{}\n')],
+    "fingerprint": [b'{"engine": ["a", "b"], "answers": [[1]], "logprobs": [-1.0]}'],
+    "model-config": [b'{"architectures": ["Q"], "hidden_size": 64, "num_hidden_layers": 2, "torch_dtype": "bfloat16"}'],
     "sessions": [b'{"pid": 1, "host": "h", "started": "2026", "earlier": []}'],
 }  # fmt: skip
 """What a reader accepts or nearly accepts, so that the search begins behind the first check."""

@@ -131,9 +131,11 @@ def test_equal_runs_are_equal_files(tmp_path: Path) -> None:
         ("report.jsonl.gz", b"no gzip"),
         ("report.jsonl.gz", gzip.compress(b'{"schema": 2, "adapters": [{"count": 2}]}\n{}\n')),
         ("report.jsonl.gz", gzip.compress(b'{"schema": 2, "adapters": []}\n')[:-6]),
+        ("report.jsonl.gz", gzip.compress(b"")[:10] + b"\xff" * 20),
+        ("report.jsonl.gz", gzip.compress(b'{"schema": 2, "adapters": []}')),
         ("other.json", b"{}"),
     ],
-    ids=["half", "older", "list", "no-gzip", "lines-lost", "cut", "absent"],
+    ids=["half", "older", "list", "no-gzip", "lines-lost", "cut", "damaged-inside", "line-lost", "absent"],
 )
 def test_a_damaged_report_is_one_line(tmp_path: Path, name: str, content: bytes) -> None:
     """With the command that writes it again."""
