@@ -208,6 +208,6 @@ def launch_variables(request: TrainRequest) -> dict[str, str]:
         variables |= {"MALLOC_MMAP_THRESHOLD_": str(2**33), "MALLOC_TRIM_THRESHOLD_": str(2**34)}
         # Huge pages where the kernel gives them: fewer misses in the address translation, a tenth of the time.
         variables["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"
-    if request.recipe.deepspeed is not None:
+    if request.recipe.uses_deepspeed:
         variables["TORCH_EXTENSIONS_DIR"] = str(cache_folder() / "torch_extensions")
     return variables | dict(request.recipe.environment)

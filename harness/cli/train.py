@@ -28,11 +28,12 @@ from harness.fix.training import (
 from harness.language import tr
 from harness.project.settings import Settings
 from harness.runs.progress import duration
+from harness.setup.gpus import visible_gpus
 from harness.store import Store
 from harness.trackers.entry import training_entry
 from harness.trackers.sending import send_entry, sent_lines
 from trainers.job import check_request, prepare, write_job
-from trainers.launch import Launch, parse_devices, visible_gpus
+from trainers.launch import Launch, parse_devices
 from trainers.llamafactory_trainer import trainer_python
 from trainers.multinode import node_commands, prepare_command, slurm_script
 from trainers.optional_packages import missing_packages

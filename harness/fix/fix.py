@@ -54,13 +54,14 @@ from harness.runs.evaluation import Evaluation
 from harness.runs.progress import duration
 from harness.runs.runner import OpenEngine, RunnerProgress
 from harness.safe.records import dump, to_data
+from harness.setup.gpus import visible_gpus
 from harness.store import Store
 from harness.suite.compare import Comparison
 from harness.suite.figures import figures
 from harness.trackers.sending import Sent, send_run
 from trainers import Trainer, TrainProgress, TrainRequest, TrainResult, open_trainer
 from trainers.base import Checkpoint
-from trainers.launch import Launch, visible_gpus
+from trainers.launch import Launch
 
 __all__ = ["Display", "Fix", "FixPlan", "FixResult", "TrainedVersion", "plan_fix"]
 
