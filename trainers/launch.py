@@ -6,8 +6,8 @@ and takes ``torchrun`` from PATH.
 
 On one node ``torch.distributed.run`` chooses its ports itself, with ``--standalone``: its stores listen on port 0 and
 ask the kernel which port that is, so no port is taken by another process between choice and use. Several nodes must
-agree on a port before they start, so theirs is fixed. Not supported: LLaMA-Factory's Ray launcher; 0.9.5 reserves ten CPUs
-and a GPU for every GPU of the whole cluster and never starts.
+agree on a port before they start, so theirs is fixed. Not supported: LLaMA-Factory's Ray launcher; 0.9.5 reserves ten
+CPUs and a GPU for every GPU of the whole cluster and never starts.
 """
 
 from __future__ import annotations

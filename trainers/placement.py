@@ -29,10 +29,12 @@ from trainers.launch import Launch
 from trainers.memory import GIB, ModelSize, Need, model_size, need_of
 from trainers.recipe import Recipe
 
-__all__ = ["ASSUMED_GPU", "Placement", "machine_memory", "place", "what_helps"]
+__all__ = ["ASSUMED_GPU", "PLACED", "Placement", "machine_memory", "place", "what_helps"]
 
 ASSUMED_GPU = 80 * GIB
 """Memory of a GPU that nobody has told of."""
+PLACED = frozenset({"deepspeed", "gradient_checkpointing", "batch_size", "accumulation", "gpus"})
+"""Fields of a recipe that follow from the memory of the GPUs, and change no example of an update."""
 _STAGES = (None, "zero2", "zero3")
 _OFFLOAD = "zero3-offload"
 _MOST_GPUS = 64

@@ -35,6 +35,7 @@ from trainers.formats import Source
 from trainers.job import ENTRY
 from trainers.launch import Launch
 from trainers.llamafactory_trainer import collect, trainer_python
+from trainers.merged_parent import release
 from trainers.prompt_parity import probes
 from trainers.recipe import Recipe
 from trainers.rendering import render_records
@@ -210,6 +211,7 @@ def collect_training(plan: TrainPlan, settings: Settings, store: Store, folder: 
             below = plan.chain if plan.recipe.parent == "new" else plan.chain[:-1]
             check_lineage(plan.model_path, [*(a.path for a in below if a.path is not None), weights])
         adapter = _published(plan, settings, weights)
+    release(folder)
     _record(store, plan, "registered", steps=checkpoints[-1].step)
     return adapter
 
