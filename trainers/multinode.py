@@ -74,7 +74,8 @@ set -euo pipefail
 
 export PATH={shlex.quote(str(python.parent))}:"$PATH"
 {exports}
-MASTER_ADDR="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)"
+# sed and not head, which ends before it has read all: the broken pipe would end the job.
+MASTER_ADDR="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | sed -n 1p)"
 export MASTER_ADDR MASTER_PORT={port}
 # From Slurm 22.05 on, srun no longer takes this from sbatch.
 [ -z "${{SLURM_CPUS_PER_TASK:-}}" ] || export SRUN_CPUS_PER_TASK="$SLURM_CPUS_PER_TASK"

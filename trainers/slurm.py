@@ -35,6 +35,8 @@ _SECONDS = 60
 """For one of Slurm's commands to answer."""
 _UNKNOWN_FOR = 600.0
 """Seconds for which the controller may be silent about a job before its files decide."""
+_UNKNOWN = 3
+"""Answers in a row that the number is unknown, until a job counts as ended."""
 _FASTEST, _SLOWEST = 0.5, 15.0
 """Seconds between two questions: a short job is seen soon, and a long one does not burden the controller."""
 _ID = re.compile(r"([0-9]{1,12})(?:;([A-Za-z0-9_.-]{1,64}))?\Z")
@@ -155,15 +157,19 @@ def wait(job: SlurmJob, tick: Callable[[SlurmState], object], *, every: float) -
     Raises:
         TrainerError: it could not be cancelled.
     """
-    state, asked, pause, answered = SlurmState("PENDING"), 0.0, _FASTEST, time.monotonic()
+    state, unknown = SlurmState("PENDING"), 0
+    asked, pause, answered = 0.0, _FASTEST, time.monotonic()
     try:
         while True:
             now = time.monotonic()
             if now - asked >= pause:
                 asked, pause = now, min(_SLOWEST, pause * 1.5)
                 new = state_of(job)
-                if new is not None:
-                    state, answered = new, now
+                answered = answered if new is None else now
+                unknown = unknown + 1 if new is not None and not new.name else 0
+                # One answer that nobody knows the job is not enough: the job would be left alone while it runs.
+                if new is not None and (new.name or unknown >= _UNKNOWN):
+                    state = new
                 elif now - answered > _UNKNOWN_FOR:
                     state = SlurmState("")
             tick(state)
