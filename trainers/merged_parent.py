@@ -76,8 +76,8 @@ def release(attempt: Path) -> None:
         if not _user(merged, attempt).is_file():
             continue
         with locked(merged, seconds=_SECONDS):
-            _user(merged, attempt).unlink(missing_ok=True)
-            if not any(_reads(path) for path in users.glob("*.json")):
+            # Earlier attempts of the same training were interrupted, and this one has gone on with them.
+            if not any(_reads(path, attempt.parent) for path in users.glob("*.json")):
                 shutil.rmtree(merged, ignore_errors=True)
                 shutil.rmtree(users, ignore_errors=True)
 
@@ -100,10 +100,15 @@ def _user(merged: Path, attempt: Path) -> Path:
     return merged.with_name(merged.name + _USERS) / f"{name}.json"
 
 
-def _reads(user: Path) -> bool:
-    """Whether an attempt may still read the model: its process lives, is on another machine, or is nobody's here."""
+def _reads(user: Path, ended: Path) -> bool:
+    """Whether an attempt may still read the model: its process lives, is on another machine, or is nobody's here.
+
+    Args:
+        user: the attempt's note.
+        ended: folder of the attempts of the training that has ended.
+    """
     with suppress(OSError, ValueError):
         values = read_object(user)
-        who = values.get("process")
-        return Path(str(values.get("attempt"))).is_dir() and (not isinstance(who, dict) or is_alive(who))
+        attempt, who = Path(str(values.get("attempt"))), values.get("process")
+        return attempt.parent != ended and attempt.is_dir() and (not isinstance(who, dict) or is_alive(who))
     return False

@@ -100,6 +100,10 @@ def fake_python(path: Path, body: str) -> Path:
     path.write_text(
         f"""#!{sys.executable}
 import json, os, pathlib, shutil, signal, sys, time
+if sys.argv[1:2] == ["-c"]:
+    # Which of the packages are missing: none.
+    print("[]")
+    sys.exit()
 job = json.loads(pathlib.Path([w for w in sys.argv if w.endswith("job.json")][-1]).read_text())
 output = pathlib.Path(job["arguments"]["output_dir"])
 def say(**values):
