@@ -77,7 +77,10 @@ def release(attempt: Path) -> None:
             continue
         with locked(merged, seconds=_SECONDS):
             # Earlier attempts of the same training were interrupted, and this one has gone on with them.
-            if not any(_reads(path, attempt.parent) for path in users.glob("*.json")):
+            ended = [path for path in users.glob("*.json") if not _reads(path, attempt.parent)]
+            for path in ended:
+                path.unlink(missing_ok=True)
+            if not any(users.glob("*.json")):
                 shutil.rmtree(merged, ignore_errors=True)
                 shutil.rmtree(users, ignore_errors=True)
 
