@@ -60,13 +60,14 @@ class Placement:
         """The count as a table of two columns: what, and GiB of each process."""
         if self.need is None:
             return []
-        where = "GPU" if self.launch.devices else "process"
+        cuda = bool(self.launch.devices)
         rows = [(name, f"{size / GIB:.1f}") for name, size in self.need.each.named()]
-        rows.append((f"sum of each {where}", f"{self.need.each.total / GIB:.1f}"))
+        rows.append(("sum of each GPU" if cuda else "sum of each process", f"{self.need.each.total / GIB:.1f}"))
         if self.room:
-            rows.append((f"{where} has" + (" (assumed)" if self.assumed else ""), f"{self.room / GIB:.1f}"))
+            has = "memory of each GPU" if cuda else "memory for each process"
+            rows.append(("memory of each GPU, assumed" if self.assumed else has, f"{self.room / GIB:.1f}"))
         if self.need.host:
-            rows.append(("offloaded to each machine's memory", f"{self.need.host / GIB:.1f}"))
+            rows.append(("in each machine's memory", f"{self.need.host / GIB:.1f}"))
         return rows
 
     def facts(self) -> dict[str, object]:

@@ -133,7 +133,7 @@ def _dry_run(fix: Fix, plan: FixPlan, edited: Path | None, display: TerminalDisp
     for note in planned.placement.notes:
         echo(f"  {note}")
     if rows := planned.placement.rows():
-        echo(table((tr("memory"), tr("GiB")), rows))
+        echo(table((tr("memory"), "GiB"), [(tr(name), size) for name, size in rows]))
     return 0
 
 

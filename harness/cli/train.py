@@ -197,7 +197,7 @@ def _planned(
     for note in notes:
         echo(f"  {note}")
     if rows := prepared.placement.rows():
-        echo(table((tr("memory"), tr("GiB")), rows))
+        echo(table((tr("memory"), "GiB"), [(tr(name), size) for name, size in rows]))
     if launch.devices and not visible_gpus():
         echo("  this machine has no GPU; the commands are for one that has")
     echo(f"\n# {folder / 'train.json'}\n{(folder / 'train.json').read_text(encoding='utf-8')}")

@@ -122,11 +122,8 @@ class PairTraining:
         )  # fmt: skip
         try:
             trained = self._trainer.train(request, self._display.training)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, TrainingNotStarted):
             self._journal.record("interrupted", facts)
-            raise
-        except TrainingNotStarted:
-            self._journal.record("waiting", facts)
             raise
         except Exception as error:
             self._journal.record("failed", {**facts, "error": str(error)})

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
-from harness.errors import DataError, SettingsError, TrainerError, UsageError
+from harness.errors import DataError, SettingsError, TrainerError, TrainingNotStarted, UsageError
 from harness.fix.names import claimed, new_name
 from harness.models.adapters.lineage import check_lineage
 from harness.models.adapters.registration import register_version
@@ -186,7 +186,7 @@ def train(
         _record(store, plan, "started")
         try:
             result = trainer.train(request, on_progress)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, TrainingNotStarted):
             _record(store, plan, "interrupted")
             raise
         except Exception as error:

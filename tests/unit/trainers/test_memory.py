@@ -258,7 +258,7 @@ def test_gpus_of_other_machines_are_assumed_and_nothing_is_refused(models: dict[
     launch = Launch(devices=EIGHT, nodes=2, slurm=Slurm())
     found = place(models["72b"], named_recipe("fix"), "dpo", launch, 4096, gpus=())
     assert (found.recipe.deepspeed, found.assumed) == ("zero3", True)
-    assert ("GPU has (assumed)", "80.0") in found.rows()
+    assert ("memory of each GPU, assumed", "80.0") in found.rows()
     tight = place(models["72b"], named_recipe("fix"), "dpo", replace(launch, devices=(0,)), 65536, gpus=())
     assert tight.need is not None
     assert tight.need.each.total > tight.room

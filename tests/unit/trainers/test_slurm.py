@@ -21,6 +21,7 @@ from harness.models.adapters.tensors import write_tensors
 from harness.models.prompts import PromptRenderer
 from harness.project.settings import read_settings
 from harness.project.slurm import Slurm
+from tests.support.fake_slurm import COMMANDS, slurm_commands
 from tests.support.trainings import fake_python, pairs, tiny_model
 from trainers import TrainProgress, TrainRequest, TrainResult
 from trainers.elsewhere import attempts_elsewhere
@@ -30,7 +31,6 @@ from trainers.multinode import slurm_script
 from trainers.recipe import Recipe
 from trainers.slurm import slurm_here
 
-SLURM = Path(__file__).parents[2] / "support" / "slurm"
 MODULE = "base_model.model.model.layers.0.self_attn.q_proj"
 RANKED = """
 if sys.argv[-1] == "prepare":
@@ -57,17 +57,9 @@ time.sleep(60)
 
 @pytest.fixture
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder that stands for Slurm's controller, with its commands on the path; jobs that still run are ended."""
-    state = tmp_path / "cluster"
-    state.mkdir()
-    monkeypatch.setenv("FAKE_SLURM", str(state))
-    monkeypatch.setenv("PATH", str(SLURM), prepend=os.pathsep)
-    for name in ("SLURM_JOB_ID", "RANK", "TORCHELASTIC_RUN_ID"):
-        monkeypatch.delenv(name, raising=False)
-    yield state
-    (state / "hold").unlink(missing_ok=True)
-    for job in state.glob("*/pid"):
-        subprocess.run([SLURM / "scancel", job.parent.name], check=True)
+    """A folder that stands for Slurm's controller, with its commands on the path."""
+    with slurm_commands(tmp_path / "cluster", monkeypatch) as state:
+        yield state
 
 
 @pytest.fixture
@@ -304,7 +296,7 @@ def test_no_key_of_the_harness_reaches_the_job(place: Path, cluster: Path, monke
 )
 def test_jobs_are_submitted_from_outside_only(values: dict[str, str], here: bool) -> None:
     """What runs inside a job or a launch has its nodes already."""
-    assert slurm_here({"PATH": str(SLURM), **values}) is here
+    assert slurm_here({"PATH": str(COMMANDS), **values}) is here
 
 
 def test_without_slurm_people_start_the_nodes_and_a_later_call_collects(place: Path) -> None:
