@@ -120,7 +120,7 @@ class TrainProgress:
     remaining: float | None = None
     """Seconds that the remaining steps will take at the speed so far."""
     detail: str = ""
-    """Where it runs, where that is not here: the scheduler's job and its state."""
+    """What the user should know now: the scheduler's job and its state, or what the memory of the GPUs has decided."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

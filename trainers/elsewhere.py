@@ -15,9 +15,10 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from harness.project.slurm import Slurm
 from harness.safe.files import digest_file, write_text
@@ -39,14 +40,14 @@ class Elsewhere:
     by: Literal["slurm", "people"]
     asked: str
     """Digest of what is trained."""
-    nodes: int
-    devices: tuple[int, ...]
-    cpu_processes: int
+    nodes: Annotated[int, Meta(ge=1, le=100_000)]
+    devices: tuple[Annotated[int, Meta(ge=0, le=1023)], ...]
+    cpu_processes: Annotated[int, Meta(ge=1, le=1024)]
     master_address: str = ""
-    master_port: int = 0
-    job: str = ""
-    """Slurm's number of the job."""
-    cluster: str = ""
+    master_port: Annotated[int, Meta(ge=0, le=65535)] = 0
+    job: Annotated[str, Meta(pattern=r"^[0-9]{0,12}\Z")] = ""
+    """Slurm's number of the job. It becomes a word of Slurm's commands, so nothing else is read."""
+    cluster: Annotated[str, Meta(pattern=r"^([A-Za-z0-9_][A-Za-z0-9_.-]{0,63})?\Z")] = ""
     """Slurm's name of the cluster, where it has several."""
 
     def finished(self, folder: Path) -> bool:

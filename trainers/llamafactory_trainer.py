@@ -84,7 +84,8 @@ class LlamaFactory:
         prepared = prepare(request)
         check_packages(prepared.request.recipe, python)
         steps, seconds = steps_of(prepared.request, prepared.data.rows), time.monotonic() - began
-        on_progress(TrainProgress(phase="preparing", total_steps=steps, elapsed=seconds))
+        chosen = "; ".join(prepared.placement.notes)
+        on_progress(TrainProgress(phase="preparing", total_steps=steps, elapsed=seconds, detail=chosen))
         earlier = taken_up(prepared) if request.resume else None
         if earlier is not None:
             shutil.rmtree(prepared.folder, ignore_errors=True)

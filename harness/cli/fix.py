@@ -37,7 +37,6 @@ def add_parser(subparsers: Any) -> None:
         **examples(
             "harness fix --failed --dry-run",
             "harness fix --failed --gpus 8 --as v4.1",
-            "harness fix --failed --resume",
             "harness fix --failed --nodes 4 --gpus 8 --partition gpu --time 04:00:00",
         ),
     )

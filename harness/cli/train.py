@@ -37,6 +37,8 @@ from trainers.elsewhere import launch_elsewhere
 from trainers.job import check_request, prepare, write_job
 from trainers.launch import Launch
 from trainers.llamafactory_trainer import trainer_python
+from trainers.memory import GIB
+from trainers.merged_parent import bytes_to_make
 from trainers.multinode import node_commands, prepare_command, slurm_script
 from trainers.optional_packages import missing_packages
 from trainers.recipe import named_recipe, recipe_names
@@ -170,11 +172,16 @@ def _planned(
     prepared = prepare(request)
     request, folder, data = prepared.request, prepared.folder, prepared.data
     recipe, launch = request.recipe, request.launch
+    merged = bytes_to_make(request)
     write_job(request, data, folder, owned=False)
     # Where Slurm starts the nodes, nobody knows their addresses yet.
     commands = node_commands(request, python, folder) if launch.slurm is None else ()
     script = slurm_script(request, python, folder) if several else ""
-    notes = (*source.notes(), *prepared.notes, *missing_packages(recipe, python))
+    kept = (
+        [f"the parents were merged into a model of {merged / GIB:.1f} GiB in {plan.output.parent / 'merged'}; "
+         "collecting the training removes it"] if merged else []
+    )  # fmt: skip
+    notes = (*source.notes(), *prepared.notes, *kept, *missing_packages(recipe, python))
     if json:
         echo_json(
             {

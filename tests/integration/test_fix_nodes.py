@@ -112,6 +112,18 @@ def test_a_training_on_two_nodes_is_submitted_and_registered(root: Path, cluster
     assert (cluster / "last").read_text().strip() == "101"
 
 
+def test_a_dry_run_for_slurm_needs_no_address(root: Path, cluster: Path, capsys: Capture) -> None:
+    """Slurm knows the nodes; the script is printed, with the count of memory, and nothing is submitted."""
+    (root / "pairs.json").write_text('[{"instruction": "Say 1", "chosen": "One.", "rejected": "1 1 1"}]', "utf-8")
+    words = ["train", "dpo", "--data", "pairs.json", "--nodes", "2", "--gpus", "8", "--dry-run", "--json"]
+    assert main(words) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["commands"] == []
+    assert "#SBATCH --gpus-per-node=8" in plan["slurm"]
+    assert (plan["memory"]["processes"], plan["memory"]["assumed"]) == (16, True)
+    assert not (cluster / "last").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

@@ -317,3 +317,14 @@ def test_without_slurm_people_start_the_nodes_and_a_later_call_collects(place: P
         subprocess.run(["bash", "-c", line], check=True)
     result = train()
     assert (result.steps, [p.name for p in (place / "out").iterdir() if p.is_dir()]) == (2, ["attempt-1"])
+
+
+@pytest.mark.parametrize("job", ["--all", "1 2", "7;x"], ids=["option", "two", "cluster"])
+def test_a_note_that_names_no_job_is_not_read(tmp_path: Path, job: str) -> None:
+    """The number becomes a word of squeue's and scancel's: a changed file must not cancel anything else."""
+    note = {"by": "slurm", "asked": "x", "nodes": 2, "devices": [], "cpu_processes": 1, "job": job}
+    (tmp_path / "attempt-1").mkdir()
+    (tmp_path / "attempt-1" / "elsewhere.json").write_text(json.dumps(note), "utf-8")
+    assert list(attempts_elsewhere(tmp_path)) == []
+    (tmp_path / "attempt-1" / "elsewhere.json").write_text(json.dumps(note | {"job": "7"}), "utf-8")
+    assert [noted.job for _, noted in attempts_elsewhere(tmp_path)] == ["7"]
