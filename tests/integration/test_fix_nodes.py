@@ -50,6 +50,8 @@ def root(project: Make, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPat
     write_tensors(made / "adapter" / WEIGHTS, ones)
     (made / "adapter" / CONFIG).write_text('{"peft_type": "LORA", "r": 2, "lora_alpha": 4}', "utf-8")
     monkeypatch.setenv("HARNESS_TRAINER_PYTHON", str(fake_python(made / "python", TRAINS)))
+    # A Slurm of this machine's own takes no job from inside one.
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
     monkeypatch.chdir(made)
     pytester.runpytest("badcases", "--adapter", "v4.0")
     return made
