@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import TrainerError
+from harness.safe.secrets import names_secret
 from trainers.base import TrainRequest
 from trainers.job import environment
 
@@ -95,8 +96,12 @@ def submit(script: Path, request: TrainRequest, python: Path) -> SlurmJob:
     Raises:
         TrainerError: Slurm refuses it, in its own words.
     """
-    # Slurm hands the variables on to the job. Those of the harness hold keys, and no training needs one of them.
-    variables = {k: v for k, v in environment(request, python).items() if not k.startswith("HARNESS_")}
+    # Slurm hands the variables on to the job and keeps them. No training needs a key but the one of its own reports.
+    own = ("WANDB_",) if request.recipe.report_to == "wandb" else ()
+    variables = {
+        k: v for k, v in environment(request, python).items()
+        if k.startswith(own) or not (names_secret(k) or k.startswith("HARNESS_"))
+    }  # fmt: skip
     if request.launch.devices:
         # Which GPUs of a shared node are the job's is Slurm's to say.
         variables.pop("CUDA_VISIBLE_DEVICES", None)

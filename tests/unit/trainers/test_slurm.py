@@ -281,6 +281,7 @@ def test_a_refusal_is_told_in_slurms_words(place: Path, cluster: Path) -> None:
 def test_no_key_of_the_harness_reaches_the_job(place: Path, cluster: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Slurm keeps a job's variables where others may read them."""
     monkeypatch.setenv("HARNESS_API_KEY", "very secret")
+    monkeypatch.setenv("HF_TOKEN", "very secret")
     monkeypatch.setenv("WORLD_SIZE", "64")
     fake_python(place / "python", RANKED + STEPS)
     LlamaFactory(place).train(request(place), lambda _: None)
