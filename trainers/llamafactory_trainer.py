@@ -151,7 +151,10 @@ def _judge(end: End, folder: Path, watch: Watch, request: TrainRequest, data: Da
     reason = str(failure.get("reason") or ("out of memory" if killed else "error"))
     shown = "".join(f"\n    {line}" for line in lines[-6:])
     if reason == "out of memory":
-        what = advice(request.model_path, request.recipe, request.stage, request.launch, data.longest, killed=killed)
+        what = advice(
+            request.model_path, request.recipe, request.stage, request.launch, data.longest, killed=killed,
+            parents=len(request.parents),
+        )  # fmt: skip
     else:
         what = _what(reason, text, end, request)
     raise TrainerError(f"{what}; log: {end.log}{shown}")

@@ -6,6 +6,8 @@ preference pair counts with both answers), e bytes of a number (2 in bfloat16, 4
 
     weights      e P, of a quantised model its linear layers in 4 or 8 bits; / N in ZeRO-3. Trained weights in float32
                  without DeepSpeed: 4 T more for a LoRA, and 4 P with a copy in e for full tuning
+    reference    e P once more, / N in ZeRO-3, where a preference stage needs a model of its own to measure against:
+                 for full tuning, and for a parent that is trained further. A new LoRA is switched off instead
     gathered     ZeRO-3: e x max(10^9, the largest tensor), at most e P: what its configuration keeps whole at a time
     gradients    4 T, twice with several processes, whose buckets hold them again; e T with DeepSpeed, / N from ZeRO-2
                  on, and a bucket of 5 x 10^8 numbers in ZeRO-2
@@ -88,6 +90,7 @@ class Parts:
     activations: int
     logits: int
     rest: int
+    reference: int = 0
 
     @property
     def total(self) -> int:
@@ -96,7 +99,7 @@ class Parts:
     @property
     def states(self) -> int:
         """What is there all the time, whatever the examples are: the part that more GPUs or ZeRO divide."""
-        return self.weights + self.gathered + self.gradients + self.optimizer
+        return self.weights + self.reference + self.gathered + self.gradients + self.optimizer
 
     @property
     def passing(self) -> int:
@@ -105,7 +108,7 @@ class Parts:
 
     def named(self) -> Iterator[tuple[str, int]]:
         """Names and bytes of the parts that are not empty."""
-        for name in ("weights", "gathered", "gradients", "optimizer", "activations", "logits", "rest"):
+        for name in ("weights", "reference", "gathered", "gradients", "optimizer", "activations", "logits", "rest"):
             if size := getattr(self, name):
                 yield ("gathered weights" if name == "gathered" else name), size
 
@@ -167,7 +170,7 @@ def number_bytes(size: ModelSize, recipe: Recipe, *, cuda: bool) -> int:
     return 2
 
 
-def need_of(size: ModelSize, recipe: Recipe, stage: str, launch: Launch, longest: int) -> Need:
+def need_of(size: ModelSize, recipe: Recipe, stage: str, launch: Launch, longest: int, *, parents: int = 0) -> Need:
     """What each process of a training needs.
 
     Args:
@@ -176,6 +179,7 @@ def need_of(size: ModelSize, recipe: Recipe, stage: str, launch: Launch, longest
         stage: ``sft``, ``dpo`` or ``kto``.
         launch: processes and devices.
         longest: tokens of the longest example, of a pair of its longer answer.
+        parents: number of adapters below the new one, or of those that are trained further.
     """
     cuda, world, zero = bool(launch.devices), launch.world_size, recipe.zero_stage
     number = number_bytes(size, recipe, cuda=cuda)
@@ -195,8 +199,10 @@ def need_of(size: ModelSize, recipe: Recipe, stage: str, launch: Launch, longest
             _base(size, recipe, number) + 4 * trained
         )  # fmt: skip
         gradients, optimizer = 4 * trained * (2 if world > 1 else 1), 8 * trained
+    reference = _base(size, recipe, number) if _second_model(recipe, stage, parents) else 0
     gathered = 0
     if zero == 3:
+        reference //= world
         gathered = number * min(size.parameters, max(_LIVE, size.largest))
         weights = 0 if weights_offloaded else weights // world
     host = launch.processes * (
@@ -207,9 +213,16 @@ def need_of(size: ModelSize, recipe: Recipe, stage: str, launch: Launch, longest
             weights=weights, gathered=gathered, gradients=gradients, optimizer=0 if offloaded else optimizer,
             activations=_activations(size, recipe, number, examples, longest),
             logits=(14 if stage == "sft" else 16) * tokens * size.vocabulary, rest=_REST if cuda else 0,
+            reference=reference,
         ),
         host=host, tokens=tokens,
     )  # fmt: skip
+
+
+def _second_model(recipe: Recipe, stage: str, parents: int) -> bool:
+    """Whether LLaMA-Factory loads the reference as a model of its own."""
+    measures = stage == "kto" or (stage == "dpo" and recipe.pref_loss == "sigmoid")
+    return measures and (recipe.tuning == "full" or (parents > 0 and recipe.parent == "continue"))
 
 
 def _activations(size: ModelSize, recipe: Recipe, number: int, examples: int, longest: int) -> int:

@@ -17,7 +17,9 @@ from trainers.recipe import Recipe
 __all__ = ["advice"]
 
 
-def advice(model: Path, recipe: Recipe, stage: str, launch: Launch, longest: int, *, killed: bool) -> str:
+def advice(
+    model: Path, recipe: Recipe, stage: str, launch: Launch, longest: int, *, killed: bool, parents: int = 0
+) -> str:
     """One sentence: what ran out, what takes it, and what to try.
 
     Args:
@@ -26,10 +28,11 @@ def advice(model: Path, recipe: Recipe, stage: str, launch: Launch, longest: int
         stage: ``sft``, ``dpo`` or ``kto``.
         launch: its processes.
         longest: tokens of the longest example.
+        parents: number of adapters below the new one.
         killed: whether the system killed a process, which it does for its own memory and never for a GPU's.
     """
     size = model_size(model)
-    each = need_of(size, recipe, stage, launch, longest).each if size else None
+    each = need_of(size, recipe, stage, launch, longest, parents=parents).each if size else None
     if killed and launch.devices:
         ways, where = _machine(recipe, launch), "the machine's memory ran out (a process was killed)"
         return f"{where}; try {'; or '.join(ways)}"

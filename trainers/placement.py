@@ -109,12 +109,12 @@ def place(
     if size is None:
         return Placement(recipe=recipe, launch=launch.with_deepspeed(recipe.deepspeed))
     if not launch.devices:
-        return _on_cpu(size, recipe, stage, launch, longest)
+        return _on_cpu(size, recipe, stage, launch, longest, parents)
     here = gpus_with_memory() if gpus is None else gpus
     room, assumed = _room(launch, here)
     last: Placement | None = None
     for changed, processes in _candidates(recipe, launch, here, parents):
-        need = need_of(size, changed, stage, processes, longest)
+        need = need_of(size, changed, stage, processes, longest, parents=parents)
         last = Placement(
             recipe=changed, launch=processes, need=need, room=room, assumed=assumed,
             notes=_notes(recipe, changed, launch, processes),
@@ -224,7 +224,7 @@ def what_helps(
 
     def fits(changed: Recipe, tokens: int = longest, processes: Launch = launch) -> bool:
         each = processes.with_deepspeed(changed.deepspeed)
-        return _fits(need_of(size, changed, stage, each, tokens), each, room)
+        return _fits(need_of(size, changed, stage, each, tokens, parents=parents), each, room)
 
     ways = [text for text, changed in _single_changes(recipe, launch, parents) if fits(changed)]
     if shorter := next((n for n in _shorter(longest) if fits(recipe, n)), 0):
@@ -291,18 +291,19 @@ def _shorter(longest: int) -> Iterator[int]:
     return (n for n in (16384, 8192, 4096, 2048, 1024, 512) if n < longest)
 
 
-def _on_cpu(size: ModelSize, recipe: Recipe, stage: str, launch: Launch, longest: int) -> Placement:
+def _on_cpu(size: ModelSize, recipe: Recipe, stage: str, launch: Launch, longest: int, parents: int) -> Placement:
     processes = launch.with_deepspeed(recipe.deepspeed)
-    need = need_of(size, recipe, stage, processes, longest)
+    need = need_of(size, recipe, stage, processes, longest, parents=parents)
     total, free = machine_memory()
     notes: tuple[str, ...] = ()
     # Several machines may have other memory than this one.
     if launch.nodes == 1 and total:
-        wanted = need.each.weights * processes.processes + need.host
+        model = need.each.weights + need.each.reference
+        wanted = model * processes.processes + need.host
         if wanted > total:
             raise TrainerError(
                 f"the model's weights do not fit this machine's memory: {processes.processes} x "
-                f"{need.each.weights / GIB:.1f} GiB, and it has {total / GIB:.1f} GiB; take a smaller model, fewer "
+                f"{model / GIB:.1f} GiB, and it has {total / GIB:.1f} GiB; take a smaller model, fewer "
                 "processes, or a machine with GPUs"
             )
         if (whole := need.each.total * processes.processes + need.host) > free:

@@ -165,6 +165,29 @@ def test_full_tuning_has_gradients_and_moments_of_all_weights(models: dict[str, 
     assert (counted.weights, counted.gradients, counted.optimizer) == (6 * p, 4 * p, 8 * p)
 
 
+@pytest.mark.parametrize(
+    ("stage", "recipe", "parents", "second"),
+    [
+        ("dpo", {}, 1, False),
+        ("dpo", {"parent": "continue"}, 1, True),
+        ("dpo", {"parent": "continue", "pref_loss": "simpo"}, 1, False),
+        ("sft", {"parent": "continue"}, 1, False),
+        ("dpo", {"tuning": "full"}, 0, True),
+        ("kto", {"tuning": "full"}, 0, True),
+    ],
+    ids=["new on a parent", "continued", "no reference", "sft", "full dpo", "full kto"],
+)
+def test_a_reference_of_its_own_is_a_second_model(
+    models: dict[str, Path], stage: str, recipe: dict[str, Any], parents: int, second: bool
+) -> None:
+    """LLaMA-Factory loads it where the new weights cannot be switched off."""
+    size = model_size(models["7b"])
+    assert size is not None
+    made = Recipe.from_mapping(recipe)
+    counted = need_of(size, made, stage, Launch(devices=(0,)), 128, parents=parents).each
+    assert counted.reference == (2 * 7_615_487_488 if second else 0)
+
+
 def test_a_quantised_model_holds_its_linear_layers_in_four_bits(models: dict[str, Path]) -> None:
     """The rest stays in bfloat16, and so does the LoRA's float32."""
     counted = need(models["7b"], Recipe(quantization=4), "sft", Launch(devices=(0,)), 128).each
