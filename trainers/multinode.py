@@ -67,13 +67,15 @@ def slurm_script(request: TrainRequest, python: Path, folder: Path) -> str:
     }  # fmt: skip
     head = "\n".join(f"#SBATCH --{name}{f'={shlex.quote(value)}' if value else ''}" for name, value in options.items())
     prepare = " ".join(shlex.quote(w) for w in (str(python), str(ENTRY), str(folder / JOB), "prepare"))
-    port = str(launch.master_port) if launch.master_port else "$((20000 + SLURM_JOB_ID % 20000))"
+    # Below the ports that the kernel gives to connections.
+    port = str(launch.master_port) if launch.master_port else "$((10000 + SLURM_JOB_ID % 20000))"
     return f"""#!/bin/bash
 {head}
 set -euo pipefail
 
 export PATH={shlex.quote(str(python.parent))}:"$PATH"
 {exports}
+
 # sed and not head, which ends before it has read all: the broken pipe would end the job.
 MASTER_ADDR="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | sed -n 1p)"
 export MASTER_ADDR MASTER_PORT={port}

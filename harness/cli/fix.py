@@ -59,7 +59,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--resume", action="store_true", help="continue an interrupted fix")
     parser.add_argument("--dry-run", action="store_true", help="show the plan and the pairs; train nothing")
-    add_launch_options(parser)
+    add_launch_options(parser, ranks=False)
     add_json(parser)
 
 

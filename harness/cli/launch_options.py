@@ -26,8 +26,13 @@ _ELSEWHERE = tuple(range(64))
 _SLURM = ("partition", "account", "time", "cpus_per_task", "memory")
 
 
-def add_launch_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options, in groups of their own."""
+def add_launch_options(parser: argparse.ArgumentParser, *, ranks: bool = True) -> None:
+    """Add the options, in groups of their own.
+
+    Args:
+        parser: of the command.
+        ranks: whether the command prints what one node runs.
+    """
     launch = parser.add_argument_group("launch")
     launch.add_argument("--gpus", metavar="N|LIST", help="number of GPUs (of each node), or a list such as 0-7")
     launch.add_argument("--cpu-processes", type=int, metavar="N", help="number of processes on the CPU")
@@ -35,9 +40,13 @@ def add_launch_options(parser: argparse.ArgumentParser) -> None:
         "--nodes", type=int, metavar="N",
         help="train on N nodes: with Slurm, or with commands that are printed; default: $NNODES, else 1",
     )  # fmt: skip
-    launch.add_argument(
-        "--node-rank", type=int, metavar="R", help="print it for the node of this rank only; default: $RANK, else all"
-    )
+    if ranks:
+        launch.add_argument(
+            "--node-rank", type=int, metavar="R",
+            help="print it for the node of this rank only; default: $RANK, else all",
+        )  # fmt: skip
+    else:
+        parser.set_defaults(node_rank=None)
     launch.add_argument(
         "--master-address", metavar="HOST",
         help="address of the first node, for --nodes without Slurm; default: $MASTER_ADDR",

@@ -96,7 +96,7 @@ def test_a_job_trains_on_two_nodes(place: Path, cluster: Path) -> None:
     assert result.folder is not None
     assert (result.folder / "prepared").exists()
     nodes = [json.loads((result.folder / f"node-{rank}").read_text()) for rank in (0, 1)]
-    assert nodes == [["node0", "20101", "2"]] * 2
+    assert nodes == [["node0", "10101", "2"]] * 2
     assert "2 processes on 2 nodes" in result.notes
 
 
