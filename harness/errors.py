@@ -11,7 +11,8 @@
     ├── AdapterError              an adapter is damaged, on the wrong base, or has no effect
     ├── MetricError               a metric could not be computed; never the model's fault
     ├── TrainerError              a training did not end well
-    │   └── TrainerMissing        the trainer's environment is not installed
+    │   ├── TrainerMissing        the trainer's environment is not installed
+    │   └── TrainingNotStarted    people have to start it on several machines; what they start is written
     ├── StoreError                the run database is unreadable or in use
     └── ReportError               a report could not be written; results are safe
 
@@ -36,6 +37,7 @@ __all__ = [
     "StoreError",
     "TrainerError",
     "TrainerMissing",
+    "TrainingNotStarted",
     "UsageError",
 ]
 
@@ -90,6 +92,10 @@ class TrainerError(HarnessError):
 
 class TrainerMissing(TrainerError):
     """The trainer's environment is not installed."""
+
+
+class TrainingNotStarted(TrainerError):
+    """A training is written, and people start it on several machines; a later call collects its weights."""
 
 
 class StoreError(HarnessError):

@@ -84,7 +84,7 @@ def arguments(request: TrainRequest, data: DataFacts, folder: Path, *, resume: P
     if data.validation is not None:
         # The name is not looked up, but without one LLaMA-Factory refuses to evaluate.
         values |= {"eval_dataset": "harness", "eval_strategy": "epoch", "per_device_eval_batch_size": recipe.batch_size}
-    if recipe.deepspeed is not None:
+    if recipe.deepspeed is not None and recipe.uses_deepspeed:
         shipped = DEEPSPEED / f"{recipe.deepspeed}.json"
         own = Path(recipe.deepspeed).expanduser().resolve()
         values["deepspeed"] = str(own if recipe.deepspeed.endswith(".json") else shipped)

@@ -24,11 +24,19 @@ from harness.safe.read import read_object
 from trainers.examples import DataFacts
 from trainers.recipe import Recipe
 
-__all__ = ["check_disk", "check_same", "is_complete", "last_checkpoint", "new_attempt", "trainer_state"]
+__all__ = [
+    "FREE_TO_CHANGE",
+    "check_disk",
+    "check_same",
+    "is_complete",
+    "last_checkpoint",
+    "new_attempt",
+    "trainer_state",
+]
 
 _SPARE = 512 * 2**20
 """Bytes that must stay free on the disk."""
-_FREE_TO_CHANGE = {"name", "gpus", "threads", "environment", "keep_checkpoints", "save_steps", "report_to"}
+FREE_TO_CHANGE = {"name", "gpus", "threads", "environment", "keep_checkpoints", "save_steps", "report_to"}
 """Fields of a recipe that may differ when a training goes on: they change no number."""
 
 
@@ -99,30 +107,58 @@ def check_same(checkpoint: Path, data: DataFacts, recipe: Recipe, *, ours: bool 
     new = json.loads(json.dumps(recipe.to_mapping()))
     # A recipe of an older harness lacks the fields that came later, which had their defaults.
     usual = json.loads(json.dumps(Recipe().to_mapping()))
-    other = sorted(k for k in new if k not in _FREE_TO_CHANGE and old.get(k, usual[k]) != new[k])
+    other = sorted(k for k in new if k not in FREE_TO_CHANGE and old.get(k, usual[k]) != new[k])
     if other:
         raise TrainerError(f"{checkpoint}: the recipe differs in {', '.join(other)}; train without --resume")
     if not same:
         raise TrainerError(f"{checkpoint}: the training data differ; train without --resume")
 
 
-def check_disk(model: Path, data: DataFacts, recipe: Recipe, folder: Path) -> None:
+def check_disk(
+    model: Path, data: DataFacts, recipe: Recipe, folder: Path, *, merged: int = 0, trained: int | None = None
+) -> None:
     """Refuse a training that would fill the disk.
 
+    Args:
+        model: folder of the base model.
+        data: facts about the examples on disk.
+        recipe: of the training.
+        folder: of the attempt.
+        merged: bytes of a merged model that has to be made first.
+        trained: parameters that the training changes; None: not known, and guessed by the model's size.
+
     Raises:
-        TrainerError: how much is free and how much it takes.
+        TrainerError: how much is free, how much it takes and for what, and what helps.
     """
-    weights = sum(p.stat().st_size for p in model.glob("*.safetensors"))
-    # A checkpoint holds weights and two moments in fp32: all of a model's, or a LoRA's few percent.
-    share = 6.0 if recipe.tuning == "full" else 0.05 * recipe.lora_rank / 8
-    # The data once more with masks and labels (Arrow), and once more while that is written.
-    needed = int(6 * data.train.stat().st_size + weights * share * (recipe.keep_checkpoints + 1)) + _SPARE
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise TrainerError(
-            f"{folder}: {free / 2**30:.1f} GiB free, this training takes about {needed / 2**30:.1f} GiB; "
-            f"free space, or set keep_checkpoints = 1 (now {recipe.keep_checkpoints})"
-        )
+    parts = {
+        # The data once more with masks and labels (Arrow), and once more while that is written.
+        "data": 6 * data.train.stat().st_size,
+        "checkpoints": _checkpoint(model, recipe, trained) * (recipe.keep_checkpoints + 1),
+        "the model with its parents merged into it": merged,
+        "spare": _SPARE,
+    }
+    needed, free = sum(parts.values()), shutil.disk_usage(folder).free
+    if free >= needed:
+        return
+    shown = " + ".join(f"{name} {size / 2**30:.1f}" for name, size in parts.items() if size)
+    helps = [f"set keep_checkpoints = 1 (now {recipe.keep_checkpoints})"] if recipe.keep_checkpoints > 1 else []
+    if merged and recipe.zero_stage == 3 and recipe.quantization is None:
+        helps.append("train where the weights fit without ZeRO-3, since the parents are then merged in memory")
+    raise TrainerError(
+        f"{folder}: {free / 2**30:.1f} GiB free, this training takes about {needed / 2**30:.1f} GiB ({shown}); "
+        f"{', or '.join(['free space', *helps])}"
+    )
+
+
+def _checkpoint(model: Path, recipe: Recipe, trained: int | None) -> int:
+    """Bytes of a checkpoint with the optimizer's states, and of the copy that the harness makes of its weights."""
+    if trained is None:
+        weights = sum(p.stat().st_size for p in model.glob("*.safetensors"))
+        # A checkpoint holds weights and two moments in fp32: all of a model's, or a LoRA's few percent.
+        return int(weights * (6.0 if recipe.tuning == "full" else 0.05 * recipe.lora_rank / 8))
+    # Weights in fp32 and two moments; DeepSpeed keeps the weights in both types, and frozen ones are left out.
+    states = 18 if recipe.uses_deepspeed else 12
+    return trained * (states + (4 if recipe.tuning == "lora" else 0))
 
 
 def _attempts(output: Path) -> list[Path]:

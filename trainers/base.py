@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 Stage = Literal["sft", "dpo", "kto"]
-Phase = Literal["preparing", "loading", "training", "saving"]
+Phase = Literal["preparing", "queued", "loading", "training", "saving"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +82,7 @@ class TrainRequest:
         watched: tuple[WatchedText, ...] = (),
         deadlines: Deadlines | None = None,
         trust_remote_code: bool = False,
+        launch: Launch | None = None,
     ) -> TrainRequest:
         """A request whose examples are ``pairs``, as the stage learns from them, in the model's own chat template."""
         return cls(
@@ -92,7 +93,7 @@ class TrainRequest:
             output=output,
             parents=parents,
             resume=resume,
-            launch=Launch.on_gpus(recipe.gpus, deepspeed=recipe.deepspeed),
+            launch=launch or Launch.on_gpus(recipe.gpus, deepspeed=recipe.deepspeed),
             watched=watched,
             probes=probes(renderer, pairs[:4]),
             deadlines=deadlines or Deadlines(),
@@ -118,6 +119,8 @@ class TrainProgress:
     """Seconds since the training was asked for."""
     remaining: float | None = None
     """Seconds that the remaining steps will take at the speed so far."""
+    detail: str = ""
+    """What the user should know now: the scheduler's job and its state, or what the memory of the GPUs has decided."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +211,7 @@ class Trainer(Protocol):
         Raises:
             DataError: examples that would be dropped, truncated or taught wrongly; nothing was started.
             TrainerMissing: the trainer's environment is not installed; nothing was started.
+            TrainingNotStarted: people start it on several machines; what to run is in the message.
             TrainerError: it did not end well; the message has the last log lines and the log's path.
         """
         ...

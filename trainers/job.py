@@ -6,31 +6,32 @@ and :class:`~trainers.llamafactory_trainer.LlamaFactory` starts it itself: the s
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.errors import SettingsError, TrainerError
-from harness.models.adapters.folder import check
 from harness.models.adapters.lineage import Lineage, check_lineage, fingerprint, parts_of
-from harness.models.adapters.merge import merge
 from harness.models.adapters.tensors import read_header
 from harness.models.embedded import cache_folder
-from harness.safe.files import locked, write_text
+from harness.safe.files import write_text
 from harness.safe.read import read_object, reason
-from trainers.arguments import arguments, cannot_carry
+from trainers.arguments import arguments
 from trainers.attempt import check_disk, new_attempt
 from trainers.base import TrainRequest
 from trainers.examples import DataFacts, write_examples
+from trainers.memory import model_size, trained_parameters
+from trainers.merged_parent import bytes_to_make, with_merged_parents
+from trainers.placement import Placement, place
 from trainers.process import owner
 
 __all__ = [
     "ENTRY",
     "JOB",
     "PROGRESS",
+    "Prepared",
     "check_request",
     "environment",
     "launch_variables",
@@ -46,17 +47,47 @@ _DISTRIBUTED = {"RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"
 """Left over from another launch, they would turn this one into something else."""
 
 
-def prepare(request: TrainRequest) -> tuple[Path, DataFacts]:
-    """A fresh attempt's folder with the checked examples in it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A training whose data are on disk, and whose processes are known to fit."""
+
+    request: TrainRequest
+    """With what the memory of the GPUs has decided."""
+    folder: Path
+    """The attempt's own, fresh."""
+    data: DataFacts
+    placement: Placement
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return (*self.data.notes, *self.placement.notes)
+
+
+def prepare(request: TrainRequest) -> Prepared:
+    """Write the checked examples into a fresh attempt's folder, and see that the training fits memory and disk.
+
+    Raises:
+        DataError: examples that must not be trained on.
+        TrainerError: it does not fit the GPUs or the disk, with the numbers.
+    """
     folder = new_attempt(request.output)
     try:
         data = write_examples(request.examples, folder, request.recipe)
-        check_disk(request.model_path, data, request.recipe, folder)
+        placement = place(
+            request.model_path, request.recipe, request.stage, request.launch, data.longest,
+            parents=len(request.parents),
+        )  # fmt: skip
+        request = replace(request, recipe=placement.recipe, launch=placement.launch)
+        size = model_size(request.model_path)
+        check_disk(
+            request.model_path, data, request.recipe, folder, merged=bytes_to_make(request),
+            trained=trained_parameters(size, request.recipe) if size else None,
+        )  # fmt: skip
     except BaseException:
         # Nothing was tried: an attempt that never began would only be in the way.
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    return folder, data
+    return Prepared(request=request, folder=folder, data=data, placement=placement)
 
 
 def check_request(request: TrainRequest) -> None:
@@ -122,7 +153,7 @@ def write_job(
         owned: whether this process starts the training, which then ends with it. A job that is started elsewhere has no
             owner, since this process has ended by then.
     """
-    settings = arguments(_with_merged_parents(request), data, folder, resume=resume)
+    settings = arguments(with_merged_parents(request, folder, owned=owned), data, folder, resume=resume)
     write_text(folder / "train.json", json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
     write_text(folder / "recipe.json", json.dumps(request.recipe.to_mapping(), indent=2) + "\n")
     job = {
@@ -151,30 +182,10 @@ def _watched(request: TrainRequest, folder: Path) -> Path:
     return write_text(folder / "watched.jsonl", "".join(lines))
 
 
-def _with_merged_parents(request: TrainRequest) -> TrainRequest:
-    """The request on a merged model, where LLaMA-Factory could not merge the parents itself.
-
-    A new LoRA on base + parents is the same LoRA, merged by any tool, so its lineage stays: base, then parents. The
-    merged model lies beside the trainings (where several nodes see it) and is used again by every training on the same
-    chain.
-    """
-    if not request.parents or request.recipe.parent != "new":
-        return request
-    # Peft puts modules saved whole into a model of the same size only.
-    if not cannot_carry(request.recipe) and not any(check(path).extras for path in request.parents):
-        return request
-    below = lineage(request)
-    key = hashlib.sha256("\n".join((below.model, *below.parents)).encode()).hexdigest()[:24]
-    merged = request.output.absolute().parent / "merged" / key
-    with locked(merged, seconds=3600):
-        if not merged.is_dir():
-            merge(request.model_path, request.parents, merged)
-    return replace(request, model_path=merged, parents=())
-
-
 def threads(request: TrainRequest) -> int:
     """CPU threads of each process."""
-    cores = len(os.sched_getaffinity(0))
+    slurm = request.launch.slurm
+    cores = slurm.cpus_per_task if slurm is not None and slurm.cpus_per_task else len(os.sched_getaffinity(0))
     return request.recipe.threads or max(1, cores // request.launch.processes)
 
 
@@ -208,6 +219,6 @@ def launch_variables(request: TrainRequest) -> dict[str, str]:
         variables |= {"MALLOC_MMAP_THRESHOLD_": str(2**33), "MALLOC_TRIM_THRESHOLD_": str(2**34)}
         # Huge pages where the kernel gives them: fewer misses in the address translation, a tenth of the time.
         variables["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"
-    if request.recipe.deepspeed is not None:
+    if request.recipe.uses_deepspeed:
         variables["TORCH_EXTENSIONS_DIR"] = str(cache_folder() / "torch_extensions")
     return variables | dict(request.recipe.environment)

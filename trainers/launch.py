@@ -2,21 +2,26 @@
 
 One process is started directly. More processes, and everything with DeepSpeed, start through ``torch.distributed.run``
 and never through LLaMA-Factory's own command line, which leaves workers training after a kill, splits paths at spaces
-and takes ``torchrun`` from PATH. Not supported: LLaMA-Factory's Ray launcher; 0.9.5 reserves ten CPUs and a GPU for
-every GPU of the whole cluster and never starts.
+and takes ``torchrun`` from PATH.
+
+On one node ``torch.distributed.run`` chooses its ports itself, with ``--standalone``: its stores listen on port 0 and
+ask the kernel which port that is, so no port is taken by another process between choice and use. Several nodes must
+agree on a port before they start, so theirs is fixed. Not supported: LLaMA-Factory's Ray launcher; 0.9.5 reserves ten
+CPUs and a GPU for every GPU of the whole cluster and never starts.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.errors import SettingsError
+from harness.project.slurm import Slurm
+from harness.setup.gpus import visible_gpus
 
-__all__ = ["Launch", "parse_devices", "visible_gpus"]
+__all__ = ["Launch", "free_port", "parse_devices", "uses_deepspeed"]
 
 _NUMBER = re.compile(r"[0-9]{1,4}")
 _RANGE = re.compile(r"([0-9]+)(?:-([0-9]+))?")
@@ -36,7 +41,9 @@ class Launch:
     node_rank: int = 0
     master_address: str = "127.0.0.1"
     master_port: int = 0
-    """0: a free one of this machine; must be given for several nodes."""
+    """0: one node chooses itself, and so does a job of Slurm; must be given for several nodes that people start."""
+    slurm: Slurm | None = None
+    """What is asked of Slurm, where it starts the nodes; it knows the first node's address, and people need not."""
 
     def __post_init__(self) -> None:
         problems = []
@@ -44,9 +51,11 @@ class Launch:
             problems.append(f"{self.cpu_processes} CPU processes (expected 1..{_MAX_PROCESSES})")
         if self.nodes < 1 or not 0 <= self.node_rank < self.nodes:
             problems.append(f"node rank {self.node_rank} of {self.nodes} nodes (expected 0..{max(self.nodes, 1) - 1})")
-        if self.nodes > 1 and not 0 < self.master_port < 65536:
+        if self.slurm is None and self.nodes > 1 and not 0 < self.master_port < 65536:
             problems.append("several nodes need a master port: a random one would differ on every node")
-        if self.nodes > 1 and self.master_address in ("127.0.0.1", "localhost", ""):
+        if not 0 <= self.master_port < 65536:
+            problems.append(f"master port {self.master_port} (expected 1..65535)")
+        if self.slurm is None and self.nodes > 1 and self.master_address in ("127.0.0.1", "localhost", ""):
             problems.append("several nodes need the first node's address, which localhost is not")
         if problems:
             raise SettingsError("launch: " + "; ".join(problems))
@@ -60,7 +69,7 @@ class Launch:
         """
         visible = visible_gpus() if available is None else available
         devices = parse_devices(gpus, visible) if gpus.strip() else visible[:1]
-        return cls(devices=devices, deepspeed=deepspeed is not None)
+        return cls(devices=devices, deepspeed=uses_deepspeed(deepspeed))
 
     @property
     def processes(self) -> int:
@@ -77,15 +86,30 @@ class Launch:
         """Whether ``torch.distributed.run`` is needed."""
         return self.world_size > 1 or self.deepspeed
 
+    def with_deepspeed(self, deepspeed: str | None) -> Launch:
+        """The same processes for a recipe's ``deepspeed``."""
+        return replace(self, deepspeed=uses_deepspeed(deepspeed))
+
     def command(self, python: Path, entry: Path, job: Path) -> list[str]:
         """The words that start the training on this node; never a shell line."""
         if not self.torchrun:
             return [str(python), str(entry), str(job)]
-        return [
-            str(python), "-m", "torch.distributed.run", "--nnodes", str(self.nodes), "--node_rank", str(self.node_rank),
-            "--nproc_per_node", str(self.processes), "--master_addr", self.master_address,
-            "--master_port", str(self.master_port or free_port()), str(entry), str(job),
-        ]  # fmt: skip
+        words = [str(python), "-m", "torch.distributed.run", "--nproc_per_node", str(self.processes)]
+        if self.nodes == 1 and not self.master_port:
+            # The address is said too: workers look for their store under the machine's name otherwise, which not every
+            # machine can resolve.
+            words += ["--standalone", "--local_addr", "127.0.0.1"]
+        else:
+            words += [
+                "--nnodes", str(self.nodes), "--node_rank", str(self.node_rank), "--master_addr", self.master_address,
+                "--master_port", str(self.master_port),
+            ]  # fmt: skip
+        return [*words, str(entry), str(job)]
+
+
+def uses_deepspeed(deepspeed: str | None) -> bool:
+    """Whether a recipe's ``deepspeed`` starts DeepSpeed; ``"none"`` says that it must not."""
+    return deepspeed not in (None, "none")
 
 
 def parse_devices(text: str, available: tuple[int, ...]) -> tuple[int, ...]:
@@ -119,21 +143,6 @@ def parse_devices(text: str, available: tuple[int, ...]) -> tuple[int, ...]:
     if missing:
         raise SettingsError(f"gpus = {text!r}: there is no device {', '.join(map(str, missing))}; {have}")
     return tuple(wanted)
-
-
-def visible_gpus() -> tuple[int, ...]:
-    """Numbers of the NVIDIA GPUs that a child process may use.
-
-    From CUDA_VISIBLE_DEVICES where it is a list of numbers, else from the driver's own listing; no torch needed.
-    """
-    there = sorted(int(p.name) for p in Path("/proc/driver/nvidia/gpus_by_minor").glob("*") if p.name.isdigit())
-    if not there:
-        there = sorted(int(m[1]) for p in Path("/dev").glob("nvidia*") if (m := re.fullmatch(r"nvidia(\d+)", p.name)))
-    value = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if value is None:
-        return tuple(there)
-    listed = [int(p) for p in value.split(",") if p.strip().isdigit()]
-    return tuple(d for d in listed if d in there)
 
 
 def free_port() -> int:

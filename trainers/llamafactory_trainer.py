@@ -2,7 +2,8 @@
 
     check -> data on disk -> job -> processes -> watch -> judge -> weights
 
-An attempt has a new folder, since LLaMA-Factory resumes by itself in an old one. It succeeded when its processes ended
+An attempt has a new folder, since LLaMA-Factory resumes by itself in an old one. What runs on several nodes is started
+and watched by :mod:`trainers.nodes`; everything else is the same. It succeeded when its processes ended
 with 0, the trainer's own state says that every step was made, and the weights are whole, finite and not zero; an
 adapter file alone proves nothing. Everything that can be refused is refused before a process starts.
 """
@@ -19,17 +20,19 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from harness.errors import AdapterError, TrainerError, TrainerMissing
+from harness.errors import AdapterError, TrainerError, TrainerMissing, TrainingNotStarted
 from harness.models.adapters.folder import publish
 from harness.models.adapters.lineage import fingerprint
-from harness.project.deadlines import Deadlines
 from harness.safe.read import read_object
 from trainers.arguments import steps_of
 from trainers.attempt import check_same, is_complete, last_checkpoint, trainer_state
 from trainers.base import Checkpoint, OnProgress, TrainProgress, TrainRequest, TrainResult
 from trainers.examples import DataFacts
-from trainers.job import ENTRY, JOB, PROGRESS, check_request, environment, prepare, write_job
+from trainers.job import ENTRY, JOB, PROGRESS, Prepared, check_request, environment, prepare, write_job
+from trainers.merged_parent import release
+from trainers.nodes import Attempt, End, check_deadlines, run_elsewhere, runs_elsewhere, taken_up
 from trainers.optional_packages import check_packages
+from trainers.out_of_memory import advice
 from trainers.process import last_lines, run_logged
 from trainers.progress_file import Timing, Watch, write_timing
 
@@ -78,77 +81,96 @@ class LlamaFactory:
         check_packages(request.recipe, python)
         on_progress(TrainProgress(phase="preparing"))
         resume = request.resume_from or (last_checkpoint(request.output) if request.resume else None)
-        folder, data = prepare(request)
-        prepared = time.monotonic() - began
-        on_progress(TrainProgress(phase="preparing", total_steps=steps_of(request, data.rows), elapsed=prepared))
+        prepared = prepare(request)
+        check_packages(prepared.request.recipe, python)
+        steps, seconds = steps_of(prepared.request, prepared.data.rows), time.monotonic() - began
+        chosen = "; ".join(prepared.placement.notes)
+        on_progress(TrainProgress(phase="preparing", total_steps=steps, elapsed=seconds, detail=chosen))
+        earlier = taken_up(prepared) if request.resume else None
+        if earlier is not None:
+            shutil.rmtree(prepared.folder, ignore_errors=True)
+            prepared, resume = replace(prepared, folder=earlier.folder), None
+        try:
+            result = self._train(prepared, python, on_progress, began, resume, earlier)
+        except TrainingNotStarted:
+            raise
+        except Exception:
+            release(prepared.folder)
+            raise
+        release(prepared.folder)
+        return result
+
+    def _train(
+        self, prepared: Prepared, python: Path, on_progress: OnProgress, began: float, resume: Path | None,
+        earlier: Attempt | None,
+    ) -> TrainResult:  # fmt: skip
+        request, data, folder = prepared.request, prepared.data, prepared.folder
+        ready = time.monotonic() - began
         if resume is not None:
             check_same(resume, data, request.recipe, ours=request.resume_from is None)
-        job = write_job(request, data, folder, resume=resume)
+        here = not runs_elsewhere(request.launch)
+        if earlier is None:
+            write_job(request, data, folder, resume=resume, owned=here)
         watch = Watch(folder / PROGRESS, on_progress, began)
         log = folder / "train.log"
-        command = request.launch.command(python, ENTRY, job)
 
         def tick() -> None:
             watch.tick()
-            _check_deadlines(watch, request.deadlines, log)
+            check_deadlines(watch, request.deadlines, log)
 
-        code = run_logged(command, log, environment(request, python), every=_POLL, tick=tick, patience=self._patience)
+        if here and earlier is None:
+            command = request.launch.command(python, ENTRY, folder / JOB)
+            code = run_logged(
+                command, log, environment(request, python), every=_POLL, tick=tick, patience=self._patience
+            )
+            end = End(code=code, log=log)
+        else:
+            end = run_elsewhere(prepared, python, watch, earlier)
         watch.tick()
-        ended, total = time.time(), time.monotonic() - began
-        _judge(code, folder, watch, request)
+        _judge(end, folder, watch, request, data)
         recipe, processes = request.recipe, request.launch.world_size
         size, accumulation = recipe.share(processes)
         per_step = size * accumulation * processes
-        timing = Timing.of(watch, data, total=total, prepared=prepared, ended=ended, per_step=per_step)
+        timing = Timing.of(
+            watch, data, total=time.monotonic() - began, prepared=ready, ended=end.at or time.time(), per_step=per_step
+        )
         write_timing(timing, folder)
         changed = [recipe.updates_text(data.rows, processes)] if per_step != recipe.per_update else []
-        notes = (*data.notes, *changed, *watch.notes, *([f"went on from {resume.name}"] if resume else []))
+        notes = (*prepared.notes, *changed, *watch.notes, *([f"went on from {resume.name}"] if resume else []))
         return _result(request, data, folder, watch, time.monotonic() - began, notes)
 
 
-def _check_deadlines(watch: Watch, deadlines: Deadlines, log: Path) -> None:
-    """Raise for a training that has made no step for too long; whoever runs its processes ends them."""
-    stepped, seconds = watch.silence()
-    name = "training_stall" if stepped else "training_start"
-    limit: float = getattr(deadlines, name)
-    if 0 < limit < seconds:
-        what = "made no step for" if stepped else "did not make its first step within"
-        lines = "".join(f"\n    {line}" for line in last_lines(log)[-6:])
-        raise TrainerError(f"the training {what} {limit:g} seconds (deadlines.{name}) and was ended; log: {log}{lines}")
-
-
-def _judge(code: int, folder: Path, watch: Watch, request: TrainRequest) -> None:
-    log = folder / "train.log"
-    if code == 0 and watch.failure is None:
-        finished_steps(folder)
+def _judge(end: End, folder: Path, watch: Watch, request: TrainRequest, data: DataFacts) -> None:
+    if end.code == 0 and watch.failure is None:
+        finished_steps(folder, end.log)
         return
     failure = watch.failure or {}
-    lines = last_lines(log)
-    text = str(failure.get("message") or (lines[-1] if lines else "it said nothing"))
-    reason = str(failure.get("reason") or ("out of memory" if _killed(code, lines) else "error"))
+    lines = last_lines(end.log)
+    text = str(failure.get("message") or end.words or (lines[-1] if lines else "it said nothing"))
+    killed = not failure and (end.out_of_memory or _killed(end.code, lines))
+    reason = str(failure.get("reason") or ("out of memory" if killed else "error"))
     shown = "".join(f"\n    {line}" for line in lines[-6:])
-    raise TrainerError(f"{_what(reason, text, code, request)}; log: {log}{shown}")
+    if reason == "out of memory":
+        what = advice(
+            request.model_path, request.recipe, request.stage, request.launch, data.longest, killed=killed,
+            parents=len(request.parents),
+        )  # fmt: skip
+    else:
+        what = _what(reason, text, end, request)
+    raise TrainerError(f"{what}; log: {end.log}{shown}")
 
 
 def _killed(code: int, lines: list[str]) -> bool:
     return code in (-signal.SIGKILL, 128 + signal.SIGKILL) or any("exitcode  : -9" in line for line in lines)
 
 
-def _what(reason: str, text: str, code: int, request: TrainRequest) -> str:
+def _what(reason: str, text: str, end: End, request: TrainRequest) -> str:
     recipe = request.recipe
-    if reason == "out of memory":
-        smaller = f"batch_size = {max(1, recipe.batch_size // 2)}, accumulation = {recipe.accumulation * 2}"
-        if recipe.batch_size == 1:
-            smaller = f"cutoff_len = {recipe.cutoff_len // 2}"
-        more = "" if recipe.gradient_checkpointing else ", gradient_checkpointing = true"
-        if request.launch.devices and recipe.deepspeed is None:
-            more += ', deepspeed = "zero2"'
-        return f"the training ran out of memory (batch_size = {recipe.batch_size}); try {smaller}{more}"
     if reason == "not finite":
         return f"the training diverged: {text}; try learning_rate = {recipe.learning_rate / 5:g}"
     if reason == "prompt":
         return f"refused, the training would not see the tests' prompts: {text.partition(': ')[2]}"
-    return f"the training failed (exit code {code}): {text}"
+    return f"the training failed ({end.job or f'exit code {end.code}'}): {text}"
 
 
 def _result(
@@ -175,6 +197,8 @@ def _result(
 def _launch_note(request: TrainRequest) -> tuple[str, ...]:
     launch = request.launch
     where = f"GPU {', '.join(map(str, launch.devices))}" if launch.devices else "the CPU"
+    if launch.nodes > 1:
+        return (f"{launch.world_size} processes on {launch.nodes} nodes",)
     return (f"{launch.processes} process{'es' if launch.processes > 1 else ''} on {where}",)
 
 
@@ -203,18 +227,23 @@ def collect(folder: Path) -> tuple[Path, str, tuple[Checkpoint, ...]]:
     return folder / "adapter", digest, (*earlier, Checkpoint(steps, folder / "adapter"))
 
 
-def finished_steps(folder: Path) -> int:
+def finished_steps(folder: Path, log: Path | None = None) -> int:
     """Steps of an attempt that made them all.
+
+    Args:
+        folder: of the attempt.
+        log: where its processes wrote; None: its ``train.log``.
 
     Raises:
         TrainerError: it did not.
     """
+    log = log or folder / "train.log"
     state = trainer_state(folder / "output")
     if state is None:
-        raise TrainerError(f"the training ended without a word about its state; log: {folder / 'train.log'}")
+        raise TrainerError(f"the training ended without a word about its state; log: {log}")
     steps, wanted = int(state.get("global_step", 0)), int(state.get("max_steps", 0))
     if steps < max(1, wanted):
-        raise TrainerError(f"the training stopped at step {steps} of {wanted}; log: {folder / 'train.log'}")
+        raise TrainerError(f"the training stopped at step {steps} of {wanted}; log: {log}")
     return steps
 
 

@@ -1,9 +1,12 @@
 """Describes what would be started: for a dry run, and for several nodes, which people or Slurm start.
 
-The harness does not start several nodes, since it would need to log in elsewhere. It writes the job into a folder that
-all nodes see and prints what to run where. Data are prepared once, before any node trains, because nodes that write the
-same cache at once corrupt it. The master port is fixed, since a random one would differ on every node. Afterwards
-``harness train --collect FOLDER`` checks and registers the weights.
+The harness does not log in to several nodes. It writes the job into a folder that all nodes see. Where ``sbatch`` is
+there, :mod:`trainers.slurm` submits the script; elsewhere people start what is printed. Data are prepared once, before
+any node trains, because nodes that write the same cache at once corrupt it. The master port is fixed, since a random
+one would differ on every node; a job of Slurm takes it from its number, so that two jobs on one node do not meet.
+Afterwards ``--resume``, or ``harness train --collect FOLDER``, checks and registers the weights.
+
+Everything that is not ours is quoted, in the shell's lines and in those of Slurm's options.
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ import shlex
 from dataclasses import replace
 from pathlib import Path
 
+from harness.errors import TrainerError
+from harness.project.slurm import Slurm
 from trainers.base import TrainRequest
 from trainers.job import ENTRY, JOB, launch_variables
 
@@ -33,27 +38,49 @@ def node_commands(request: TrainRequest, python: Path, folder: Path) -> tuple[st
 
 
 def slurm_script(request: TrainRequest, python: Path, folder: Path) -> str:
-    """A batch script for ``sbatch``: the master is the first node that Slurm gives, the rank is the node's number."""
-    launch = request.launch
+    """A batch script for ``sbatch``: the master is the first node that Slurm gives, the rank is the node's number.
+
+    Raises:
+        TrainerError: the folder's path cannot stand in a batch script.
+    """
+    launch, slurm = request.launch, request.launch.slurm or Slurm()
+    if any(ord(c) < 32 or ord(c) == 127 for c in str(folder)):
+        raise TrainerError(f"{str(folder)!r}: control characters in a path cannot stand in a batch script; rename it")
     command = launch.command(python, ENTRY, folder / JOB)
     words = [shlex.quote(w) for w in command]
-    for option, value in (("--node_rank", '"$SLURM_NODEID"'), ("--master_addr", '"$MASTER_ADDR"')):
+    for option, value in (
+        ("--node_rank", '"$SLURM_NODEID"'), ("--master_addr", '"$MASTER_ADDR"'), ("--master_port", '"$MASTER_PORT"'),
+    ):  # fmt: skip
         if option in command:
             words[command.index(option) + 1] = value
-    exports = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in launch_variables(request).items())
-    gpus = f"#SBATCH --gpus-per-node={len(launch.devices)}\n" if launch.devices else ""
+    variables = launch_variables(request)
+    if launch.devices:
+        # Which GPUs of a shared node are the job's is Slurm's to say.
+        del variables["CUDA_VISIBLE_DEVICES"]
+    exports = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items())
+    options = {
+        "job-name": "harness-train", "nodes": str(launch.nodes), "ntasks-per-node": "1",
+        **({"gpus-per-node": str(len(launch.devices))} if launch.devices else {}),
+        **dict(slurm.options()),
+        # In the name of a file, Slurm replaces what follows a percent sign.
+        "output": f"{str(folder).replace('%', '%%')}/slurm-%j.log", "no-requeue": "",
+    }  # fmt: skip
+    head = "\n".join(f"#SBATCH --{name}{f'={shlex.quote(value)}' if value else ''}" for name, value in options.items())
     prepare = " ".join(shlex.quote(w) for w in (str(python), str(ENTRY), str(folder / JOB), "prepare"))
+    # Below the ports that the kernel gives to connections.
+    port = str(launch.master_port) if launch.master_port else "$((10000 + SLURM_JOB_ID % 20000))"
     return f"""#!/bin/bash
-#SBATCH --job-name=harness-train
-#SBATCH --nodes={launch.nodes}
-#SBATCH --ntasks-per-node=1
-{gpus}#SBATCH --output={folder / "slurm-%j.log"}
+{head}
 set -euo pipefail
 
 export PATH={shlex.quote(str(python.parent))}:"$PATH"
 {exports}
-MASTER_ADDR="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)"
-export MASTER_ADDR MASTER_PORT={launch.master_port}
+
+# sed and not head, which ends before it has read all: the broken pipe would end the job.
+MASTER_ADDR="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | sed -n 1p)"
+export MASTER_ADDR MASTER_PORT={port}
+# From Slurm 22.05 on, srun no longer takes this from sbatch.
+[ -z "${{SLURM_CPUS_PER_TASK:-}}" ] || export SRUN_CPUS_PER_TASK="$SLURM_CPUS_PER_TASK"
 
 # Once, on one node: nodes that prepare the same data at the same time corrupt each other's cache.
 srun --nodes=1 --ntasks=1 {prepare}

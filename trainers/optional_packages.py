@@ -62,6 +62,6 @@ def _needed(recipe: Recipe) -> dict[str, str]:
         needed["liger_kernel"] = "liger_kernels = true"
     if recipe.attention == "fa2":
         needed["flash_attn"] = "attention = 'fa2'"
-    if recipe.deepspeed is not None:
+    if recipe.uses_deepspeed:
         needed["deepspeed"] = f"deepspeed = {recipe.deepspeed!r}"
     return needed

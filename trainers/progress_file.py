@@ -42,10 +42,17 @@ class Watch:
         """By step, what was measured at its checkpoint."""
         self.phases: dict[str, float] = {}
         """Seconds since the epoch at which a phase began."""
+        self.detail = ""
+        """Where the training runs, where that is not here."""
 
     def silence(self) -> tuple[bool, float]:
         """Whether the first step was made, and the seconds since the training last came forward."""
         return bool(self.steps), time.monotonic() - self._moved
+
+    def queued(self) -> None:
+        """Report that the training waits for its machines, which is no silence of its own."""
+        self._moved = time.monotonic()
+        self._on_progress(TrainProgress(phase="queued", elapsed=time.monotonic() - self._began, detail=self.detail))
 
     def tick(self) -> None:
         """Read new lines and report the training's position."""
@@ -56,7 +63,7 @@ class Watch:
                     break
                 self._read += len(line)
                 self._take(json.loads(line))
-        self._on_progress(replace(self._last, elapsed=time.monotonic() - self._began))
+        self._on_progress(replace(self._last, elapsed=time.monotonic() - self._began, detail=self.detail))
 
     def _take(self, row: dict[str, Any]) -> None:
         if row["phase"] == "failed":

@@ -23,7 +23,7 @@ from harness.errors import SettingsError
 from harness.safe.nearest import nearest_name
 from harness.safe.read import read_object, read_toml, reason
 from harness.safe.validate import field_problems, listed, number, whole
-from trainers.launch import parse_devices
+from trainers.launch import parse_devices, uses_deepspeed
 
 __all__ = ["Recipe", "named_recipe", "recipe_names"]
 
@@ -35,7 +35,7 @@ _OPTIONAL = (
     "quantization", "deepspeed", "max_steps", "max_samples", "save_steps", "threads", "least_steps", "most_steps",
 )  # fmt: skip
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
-_DEEPSPEED = ("zero2", "zero3", "zero2-offload", "zero3-offload")
+_DEEPSPEED = ("none", "zero2", "zero3", "zero2-offload", "zero3-offload")
 _FORBIDDEN_LOSSES = ("hinge", "ipo", "kto_pair")
 
 
@@ -112,7 +112,9 @@ class Recipe:
     cache_reference: bool = True
     """Remember the reference's log-probabilities from the first epoch on (one process only)."""
     deepspeed: str | None = None
-    """``zero2``, ``zero3``, ``zero2-offload``, ``zero3-offload``, or the path of a DeepSpeed configuration (.json)."""
+    """``none``, ``zero2``, ``zero3``, ``zero2-offload``, ``zero3-offload``, or the path of a DeepSpeed configuration
+    (.json). Left out: as the memory of the GPUs asks for, with gradient checkpointing and smaller batches where
+    needed; what a recipe names is taken as it is."""
     ddp_timeout: Annotated[int, whole(1, 10**9)] = 1800
     """Seconds for which a process waits for the others."""
     gpus: str = ""
@@ -137,24 +139,49 @@ class Recipe:
             raise SettingsError(f"recipe {self.name!r}: " + "; ".join(problems))
 
     @property
+    def uses_deepspeed(self) -> bool:
+        """Whether the training is started with DeepSpeed."""
+        return uses_deepspeed(self.deepspeed)
+
+    @property
     def zero_stage(self) -> int:
         """DeepSpeed's ZeRO stage; 0 without DeepSpeed.
 
         Raises:
             SettingsError: the configuration cannot be read, or names no stage.
         """
-        if self.deepspeed is None:
+        if not self.uses_deepspeed or self.deepspeed is None:
             return 0
         if self.deepspeed in _DEEPSPEED:
             return int(self.deepspeed[4])
-        try:
-            stage = read_object(Path(self.deepspeed).expanduser()).get("zero_optimization", {}).get("stage", 0)
-        except (OSError, ValueError, AttributeError) as error:
-            why = reason(error) if isinstance(error, OSError | ValueError) else "zero_optimization is no object"
-            raise SettingsError(f"deepspeed = {self.deepspeed!r}: cannot be read: {why}") from error
+        stage = self._own_zero().get("stage", 0)
         if type(stage) is not int or not 0 <= stage <= 3:
             raise SettingsError(f"deepspeed = {self.deepspeed!r}: zero_optimization.stage = {stage!r} (expected 0..3)")
         return stage
+
+    @property
+    def offloads(self) -> tuple[bool, bool]:
+        """Whether optimizer states, and whether weights, lie in the machine's memory and not on the GPUs.
+
+        Raises:
+            SettingsError: the configuration cannot be read.
+        """
+        if not self.uses_deepspeed or self.deepspeed in _DEEPSPEED:
+            offload = str(self.deepspeed).endswith("-offload")
+            return offload, offload and self.zero_stage == 3
+        places = (self._own_zero().get(f"offload_{part}") for part in ("optimizer", "param"))
+        optimizer, weights = (isinstance(p, Mapping) and p.get("device") in ("cpu", "nvme") for p in places)
+        return optimizer, weights
+
+    def _own_zero(self) -> Mapping[str, Any]:
+        """The part on ZeRO of a DeepSpeed configuration that is a file of the user's."""
+        try:
+            zero = read_object(Path(str(self.deepspeed)).expanduser()).get("zero_optimization", {})
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"deepspeed = {self.deepspeed!r}: cannot be read: {reason(error)}") from error
+        if not isinstance(zero, Mapping):
+            raise SettingsError(f"deepspeed = {self.deepspeed!r}: cannot be read: zero_optimization is no object")
+        return zero
 
     @property
     def per_update(self) -> int:
@@ -269,9 +296,9 @@ class Recipe:
         known = {f.name for f in dataclasses.fields(cls)}
         given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         for name in _OPTIONAL:
-            # TOML has no null.
+            # TOML has no null. No DeepSpeed is a choice of its own, and not the same as none named.
             if given.get(name) in ("none", "off", ""):
-                given[name] = None
+                given[name] = "none" if name == "deepspeed" and given[name] else None
         if isinstance(given.get("gpus"), int) and not isinstance(given["gpus"], bool):
             given["gpus"] = str(given["gpus"])
         problems = []

@@ -10,6 +10,7 @@ from typing import Any
 
 from harness.cli.display import TerminalDisplay
 from harness.cli.interruption import interruptible, resume_command
+from harness.cli.launch_options import add_launch_options, launch_of, names_processes, nodes_from_environment
 from harness.cli.output import wants_color
 from harness.cli.parsers import count, examples
 from harness.cli.project import add_json, echo, echo_json, project_settings, table, warn
@@ -34,7 +35,9 @@ def add_parser(subparsers: Any) -> None:
         "fix",
         help="train a new adapter on what failed, run the suite again, compare",
         **examples(
-            "harness fix --failed --dry-run", "harness fix --failed --gpus 8 --as v4.1", "harness fix --failed --resume"
+            "harness fix --failed --dry-run",
+            "harness fix --failed --gpus 8 --as v4.1",
+            "harness fix --failed --nodes 4 --gpus 8 --partition gpu --time 04:00:00",
         ),
     )
     parser.add_argument("--failed", action="store_true", required=True, help="fix the failing cases of the last run")
@@ -47,7 +50,6 @@ def add_parser(subparsers: Any) -> None:
         help="training stage; kto and sft use the recipes fix-kto and fix-sft",
     )  # fmt: skip
     parser.add_argument("--pairs", metavar="FILE", help="train on these pairs, written by harness pairs and edited")
-    parser.add_argument("--gpus", metavar="N|LIST", help="number of GPUs, or a list such as 0-7")
     parser.add_argument(
         "--rounds",
         type=count,
@@ -57,14 +59,18 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--resume", action="store_true", help="continue an interrupted fix")
     parser.add_argument("--dry-run", action="store_true", help="show the plan and the pairs; train nothing")
+    add_launch_options(parser, ranks=False)
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """0: every trained-on case passes and the version is blessed; 1: otherwise."""
+    nodes_from_environment(args)
     settings = project_settings()
     usual = settings.recipe if args.stage == "dpo" else f"fix-{args.stage}"
     recipe = named_recipe(args.recipe or usual, gpus=args.gpus)
+    # A call that goes on finds the nodes of the call before it by itself.
+    launch = launch_of(args, recipe, settings) if names_processes(args) else None
     display = TerminalDisplay(sys.stderr if args.json else sys.stdout)
     done: list[FixResult] = []
     with Store.existing(settings.database) as store, interruptible():
@@ -79,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
             if plan is None:
                 break
             display.echo(_plan_text(plan))
-            fix = Fix(plan, settings, store, display, resume=resume)
+            fix = Fix(plan, settings, store, display, resume=resume, launch=launch)
             edited = Path(args.pairs) if args.pairs and first else None
             try:
                 if args.dry_run:
@@ -112,16 +118,21 @@ def run(args: argparse.Namespace) -> int:
 def _dry_run(fix: Fix, plan: FixPlan, edited: Path | None, display: TerminalDisplay, *, json: bool) -> int:
     with display.live():
         pairs = fix.pairs(edited)
-    updates = fix.updates(pairs)
+    planned = fix.planned(pairs)
     if json:
         echo_json({
             "adapter": plan.name, "parent": plan.parent.name, "run": plan.run.id, "stage": plan.stage,
             "recipe": plan.recipe.name, "cases": [r.case.id for r in plan.failures], "pairs": len(pairs),
-            "folder": str(fix.folder), "updates": updates,
+            "folder": str(fix.folder), "updates": planned.updates, "memory": planned.placement.facts(),
+            "notes": planned.placement.notes,
         })  # fmt: skip
         return 0
     echo(pairs_text(pairs) + tr("{n} pairs in {folder}; nothing was trained", n=len(pairs), folder=fix.folder))
-    echo(tr("a fix would make {updates}", updates=updates))
+    echo(tr("a fix would make {updates}", updates=planned.updates))
+    for note in planned.placement.notes:
+        echo(f"  {note}")
+    if rows := planned.placement.rows():
+        echo(table((tr("memory"), "GiB"), [(tr(name), size) for name, size in rows]))
     return 0
 
 

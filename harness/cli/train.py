@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import ast
-import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from harness.cli.display import TerminalDisplay
 from harness.cli.interruption import interruptible, resume_command
+from harness.cli.launch_options import add_launch_options, launch_of, names_processes, nodes_from_environment
 from harness.cli.parsers import examples
-from harness.cli.project import add_json, echo, echo_json, hint, project_settings, warn
+from harness.cli.project import add_json, echo, echo_json, hint, project_settings, table, warn
 from harness.errors import SettingsError
 from harness.fix.estimate import estimate
 from harness.fix.series import training_series
@@ -28,15 +29,19 @@ from harness.fix.training import (
 from harness.language import tr
 from harness.project.settings import Settings
 from harness.runs.progress import duration
+from harness.setup.gpus import visible_gpus
 from harness.store import Store
 from harness.trackers.entry import training_entry
 from harness.trackers.sending import send_entry, sent_lines
+from trainers.elsewhere import launch_elsewhere
 from trainers.job import check_request, prepare, write_job
-from trainers.launch import Launch, parse_devices, visible_gpus
+from trainers.launch import Launch
 from trainers.llamafactory_trainer import trainer_python
+from trainers.memory import GIB
+from trainers.merged_parent import bytes_to_make
 from trainers.multinode import node_commands, prepare_command, slurm_script
 from trainers.optional_packages import missing_packages
-from trainers.recipe import Recipe, named_recipe, recipe_names
+from trainers.recipe import named_recipe, recipe_names
 
 __all__ = ["add_parser", "run"]
 
@@ -69,21 +74,7 @@ def add_parser(subparsers: Any) -> None:
         "--set", dest="changes", action="append", default=[], metavar="FIELD=VALUE",
         help="change a field of the recipe; repeatable",
     )  # fmt: skip
-    launch = parser.add_argument_group("launch")
-    launch.add_argument("--gpus", metavar="N|LIST", help="number of GPUs, or a list such as 0-7")
-    launch.add_argument("--cpu-processes", type=int, metavar="N", help="number of processes on the CPU")
-    launch.add_argument(
-        "--nodes", type=int, metavar="N", help="print what to run on each of N nodes; default: $NNODES, else 1"
-    )
-    launch.add_argument(
-        "--node-rank", type=int, metavar="R", help="print it for the node of this rank only; default: $RANK, else all"
-    )
-    launch.add_argument(
-        "--master-address", metavar="HOST", help="address of the first node, for --nodes; default: $MASTER_ADDR"
-    )
-    launch.add_argument(
-        "--master-port", type=int, metavar="PORT", help="free port on the first node; default: $MASTER_PORT"
-    )
+    add_launch_options(parser)
     parser.add_argument(
         "--resume", nargs="?", type=Path, const=True, metavar="CHECKPOINT",
         help="continue from the last complete checkpoint of this version, or from the one in that folder",
@@ -97,7 +88,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0: trained, checked and registered (or planned)."""
-    _nodes_from_environment(args)
+    nodes_from_environment(args)
     settings = project_settings()
     if args.collect is not None:
         return _collected(args, settings)
@@ -108,12 +99,17 @@ def run(args: argparse.Namespace) -> int:
         raise SettingsError("--data: name at least one file to train on")
     plan = plan_training(
         settings, args.stage, args.data, recipe, adapter_from=args.adapter_from, name=args.name,
-        launch=_launch(args, recipe), resume=bool(args.resume), datasets=args.dataset,
+        launch=launch_of(args, recipe, settings), resume=bool(args.resume), datasets=args.dataset,
         resume_from=args.resume.resolve() if isinstance(args.resume, Path) else None,
     )  # fmt: skip
+    if args.resume and not names_processes(args):
+        # A call that goes on finds the nodes of the call before it by itself.
+        plan = replace(plan, launch=launch_elsewhere(plan.output, plan.launch, settings.slurm))
     with Store(settings.database) as store:
-        if args.dry_run or args.nodes > 1:
-            return _planned(plan, settings, store, json=args.json, slurm=args.nodes > 1, only=args.node_rank)
+        slurm = plan.launch.slurm is not None
+        if args.dry_run or (args.nodes > 1 and not slurm):
+            several = args.nodes > 1 or slurm
+            return _planned(plan, settings, store, json=args.json, several=several, only=args.node_rank)
         display = TerminalDisplay(sys.stderr if args.json else sys.stdout)
         try:
             with interruptible(), display.live():
@@ -166,51 +162,34 @@ def _collected(args: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _nodes_from_environment(args: argparse.Namespace) -> None:
-    """What torchrun's users set in the environment, where the call does not say it.
-
-    Raises:
-        SettingsError: a variable that is not a whole number; all of them.
-    """
-    problems = []
-    for name, variable, kind, default in (
-        ("nodes", "NNODES", int, 1), ("node_rank", "RANK", int, None), ("master_port", "MASTER_PORT", int, 0),
-        ("master_address", "MASTER_ADDR", str, ""),
-    ):  # fmt: skip
-        if getattr(args, name) is not None:
-            continue
-        text = os.environ.get(variable, "").strip()
-        try:
-            setattr(args, name, kind(text) if text else default)
-        except ValueError:
-            problems.append(f"environment variable {variable} = {text!r} (expected a whole number)")
-    if args.nodes == 1:
-        args.node_rank = None
-    if args.node_rank is not None and not 0 <= args.node_rank < args.nodes:
-        problems.append(f"node rank {args.node_rank} of {args.nodes} nodes (expected 0..{args.nodes - 1})")
-    if problems:
-        raise SettingsError("; ".join(problems))
-
-
 def _planned(
-    plan: TrainPlan, settings: Settings, store: Store, *, json: bool, slurm: bool, only: int | None = None
+    plan: TrainPlan, settings: Settings, store: Store, *, json: bool, several: bool, only: int | None = None
 ) -> int:
     """Check the data, write the job, and print what would be (or, on several nodes, is to be) started."""
     python = trainer_python(settings.root)
     request, source = prepared_request(plan, settings, store)
     check_request(request)
-    folder, data = prepare(request)
+    prepared = prepare(request)
+    request, folder, data = prepared.request, prepared.folder, prepared.data
+    recipe, launch = request.recipe, request.launch
+    merged = bytes_to_make(request)
     write_job(request, data, folder, owned=False)
-    commands = node_commands(request, python, folder)
-    script = slurm_script(request, python, folder) if slurm else ""
-    notes = (*source.notes(), *data.notes, *missing_packages(plan.recipe, python))
+    # Where Slurm starts the nodes, nobody knows their addresses yet.
+    commands = node_commands(request, python, folder) if launch.slurm is None else ()
+    script = slurm_script(request, python, folder) if several else ""
+    kept = (
+        [f"the parents were merged into a model of {merged / GIB:.1f} GiB in {plan.output.parent / 'merged'}; "
+         "collecting the training removes it"] if merged else []
+    )  # fmt: skip
+    notes = (*source.notes(), *prepared.notes, *kept, *missing_packages(recipe, python))
     if json:
         echo_json(
             {
                 "folder": folder,
                 "examples": data.rows,
                 "tokens": data.tokens,
-                "updates": plan.recipe.updates_text(data.rows, plan.launch.world_size),
+                "updates": recipe.updates_text(data.rows, launch.world_size),
+                "memory": prepared.placement.facts(),
                 "commands": commands,
                 "slurm": script,
                 "prepare": prepare_command(request, python, folder),
@@ -220,53 +199,26 @@ def _planned(
         return 0
     parent = f"{plan.parent.name} ({'base' if not plan.chain else ' + '.join(a.name for a in plan.chain)})"
     echo(f"{plan.stage} of {plan.name} from {parent}: {data.rows} examples, {data.tokens:,} tokens an epoch")
-    echo(f"  {plan.recipe.updates_text(data.rows, plan.launch.world_size)}")
-    echo(f"  {estimate(plan.recipe, data.rows, plan.launch, plan.model_path, store)}")
+    echo(f"  {recipe.updates_text(data.rows, launch.world_size)}")
+    echo(f"  {estimate(recipe, data.rows, prepared.placement, plan.model_path, store)}")
     for note in notes:
         echo(f"  {note}")
-    if request.launch.devices and not visible_gpus():
+    if rows := prepared.placement.rows():
+        echo(table((tr("memory"), "GiB"), [(tr(name), size) for name, size in rows]))
+    if launch.devices and not visible_gpus():
         echo("  this machine has no GPU; the commands are for one that has")
     echo(f"\n# {folder / 'train.json'}\n{(folder / 'train.json').read_text(encoding='utf-8')}")
-    if slurm:
+    if commands and several:
         echo(f"# once, on any node\n{prepare_command(request, python, folder)}\n")
     for rank, command in enumerate(commands):
         if only is not None and rank != only:
             continue
-        echo((f"# node {rank}\n" if slurm else "# command\n") + command + "\n")
-    if slurm:
+        echo((f"# node {rank}\n" if several else "# command\n") + command + "\n")
+    if several:
         echo(f"# or all of it with Slurm (sbatch)\n{script}")
         echo(f"# every node must see {folder} under this same path")
     echo(f"# afterwards\nharness train {plan.stage} --adapter {plan.parent.name} --as {plan.name} --collect {folder}")
     return 0
-
-
-def _launch(args: argparse.Namespace, recipe: Recipe) -> Launch:
-    """Processes of the call; several nodes may have GPUs that this machine has not."""
-    deepspeed = recipe.deepspeed
-    if args.nodes > 1:
-        if recipe.gpus and not recipe.gpus.isdecimal():
-            raise SettingsError(f"--gpus {recipe.gpus}: with --nodes, give the number of GPUs of each node")
-        devices = parse_devices(recipe.gpus, tuple(range(64))) if recipe.gpus else ()
-        return Launch(
-            devices=devices,
-            cpu_processes=args.cpu_processes or 1,
-            deepspeed=deepspeed is not None,
-            nodes=args.nodes,
-            node_rank=0,
-            master_address=args.master_address,
-            master_port=args.master_port,
-        )
-    # A dry run may plan for another machine than this one.
-    launch = Launch.on_gpus(recipe.gpus, deepspeed=deepspeed, available=tuple(range(64)) if _elsewhere(args) else None)
-    if args.cpu_processes is None:
-        return launch
-    if launch.devices and recipe.gpus:
-        raise SettingsError("--cpu-processes and --gpus do not go together")
-    return Launch(devices=(), cpu_processes=args.cpu_processes, deepspeed=deepspeed is not None)
-
-
-def _elsewhere(args: argparse.Namespace) -> bool:
-    return bool(args.dry_run and args.gpus and not visible_gpus())
 
 
 def _changes(words: list[str]) -> dict[str, Any]:

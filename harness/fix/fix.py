@@ -11,14 +11,13 @@ interrupted fix leaves no half-registered version. The caller provides the displ
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import harness
 from harness.cases.model import Case
@@ -28,14 +27,15 @@ from harness.engines.base import Engine
 from harness.engines.kept_engine import KeptEngine
 from harness.errors import AdapterError, UsageError
 from harness.fix.checkpoints import Selection, choose, judge_checkpoints, looked_at
-from harness.fix.estimate import estimate, seconds_of_judging
+from harness.fix.display import Display
+from harness.fix.estimate import seconds_of_judging
 from harness.fix.journal import Journal
 from harness.fix.missing_facts import advice, without_answer
 from harness.fix.names import claimed
-from harness.fix.plan import FixPlan, fitted, plan_fix
+from harness.fix.plan import FixPlan, plan_fix
 from harness.fix.promotion import Effect, Promotion, decide, effects
 from harness.fix.series import training_series
-from harness.fix.watched import watched_texts
+from harness.fix.train_pairs import PairTraining, PlannedTraining
 from harness.judging.results import CaseResult, Status
 from harness.language import tr
 from harness.models.adapters.folder import check
@@ -51,34 +51,17 @@ from harness.project.settings import Settings
 from harness.project.suite import project_cases
 from harness.reports.conclusion import Conclusion, conclude_run
 from harness.runs.evaluation import Evaluation
-from harness.runs.progress import duration
-from harness.runs.runner import OpenEngine, RunnerProgress
-from harness.safe.records import dump, to_data
+from harness.runs.runner import OpenEngine
+from harness.safe.records import digest, to_data
 from harness.store import Store
 from harness.suite.compare import Comparison
 from harness.suite.figures import figures
 from harness.trackers.sending import Sent, send_run
-from trainers import Trainer, TrainProgress, TrainRequest, TrainResult, open_trainer
+from trainers import Trainer, TrainResult, open_trainer
 from trainers.base import Checkpoint
-from trainers.launch import Launch, visible_gpus
+from trainers.launch import Launch
 
 __all__ = ["Display", "Fix", "FixPlan", "FixResult", "TrainedVersion", "plan_fix"]
-
-
-class Display(Protocol):
-    """Shows the progress of a fix."""
-
-    def step(self, text: str) -> None:
-        """A new step begins."""
-
-    def sampling(self, done: int, total: int) -> None:
-        """Candidates are drawn."""
-
-    def training(self, progress: TrainProgress) -> None:
-        """The trainer is at work."""
-
-    def running(self, progress: RunnerProgress) -> None:
-        """Cases are run: for the checkpoints, or the suite again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,8 +107,19 @@ class Fix:
         engine: OpenEngine = open_engine,
         trainer: Trainer | None = None,
         resume: bool = False,
+        launch: Launch | None = None,
     ) -> None:
         """Prepare a fix; ``resume`` takes the finished steps of an earlier call from its folder.
+
+        Args:
+            plan: what is fixed.
+            settings: the project's.
+            store: its store.
+            display: shows the progress.
+            engine: opens engines.
+            trainer: None: the one that the settings name.
+            resume: go on with an earlier call.
+            launch: processes that train; None: those that the recipe asks for on this machine.
 
         Raises:
             CaseFileError: the suite cannot be read.
@@ -146,14 +140,19 @@ class Fix:
         self._target = resolve_target(plan.parent.name, self._manifest(), settings, store)
         if self._target.own_tokenizer:
             raise UsageError(training_problem(plan.parent.name))
+        self._training = PairTraining(
+            plan, settings, store, display, self.journal, self._target, trainer=self._trainer, launch=launch
+        )
 
     def check(self) -> None:
-        """Check that the trainer is installed, before time is spent on data.
+        """Check that the trainer is installed and can hold the model, before time is spent on data.
 
         Raises:
             TrainerMissing: the trainer's environment is not installed.
+            TrainerError: the failing prompts alone do not fit the memory that there is.
         """
         self._trainer.check()
+        self._training.check_memory()
 
     def run(self, edited: Path | None = None) -> FixResult:
         """Run every step, from pairs to the verdict on the new version; the name is claimed for all of them.
@@ -195,7 +194,7 @@ class Fix:
         cases = [r.case for r in self.plan.training]
         by_hand = read_hand_made(self._settings.badcases, cases, self._display.step)
         check_pairs(given if given is not None else by_hand, protected)
-        inputs = _digest(["given", given]) if given is not None else self._inputs_of_pairs(by_hand)
+        inputs = digest(["given", given]) if given is not None else self._inputs_of_pairs(by_hand)
         in_place = edited is not None and edited.resolve() == (self.folder / DATASET).resolve()
         if not in_place and (stored := self.journal.pairs(inputs)) is not None:
             check_pairs(stored, protected)
@@ -213,7 +212,7 @@ class Fix:
         """Digest of everything that decides the pairs: results, sampling, the model sampled from, hand-made pairs."""
         plan = self.plan
         results = (plan.training, plan.passing, [r.case for r in plan.results], self._cases)
-        return _digest([harness.__version__, RULES, results, plan.sampling, self._target.digest, by_hand])
+        return digest([harness.__version__, RULES, results, plan.sampling, self._target.digest, by_hand])
 
     def _new_pairs(self) -> tuple[Pair, ...]:
         self._display.step(tr("drawing candidates on {name}", name=self.plan.parent.name))
@@ -226,51 +225,16 @@ class Fix:
         )  # fmt: skip
 
     def train(self, pairs: Sequence[Pair]) -> TrainResult:
-        """Train a LoRA on the pairs, in the trainer's environment."""
-        recipe = fitted(self.plan.recipe, self._examples(pairs))
-        asked = _digest([self.plan.stage, recipe.to_mapping(), pairs, self._target.digest])
-        if (earlier := self.journal.trained(asked)) is not None:
-            return earlier
-        facts: dict[str, Any] = {"pairs": len(pairs)}
-        after = self._judging_seconds(pairs)
-        then = (
-            "" if after is None else tr("; then about {time} for the checkpoints and the suite", time=duration(after))
-        )
-        self._display.step(tr("training {name} on {n} pairs", name=self.plan.name, n=len(pairs)) + then)
-        self.journal.record("started", facts)
-        # A version that no engine takes as one LoRA is sampled from merged, and trained on as what it consists of.
-        parent = (self._target.weights.path,) if self._target.weights else self._target.parents
-        request = TrainRequest.from_pairs(
-            stage=self.plan.stage, model_path=self._target.base_path or self._target.model_path, parents=parent,
-            recipe=recipe, output=self.folder, resume=self.journal.resume, pairs=pairs,
-            renderer=self._target.renderer, deadlines=self._settings.deadlines,
-            watched=watched_texts(self.plan.results, self._target.renderer),
-            trust_remote_code=self._target.model is not None and self._target.model.trust_remote_code,
-        )  # fmt: skip
-        try:
-            trained = self._trainer.train(request, self._display.training)
-        except KeyboardInterrupt:
-            self.journal.record("interrupted", facts)
-            raise
-        except Exception as error:
-            self.journal.record("failed", {**facts, "error": str(error)})
-            raise
-        self.journal.save_trained(trained, asked)
-        self.journal.record("trained", {**facts, "steps": trained.steps, "seconds": trained.seconds})
-        return trained
+        """Train a LoRA on the pairs, in the trainer's environment; see :mod:`harness.fix.train_pairs`."""
+        return self._training.train(pairs, self._judging_seconds(pairs))
 
-    def updates(self, pairs: Sequence[Pair]) -> str:
-        """How much a training on the pairs would do, in words: updates, examples of each, epochs, processes.
+    def planned(self, pairs: Sequence[Pair]) -> PlannedTraining:
+        """What a training on the pairs would do, and where it would run.
 
-        The plan may be for a machine with other GPUs than this one.
+        Raises:
+            TrainerError: it does not fit the memory that there is.
         """
-        recipe, examples = self.plan.recipe, self._examples(pairs)
-        elsewhere = tuple(range(64)) if recipe.gpus and not visible_gpus() else None
-        launch = Launch.on_gpus(recipe.gpus, deepspeed=recipe.deepspeed, available=elsewhere)
-        planned = fitted(recipe, examples, launch)
-        model = self._target.base_path or self._target.model_path
-        needs = estimate(planned, examples, launch, model, self._store, self._judging_seconds(pairs))
-        return f"{planned.updates_text(examples, launch.world_size)}; {needs}"
+        return self._training.planned(pairs, self._judging_seconds(pairs))
 
     def _judging_seconds(self, pairs: Sequence[Pair]) -> float | None:
         """Time for the checkpoints and the rerun, whose answers for the kept checkpoint are there by then."""
@@ -281,12 +245,9 @@ class Fix:
         suite = sum(c.decoding.samples for c in cases) * (1 + len(versions))
         return seconds_of_judging(self.plan.run, self.plan.results, samples * kept + max(0, suite - samples))
 
-    def _examples(self, pairs: Sequence[Pair]) -> int:
-        return len(pairs) * (2 if self.plan.stage == "kto" else 1)
-
     def select(self, trained: TrainResult, pairs: Sequence[Pair]) -> Selection:
         """Choose the best of the checkpoints; see :mod:`harness.fix.checkpoints` for the rule."""
-        asked = _digest([[c.step for c in trained.checkpoints], trained.digest, pairs, self.plan.results])
+        asked = digest([[c.step for c in trained.checkpoints], trained.digest, pairs, self.plan.results])
         selection = self.journal.selection(asked)
         if selection is None:
             selection = self._select(trained, pairs)
@@ -458,10 +419,6 @@ class Fix:
 
     def _manifest(self) -> Manifest:
         return read_manifest(self._settings.manifest_path)
-
-
-def _digest(values: Any) -> str:
-    return hashlib.sha256(dump(values).encode()).hexdigest()
 
 
 def _figures(results: Sequence[CaseResult]) -> dict[str, float | int]:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
-from harness.errors import DataError, SettingsError, TrainerError, UsageError
+from harness.errors import DataError, SettingsError, TrainerError, TrainingNotStarted, UsageError
 from harness.fix.names import claimed, new_name
 from harness.models.adapters.lineage import check_lineage
 from harness.models.adapters.registration import register_version
@@ -35,6 +35,7 @@ from trainers.formats import Source
 from trainers.job import ENTRY
 from trainers.launch import Launch
 from trainers.llamafactory_trainer import collect, trainer_python
+from trainers.merged_parent import release
 from trainers.prompt_parity import probes
 from trainers.recipe import Recipe
 from trainers.rendering import render_records
@@ -185,7 +186,7 @@ def train(
         _record(store, plan, "started")
         try:
             result = trainer.train(request, on_progress)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, TrainingNotStarted):
             _record(store, plan, "interrupted")
             raise
         except Exception as error:
@@ -210,6 +211,7 @@ def collect_training(plan: TrainPlan, settings: Settings, store: Store, folder: 
             below = plan.chain if plan.recipe.parent == "new" else plan.chain[:-1]
             check_lineage(plan.model_path, [*(a.path for a in below if a.path is not None), weights])
         adapter = _published(plan, settings, weights)
+    release(folder)
     _record(store, plan, "registered", steps=checkpoints[-1].step)
     return adapter
 

@@ -36,8 +36,12 @@ class ModelDescription:
     hidden_size: int | None = None
     inner_size: int | None = None
     """Width of a feed-forward layer."""
+    vocabulary: int | None = None
+    """Rows of the output layer."""
     experts: int | None = None
     """Of a mixture; None for a dense model."""
+    active_inner_size: int | None = None
+    """Width of the feed-forward layers that one token passes: of a mixture, the experts that it is sent to."""
     quantization: str = ""
     weights: int = 0
     """Bytes of the safetensors files."""
@@ -60,6 +64,10 @@ def describe_model(folder: Path) -> ModelDescription:
     heads, hidden = _number(fields.get("num_attention_heads")), _number(fields.get("hidden_size"))
     architectures = config.get("architectures")
     quantization = config.get("quantization_config")
+    inner_size = _number(fields.get("intermediate_size"))
+    experts = next((n for name in _EXPERTS if (n := _number(fields.get(name)))), None)
+    chosen = _number(fields.get("num_experts_per_tok")) if experts else 1
+    expert_size = _number(fields.get("moe_intermediate_size")) or inner_size
     return ModelDescription(
         folder=folder,
         architecture=_text(architectures[0]) if isinstance(architectures, list) and architectures else "",
@@ -70,8 +78,10 @@ def describe_model(folder: Path) -> ModelDescription:
         kv_heads=_number(fields.get("num_key_value_heads")) or heads,
         head_size=_number(fields.get("head_dim")) or (max(1, hidden // heads) if hidden and heads else None),
         hidden_size=hidden,
-        inner_size=_number(fields.get("intermediate_size")),
-        experts=next((n for name in _EXPERTS if (n := _number(fields.get(name)))), None),
+        inner_size=inner_size,
+        vocabulary=_number(fields.get("vocab_size")),
+        experts=experts,
+        active_inner_size=expert_size * chosen if experts and expert_size and chosen else inner_size,
         quantization=_text(quantization.get("quant_method")) if isinstance(quantization, dict) else "",
         weights=sum(p.stat().st_size for p in folder.glob("*.safetensors") if p.is_file()),
         chat_template=_template(folder),

@@ -25,6 +25,7 @@ from harness.project.deadlines import Deadlines
 from harness.project.manifest import MANIFEST_NAME
 from harness.project.run_group import group_problem
 from harness.project.sampling import Sampling
+from harness.project.slurm import Slurm
 from harness.safe.nearest import nearest_name
 from harness.safe.read import read_text, read_toml, reason
 from harness.safe.shares import parse_share
@@ -38,7 +39,7 @@ _OTHER_VARIABLES = {
     DATABASE_PASSWORD,
 }  # fmt: skip
 _TABLES: Mapping[str, Any] = {
-    "decoding": Decoding, "thresholds": Thresholds, "sampling": Sampling, "deadlines": Deadlines,
+    "decoding": Decoding, "thresholds": Thresholds, "sampling": Sampling, "deadlines": Deadlines, "slurm": Slurm,
 }  # fmt: skip
 """Settings that are tables with a type of their own."""
 
@@ -125,6 +126,8 @@ class Settings:
     """[tool.harness.sampling]: how ``harness fix`` samples the model's own answers."""
     deadlines: Deadlines = field(default_factory=Deadlines)
     """[tool.harness.deadlines]: seconds for which an engine or a training may be silent."""
+    slurm: Slurm = field(default_factory=Slurm)
+    """[tool.harness.slurm]: what a training on several nodes asks of Slurm."""
     merge: bool = False
     """Whether each adapter answers as a merged model: more than twice as fast on a CPU; elsewhere it costs disk space
     and an engine start for each adapter."""

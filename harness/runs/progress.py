@@ -70,6 +70,8 @@ def training_line(progress: TrainProgress) -> str:
         parts.append(f"{progress.tokens_per_second:,.0f} tokens/s")
     if progress.remaining is not None and progress.phase == "training":
         parts.append(tr("{time} left", time=duration(progress.remaining)))
+    if progress.detail:
+        parts.append(progress.detail)
     return ", ".join(parts)
 
 

@@ -10,6 +10,7 @@ encoder refuses them, and models do produce them. Not supported: renaming a fiel
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ import msgspec
 from harness.errors import StoreError
 from harness.safe.secrets import scrub
 
-__all__ = ["dump", "from_data", "load", "to_data"]
+__all__ = ["digest", "dump", "from_data", "load", "to_data"]
 
 T = TypeVar("T")
 
@@ -50,6 +51,11 @@ def dump(value: object) -> str:
         ValueError: a number is not finite.
     """
     return scrub(json.dumps(_plain(value), ensure_ascii=True, sort_keys=True, separators=(",", ":"), allow_nan=False))
+
+
+def digest(value: object) -> str:
+    """sha256 of the text of :func:`dump`, as 64 hex digits: equal values have equal digests."""
+    return hashlib.sha256(dump(value).encode()).hexdigest()
 
 
 def load(kind: type[T], text: str) -> T:

@@ -19,7 +19,7 @@ import re
 from functools import cache
 from urllib.parse import quote
 
-__all__ = ["keep_secret", "scrub"]
+__all__ = ["keep_secret", "names_secret", "scrub"]
 
 _MASK = "***"
 _MIN_LENGTH = 8
@@ -35,6 +35,11 @@ def keep_secret(value: str) -> None:
         _forms.cache_clear()
 
 
+def names_secret(name: str) -> bool:
+    """Whether an environment variable of that name holds a key."""
+    return _NAMES.search(name.upper()) is not None
+
+
 def scrub(text: str) -> str:
     """``text`` with every known secret, and the user part of every URL, as ``***``."""
     for form in _forms():
@@ -46,7 +51,7 @@ def scrub(text: str) -> str:
 @cache
 def _forms() -> tuple[str, ...]:
     """Every form of every secret, the longest first."""
-    named = {v for k, v in os.environ.items() if _NAMES.search(k.upper()) and len(v.strip()) >= _MIN_LENGTH}
+    named = {v for k, v in os.environ.items() if names_secret(k) and len(v.strip()) >= _MIN_LENGTH}
     forms: set[str] = set()
     for secret in {part for value in (*named, *_secrets) for part in (value, value.strip())}:
         raw = secret.encode("utf-8", "surrogateescape")

@@ -44,6 +44,8 @@ def root(project: Make, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.rmtree(made / "model")
     tiny_model(made / "model")
     (made / "pairs.json").write_text(json.dumps(PAIRS), "utf-8")
+    # A Slurm of this machine's own takes no job from inside one.
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
     monkeypatch.chdir(made)
     return made
 

@@ -16,7 +16,7 @@ from harness.cases.model import Message
 from harness.models.adapters.tensors import write_tensors
 from harness.pairs import Pair
 
-__all__ = ["CHATML", "fake_python", "pairs", "tiny_model"]
+__all__ = ["CHATML", "fake_python", "pairs", "sparse_model", "tiny_model"]
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
@@ -100,6 +100,10 @@ def fake_python(path: Path, body: str) -> Path:
     path.write_text(
         f"""#!{sys.executable}
 import json, os, pathlib, shutil, signal, sys, time
+if sys.argv[1:2] == ["-c"]:
+    # Which of the packages are missing: none.
+    print("[]")
+    sys.exit()
 job = json.loads(pathlib.Path([w for w in sys.argv if w.endswith("job.json")][-1]).read_text())
 output = pathlib.Path(job["arguments"]["output_dir"])
 def say(**values):
@@ -116,3 +120,42 @@ def leave(steps=2, wanted=2, adapter=True):
     )
     path.chmod(0o755)
     return path
+
+
+def sparse_model(folder: Path, **config: object) -> Path:
+    """A dense model of the Llama kind whose weights are holes in a file: a header and no data, of any size.
+
+    Args:
+        folder: of the model; made where it does not exist.
+        config: what config.json says; ``vocab_size``, ``hidden_size`` and the like.
+    """
+    c: dict[str, int] = {k: v for k, v in config.items() if isinstance(v, int)}
+    hidden, inner, layers = c["hidden_size"], c["intermediate_size"], c["num_hidden_layers"]
+    head = hidden // c["num_attention_heads"]
+    keys = c["num_key_value_heads"] * head
+    blocks = {
+        "q_proj": (hidden, hidden),
+        "k_proj": (keys, hidden),
+        "v_proj": (keys, hidden),
+        "o_proj": (hidden, hidden),
+    }
+    shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens": (c["vocab_size"], hidden), "model.norm": (hidden,)}
+    if not config.get("tie_word_embeddings"):
+        shapes["lm_head"] = (c["vocab_size"], hidden)
+    for layer in range(layers):
+        shapes |= {f"model.layers.{layer}.self_attn.{name}": shape for name, shape in blocks.items()}
+        shapes |= {f"model.layers.{layer}.mlp.{name}_proj": (inner, hidden) for name in ("gate", "up")}
+        shapes[f"model.layers.{layer}.mlp.down_proj"] = (hidden, inner)
+        shapes |= {f"model.layers.{layer}.{name}": (hidden,) for name in _NORMS}
+    header, end = {}, 0
+    for name, shape in shapes.items():
+        size = 2 * int(np.prod(shape, dtype=np.int64))
+        header[f"{name}.weight"] = {"dtype": "BF16", "shape": shape, "data_offsets": [end, end + size]}
+        end += size
+    text = json.dumps(header).encode()
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "model.safetensors").open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.truncate(8 + len(text) + end)
+    (folder / "config.json").write_text(json.dumps({"dtype": "bfloat16", **config}), "utf-8")
+    return folder

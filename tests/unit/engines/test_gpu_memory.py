@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from harness.engines.gpu_memory import Gpu, fit, gpus_with_memory, need_of
+from harness.engines.gpu_memory import fit, need_of
 from harness.errors import EngineError
+from harness.setup.gpus import Gpu, gpus_with_memory, visible_gpus
 
 GIB = 1024**3
 H100 = Gpu(name="H100", total=80 * GIB)
@@ -137,3 +138,13 @@ def test_only_visible_gpus_count(
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     environment = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
     assert [gpu.name for gpu in gpus_with_memory(environment)] == names
+
+
+def test_a_training_sees_the_gpus_that_an_engine_sees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list of UUIDs, which schedulers set, names GPUs like a list of numbers."""
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho '0, GPU-aa, A, 81559'\necho '1, GPU-bb, B, 81559'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert visible_gpus({"CUDA_VISIBLE_DEVICES": "GPU-bb,GPU-aa"}) == (1, 0)
+    assert visible_gpus({"CUDA_VISIBLE_DEVICES": ""}) == ()

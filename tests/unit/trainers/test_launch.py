@@ -75,6 +75,14 @@ def test_several_go_through_torchrun_of_the_trainers_environment() -> None:
     assert command[command.index("--master_port") + 1] == "29500"
 
 
+def test_one_node_leaves_its_ports_to_torchrun() -> None:
+    """A port that is chosen here could be another process's by the time that torchrun listens on it."""
+    command = Launch(cpu_processes=2).command(Path("/v/python"), Path("/e.py"), Path("/j.json"))
+    assert "--standalone" in command
+    assert not any(word.startswith(("--master", "--rdzv")) for word in command)
+    assert command[command.index("--local_addr") + 1] == "127.0.0.1"
+
+
 def test_deepspeed_needs_torchrun_even_alone() -> None:
     """LLaMA-Factory refuses it otherwise."""
     assert Launch(devices=(0,), deepspeed=True).torchrun
