@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.judging.results import CaseResult
+from harness.language import tr
 from harness.runs.progress import duration
 from harness.store import Run, Store
 from trainers.launch import Launch
@@ -48,16 +49,23 @@ def estimate(
         judging: seconds for checkpoints and rerun; None: not known.
     """
     launch = placement.launch
-    where = "GPU" if launch.devices else "process"
+    where = tr("GPU") if launch.devices else tr("process")
     memory = _weights(recipe, launch, model, where)
     if placement.need is not None:
-        memory = f"memory {placement.need.each.total / _GIB:.1f} GiB on each {where}"
+        size = f"{placement.need.each.total / _GIB:.1f}"
+        memory = tr("memory {size} GiB on each {where}", size=size, where=where)
     each = _seconds_an_update(store)
-    after = "" if judging is None else f"; then about {duration(judging)} for the checkpoints and the suite"
     if each is None:
-        return f"{memory}; the time is not known before the first training{after}"
-    seconds = each * recipe.updates(examples, launch.world_size)
-    return f"{memory}; about {duration(seconds)}, at {each:.1f} s an update as in the last training{after}"
+        time = tr("the time is not known before the first training")
+    else:
+        seconds = each * recipe.updates(examples, launch.world_size)
+        time = tr(
+            "about {time}, at {each} s an update as in the last training", time=duration(seconds), each=f"{each:.1f}"
+        )
+    parts = [memory, time]
+    if judging is not None:
+        parts.append(tr("then about {time} for the checkpoints and the suite", time=duration(judging)))
+    return tr("; ").join(parts)
 
 
 def _weights(recipe: Recipe, launch: Launch, model: Path, where: str) -> str:
@@ -66,7 +74,7 @@ def _weights(recipe: Recipe, launch: Launch, model: Path, where: str) -> str:
     if recipe.quantization is not None:
         weights = weights * recipe.quantization // 16
     share = weights / launch.world_size if recipe.zero_stage == 3 else weights
-    return f"weights {share / _GIB:.1f} GiB on each {where}, and activations"
+    return tr("weights {size} GiB on each {where}, and activations", size=f"{share / _GIB:.1f}", where=where)
 
 
 def _seconds_an_update(store: Store) -> float | None:
