@@ -20,7 +20,7 @@ from harness.engines.base import Engine, EngineInfo, OnProgress, Outcome, Progre
 from harness.engines.fingerprint import take_fingerprint
 from harness.errors import HarnessError
 
-__all__ = ["KeptEngine", "Reloadable"]
+__all__ = ["KeptEngine", "Reloadable", "reload_weights"]
 
 _MIN_EFFECT = 1e-4
 """Nats by which other weights must change the log-probability of a fixed answer."""
@@ -39,6 +39,21 @@ class Reloadable(Protocol):
             EngineError: it cannot; the engine must not be used again.
         """
         ...
+
+
+def reload_weights(engine: Engine, model_path: Path) -> bool:
+    """Load a model's weights into ``engine``, which is :class:`Reloadable`; whether it computes by others than before.
+
+    Raises:
+        HarnessError: it cannot load them, or broke.
+    """
+    assert isinstance(engine, Reloadable)
+    before = take_fingerprint(engine, None)
+    engine.load_weights(model_path)
+    after = take_fingerprint(engine, None)
+    if before is None or after is None:
+        return False
+    return any(abs(a - b) > _MIN_EFFECT for a, b in zip(before.logprobs, after.logprobs, strict=True))
 
 
 class _Opens(Protocol):
@@ -108,11 +123,7 @@ class KeptEngine:
             return False
         # Whatever goes wrong here, a new engine is the answer.
         with suppress(HarnessError):
-            before = take_fingerprint(engine, None)
-            engine.load_weights(model_path)
-            after = take_fingerprint(engine, None)
-            if before is not None and after is not None:
-                return any(abs(a - b) > _MIN_EFFECT for a, b in zip(before.logprobs, after.logprobs, strict=True))
+            return reload_weights(engine, model_path)
         return False
 
     def _tell(self, progress: Progress) -> None:
