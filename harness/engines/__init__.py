@@ -128,7 +128,7 @@ def open_engine(
         from harness.engines.on_ray import RayEngine
 
         asked = {"info": info, "on_progress": on_progress, "deadlines": deadlines, "log_path": log_path}
-        return RayEngine(model_path, **asked, **settings)
+        return _made(RayEngine, name, model_path, **asked, **settings)
     if _kind(name) == "vllm":
         _need_model(model_path)
         if (served := _served(model_path, info, on_progress, deadlines, settings)) is not None:

@@ -53,8 +53,8 @@ class ReplicaActor:
         """Begin to open the engine.
 
         Args:
-            spec: ``version`` of the harness; ``engine``, ``settings``, ``model_path``, ``deadlines`` and ``log_path`` as
-                for :func:`harness.engines.open_engine`; ``identity``: options and :class:`EngineInfo` fields of the
+            spec: ``version`` of the harness; ``engine``, ``settings``, ``model_path``, ``deadlines`` and ``log_path``
+                as for :func:`harness.engines.open_engine`; ``identity``: options and :class:`EngineInfo` fields of the
                 machine that asks; ``contents``: :func:`harness.engines.on_ray.files.model_contents` there.
         """
         self._spec = spec
@@ -225,9 +225,8 @@ class ReplicaActor:
         if adapter.digest not in self._checked:
             problem = adapter_difference(adapter.path, self._adapters.get(adapter.digest, ""))
             where = f"adapter {adapter.name} on node {socket.gethostname()}"
-            self._checked[adapter.digest] = None if problem is None else (
-                f"{where}: {problem}; every node must read adapters at their paths (HARNESS_CACHE_DIR on shared storage)"
-            )  # fmt: skip
+            help_ = "every node must read adapters at their paths (HARNESS_CACHE_DIR on shared storage)"
+            self._checked[adapter.digest] = None if problem is None else f"{where}: {problem}; {help_}"
         return self._checked[adapter.digest]
 
     def _say(self, outcome: Outcome) -> None:

@@ -40,10 +40,11 @@ _LOCAL = {
 
 @dataclass(slots=True, kw_only=True)
 class _Connection:
-    """This process's connection, where it was made here."""
+    """The connection of this process."""
 
     users: int = 0
     ours: bool = False
+    """Whether it was made here."""
     folder: Path | None = None
     """Of a local Ray."""
     before: Mapping[str, str | None] = field(default_factory=dict)

@@ -1,8 +1,8 @@
 """The Ray engine: requests in, outcomes out, over replicas that are actors of a Ray cluster.
 
 The first replica that is ready begins to answer, and the others join. Each holds a bounded number of requests; the
-others wait here (harness/engines/on_ray/backlog.py). A replica that is lost, or whose engine breaks or hangs, is started
-again, and its requests go to another one.
+others wait here (harness/engines/on_ray/backlog.py). A replica that is lost, or whose engine breaks or hangs, is
+started again, and its requests go to another one.
 
 Invariant: what happens to a replica is a :class:`Failure` of requests that were moved as often as they may be, or an
 :class:`EngineError` where no replica is left or one cannot be set up. It is never an answer. A replica that cannot be
@@ -31,7 +31,7 @@ from harness.engines.on_ray.inner import inner_engine
 from harness.engines.on_ray.placement import Node, Placement, place
 from harness.engines.on_ray.replica import Replica
 from harness.engines.watch import EngineWatch
-from harness.errors import EngineError, EngineMissing, SettingsError
+from harness.errors import EngineError, SettingsError
 from harness.project.deadlines import Deadlines
 
 __all__ = ["RayEngine"]
@@ -210,7 +210,7 @@ class RayEngine:
         try:
             return tuple(ray.get(task.remote(), timeout=self._deadlines.engine_start or None))
         except ray.exceptions.RayError as error:
-            raise EngineError(f"no process of the harness runs on the Ray cluster: {_why(error)}; {_INSTALL}") from error
+            raise EngineError(f"the Ray cluster does not run the harness: {_why(error)}; {_INSTALL}") from error
 
     def _started(self, number: int) -> Replica:
         ray, placement = self._ray, self._placement

@@ -134,7 +134,7 @@ def test_models_that_differ_in_more_than_weights_need_another_engine(models: tup
 def test_the_same_model_is_served_by_the_same_engine(models: tuple[Path, Path]) -> None:
     """Closing what was lent ends nothing; a shorter context fits into a longer one."""
     opener = Opener()
-    with KeptEngine(opener, longest=300) as kept:
+    with KeptEngine(opener, room={"max_model_len": 300}) as kept:
         engine = kept("vllm", models[0], max_loras=0, max_model_len=200)
         engine.close()
         kept("vllm", models[0], max_loras=0, max_model_len=280)
