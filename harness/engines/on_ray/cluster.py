@@ -13,10 +13,11 @@ import os
 import secrets
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,10 @@ _OBJECT_STORE = 128 << 20
 """Bytes of shared memory for a local Ray; requests and outcomes are small."""
 _LOCAL = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    # Ray takes the loopback interface by this switch alone; it must be set before the package is imported.
+    # Ray takes the loopback interface by this switch alone.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_AUTH_MODE": "token",
-    # One for the whole process, since Ray reads it once.
+    # One for the whole process, since the package reads it once, when it is imported.
     "RAY_AUTH_TOKEN": secrets.token_hex(32),
 }
 
@@ -52,6 +53,8 @@ class _Connection:
 
 
 _CONNECTION = _Connection()
+_OPENED_BEFORE: list[bool] = []
+"""Whether this process has started a Ray already: the package was then imported with the variables."""
 
 
 def connect(address: str) -> Any:
@@ -69,19 +72,30 @@ def connect(address: str) -> Any:
     connection = _CONNECTION
     # Nothing is sent to Ray's makers, whoever started the cluster.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    imported = "ray" in sys.modules
     if not address and connection.users == 0:
         _set_variables(_LOCAL)
     import ray
 
     if not ray.is_initialized():
+        if not address and imported and not _OPENED_BEFORE:
+            _forget()
+            raise EngineError(
+                "Ray was imported before the harness could restrict it to this machine; call ray.init() yourself, or "
+                "set ray_address"
+            )
         connection.ours = True
         try:
             _init(ray, address)
         except Exception as error:
+            with suppress(Exception):
+                ray.shutdown()
             _forget()
             lines = str(error).strip().splitlines() or [type(error).__name__]
             what = f"ray_address = {address!r}: cannot connect" if address else "Ray does not start on this machine"
             raise EngineError(f"{what}: {lines[0]}") from error
+        if not address:
+            _OPENED_BEFORE.append(True)
     connection.users += 1
     return ray
 
