@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,16 +20,24 @@ import pytest
 
 from harness.cases.decoding import Decoding
 from harness.cli import main
-from harness.engines import open_engine
-from harness.engines.base import Completion, Failure, Outcome, Request
+from harness.engines import load_engine, open_engine
+from harness.engines.base import Completion, Engine, Failure, Outcome, Request
 from harness.engines.kept_engine import KeptEngine
 from harness.errors import EngineError, EngineMissing, SettingsError
+from harness.fix.fix import Fix, plan_fix
 from harness.models.weights import AdapterWeights
 from harness.project.deadlines import Deadlines
 from harness.project.manifest import read_manifest
+from harness.project.settings import read_settings
+from harness.runs.runner import RunnerProgress
+from harness.store import Store
 from tests.integration.conftest import Make
 from tests.support.projects import CLEAN, LOOP
 from tests.support.ray_engines import lines
+from trainers import TrainProgress, TrainRequest, TrainResult
+from trainers.base import OnProgress
+from trainers.recipe import named_recipe
+from trainers.scripted import ScriptedTrainer
 
 # Not imported here: a local Ray is restricted to this machine when the engine imports the package.
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray: pip install 'badcase-harness[ray]'")
@@ -188,7 +198,13 @@ def test_every_replica_takes_the_next_models_weights(folder: Path) -> None:
         model.mkdir()
         (model / "config.json").write_text("{}")
         (model / "weights").write_text(str(number + 1))
-    options = {"ray_engine": INSIDE, "replicas": 2, "in_flight": 1, "delay": 0.02, "folder": str(folder)}
+    options: dict[str, Any] = {
+        "ray_engine": INSIDE,
+        "replicas": 2,
+        "in_flight": 1,
+        "delay": 0.02,
+        "folder": str(folder),
+    }
     with KeptEngine(open_engine) as kept:
         for number, model in enumerate([*models, models[0]]):
             outcomes = list(kept("ray", model, **options).generate(requests(12)))
@@ -217,11 +233,80 @@ def test_a_fix_runs_on_ray_from_stored_answers_to_a_blessed_version(
     assert read_manifest(root / "adapters_manifest.toml").adapter("v4.1").status == "blessed"
 
 
+class Quiet:
+    """A display that shows nothing."""
+
+    def step(self, text: str) -> None: ...
+    def sampling(self, done: int, total: int) -> None: ...
+    def training(self, progress: TrainProgress) -> None: ...
+    def running(self, progress: RunnerProgress) -> None: ...
+
+
+class Lying:
+    """An engine that lies on this machine or elsewhere, as it says."""
+
+    def __init__(self, engine: Engine, *, here: bool, options: dict[str, Any]) -> None:
+        self.info = engine.info
+        self.holds_this_machine = here
+        self.options = options
+        self.closed = False
+        self.generate = engine.generate
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@dataclass
+class Watched:
+    """A trainer that leaves three checkpoints, and notes which engines are open while it trains."""
+
+    engines: list[Lying]
+    open: int = -1
+
+    def check(self) -> None: ...
+
+    def train(self, request: TrainRequest, on_progress: OnProgress) -> TrainResult:
+        self.open = sum(not engine.closed for engine in self.engines)
+        return ScriptedTrainer(steps=3, keep=(1, 2)).train(request, on_progress)
+
+
+@pytest.mark.parametrize(("here", "opened_in_all", "open_in_training"), [(False, 1, 1), (True, 2, 0)])
+def test_one_engine_serves_a_whole_fix_unless_the_training_needs_its_memory(
+    project: Make, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, here: bool, opened_in_all: int,
+    open_in_training: int,
+) -> None:  # fmt: skip
+    """Candidates, checkpoints and the rerun share one engine; one on this machine ends before the training."""
+    cured = {"": LOOP, **{f"v4.1{step}": f"{CLEAN}{step}" for step in ("", "-step-1", "-step-2", "-step-3")}}
+    other = {**{name: f"{CLEAN} {name}" for name in cured}, "": CLEAN}
+    script = {"sea": cured, "hill": other, "calm": other}
+    root = project(settings='trainer = "scripted"', script=script)
+    monkeypatch.chdir(root)
+    pytester.runpytest("badcases", "--adapter", "v4.0")
+    engines: list[Lying] = []
+
+    def opener(name: str, model_path: Path, **options: Any) -> Engine:
+        inside = load_engine(f"scripted:{root / 'script.json'}", model_path)
+        engines.append(Lying(inside, here=here, options=options))
+        return engines[-1]
+
+    settings = read_settings(root, {"engine": "ray", "ray_engine": f"scripted:{root / 'script.json'}"})
+    trainer = Watched(engines)
+    with Store(settings.database) as store:
+        plan = plan_fix(settings, store, named_recipe("fix"))
+        assert plan is not None
+        result = Fix(plan, settings, store, Quiet(), engine=opener, trainer=trainer).run()
+    assert result.promotion.blessed
+    assert (len(engines), trainer.open) == (opened_in_all, open_in_training)
+    assert all(engine.closed for engine in engines)
+    assert engines[-1].options["max_loras"] >= 3
+
+
 ALONE = """
 import json, os, pathlib, sys
 from harness.cases.decoding import Decoding
 from harness.engines import open_engine
 from harness.engines.base import Request
+from harness.engines.on_ray import cluster
 
 def group():
     return [p.name for p in pathlib.Path("/proc").glob("[0-9]*") if marked(p)]
@@ -237,9 +322,10 @@ engine = open_engine("ray", model, ray_engine=f"scripted:{script}", replicas=2)
 asked = [Request(id=i, prompt_ids=(97, 98), decoding=Decoding()) for i in range(4)]
 answers = [outcome.text for outcome in engine.generate(asked)]
 during = len(group())
+folder = str(cluster._CONNECTION.folder)
 if sys.argv[3] == "close":
     engine.close()
-print(json.dumps({"answers": answers, "during": during, "after": len(group())}), flush=True)
+print(json.dumps({"answers": answers, "during": during, "after": len(group()), "folder": folder}), flush=True)
 if sys.argv[3] == "kill":
     os.kill(os.getpid(), 9)
 """
@@ -247,7 +333,7 @@ if sys.argv[3] == "kill":
 
 @pytest.mark.parametrize("end", ["close", "kill"])
 def test_a_local_ray_ends_with_its_engine(tmp_path: Path, end: str) -> None:
-    """It leaves no process and no file, also where the harness is killed; it sends nothing to Ray's makers."""
+    """It leaves no process, also where the harness is killed; an orderly end leaves no file either."""
     (tmp_path / "model").mkdir()
     script = tmp_path / "script.json"
     script.write_text(json.dumps({"ab": "cd"}))
@@ -262,6 +348,8 @@ def test_a_local_ray_ends_with_its_engine(tmp_path: Path, end: str) -> None:
     assert said["during"] > 3
     if end == "close":
         assert said["after"] == 1
+    assert Path(said["folder"]).exists() == (end == "kill")
+    shutil.rmtree(said["folder"], ignore_errors=True)
     deadline = time.monotonic() + 30
     while (left := _marked(mark)) and time.monotonic() < deadline:
         time.sleep(0.5)

@@ -72,8 +72,8 @@ class Backlog:
             Failures of the requests that were moved as often as they may be.
         """
         held = [request for holder, request in self._held.values() if holder is lane]
-        failures = []
-        for request in reversed(held):
+        failures, again = [], []
+        for request in held:
             del self._held[request.id]
             self._moves[request.id] += 1
             attempts = self._moves[request.id]
@@ -83,7 +83,8 @@ class Backlog:
             elif attempts == self._most:
                 self._last.append(request)
             else:
-                self._waiting.appendleft(request)
+                again.append(request)
+        self._waiting.extendleft(reversed(again))
         lane.rows = 0
         return failures
 
