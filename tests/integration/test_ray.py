@@ -149,14 +149,14 @@ def test_the_deadline_of_the_run_ends_it(folder: Path) -> None:
 
 def test_closing_the_iterator_stops_the_work(folder: Path) -> None:
     """The replicas leave what they hold, and answer the next call."""
-    with closing(opened(folder, delay=0.05)) as engine:
-        outcomes = engine.generate(requests(200))
+    with closing(opened(folder, delay=0.1)) as engine:
+        outcomes = engine.generate(requests(400))
         next(outcomes)
         outcomes.close()
-        time.sleep(0.5)
+        time.sleep(2)
         before = lines(folder)
-        time.sleep(0.5)
-        assert lines(folder) == before < 200
+        time.sleep(1)
+        assert lines(folder) == before < 400
         assert len(answers(list(engine.generate(requests(3))))) == 3
 
 
@@ -213,9 +213,48 @@ def test_every_replica_takes_the_next_models_weights(folder: Path) -> None:
 
 
 def test_an_address_without_a_cluster_is_told() -> None:
-    """With the setting's name; the client protocol is refused."""
+    """With the setting's name, and at once; the client protocol is refused."""
     with pytest.raises(SettingsError, match=r"ray_address = 'ray://host:10001'"):
         open_engine("ray", Path("model"), ray_engine=INSIDE, ray_address="ray://host:10001")
+    with pytest.raises(EngineError, match=r"ray_address = '127.0.0.1:9': no cluster answers there"):
+        open_engine("ray", Path("model"), ray_engine=INSIDE, ray_address="127.0.0.1:9")
+
+
+def test_a_running_cluster_is_used_and_left_alone(ray_here: Any, tmp_path: Path) -> None:
+    """By its address, from another process; it has its replicas back afterwards."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "script.json").write_text(json.dumps({"ab": "cd"}))
+    done = subprocess.run(
+        [sys.executable, "-c", ATTACHED, ray_here.get_runtime_context().gcs_address, str(tmp_path)],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.stdout.split() == ["cd", "cd", "cd", "True"], done.stderr
+    assert all(node["Alive"] for node in ray_here.nodes())
+
+
+ATTACHED = """
+import pathlib, sys
+from harness.cases.decoding import Decoding
+from harness.engines import open_engine
+from harness.engines.base import Request
+
+folder = pathlib.Path(sys.argv[2])
+engine = open_engine("ray", folder / "model", ray_engine=f"scripted:{folder / 'script.json'}", ray_address=sys.argv[1])
+asked = [Request(id=i, prompt_ids=(97, 98), decoding=Decoding()) for i in range(3)]
+print(*[outcome.text for outcome in engine.generate(asked)], engine.holds_this_machine)
+engine.close()
+"""
+
+
+def test_an_address_on_the_command_line_means_this_engine(
+    project: Make, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without --engine; where no cluster answers, the harness broke (exit code 3) and no case failed."""
+    root = project()
+    monkeypatch.setenv("HARNESS_RAY_ENGINE", f"scripted:{root / 'script.json'}")
+    result = pytester.runpytest("badcases", "--adapter", "v4.0", "--ray-address", "127.0.0.1:9")
+    assert result.ret == 3
+    result.stdout.fnmatch_lines("*ray_address = '127.0.0.1:9': no cluster answers there*")
 
 
 def test_a_fix_runs_on_ray_from_stored_answers_to_a_blessed_version(

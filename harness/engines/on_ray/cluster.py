@@ -13,6 +13,7 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -29,6 +30,8 @@ __all__ = ["connect", "disconnect", "nodes", "worker_environment"]
 
 _OBJECT_STORE = 128 << 20
 """Bytes of shared memory for a local Ray; requests and outcomes are small."""
+_CONNECT = 10.0
+"""Seconds."""
 _LOCAL = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # Ray takes the loopback interface by this switch alone.
@@ -67,8 +70,7 @@ def connect(address: str) -> Any:
         SettingsError: an address that cannot be used.
         EngineError: there is no such cluster, or none can be started.
     """
-    if "://" in address:
-        raise SettingsError(f"ray_address = {address!r}: give HOST:PORT or auto, on a machine of the cluster")
+    _check_address(address)
     connection = _CONNECTION
     # Nothing is sent to Ray's makers, whoever started the cluster.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -128,6 +130,19 @@ def worker_environment() -> dict[str, Any]:
         return {}
     here = str(Path(__file__).resolve().parents[3])
     return {"env_vars": {"PYTHONPATH": os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])])}}
+
+
+def _check_address(address: str) -> None:
+    """Refuse what is no address, and a machine that does not listen, which Ray would ask for minutes."""
+    if address in ("", "auto"):
+        return
+    host, _, port = address.rpartition(":")
+    if "://" in address or not host or not port.isdecimal():
+        raise SettingsError(f"ray_address = {address!r}: give HOST:PORT or auto, on a machine of the cluster")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT).close()
+    except (OSError, OverflowError) as error:
+        raise EngineError(f"ray_address = {address!r}: no cluster answers there: {error}") from error
 
 
 def _init(ray: Any, address: str) -> None:

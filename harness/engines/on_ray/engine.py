@@ -56,7 +56,7 @@ class RayEngine:
         info: EngineInfo,
         ray_address: str = "",
         replicas: int | None = None,
-        in_flight: int = 256,
+        in_flight: int = 512,
         retries: int = 2,
         deadlines: Deadlines | None = None,
         on_progress: OnProgress | None = None,
@@ -118,7 +118,12 @@ class RayEngine:
     def holds_this_machine(self) -> bool:
         """Whether a replica lies on this machine, whose memory a training would need."""
         here = self._ray.get_runtime_context().get_node_id()
-        return any(replica.where.get("node", here) == here for replica in self._replicas)
+        asked = self._placement
+        room = any(
+            node.gpus >= asked.gpus and node.cpus >= asked.cpus for node in cluster.nodes(self._ray) if node.id == here
+        )
+        # One that waits for room may find it here.
+        return room and any(replica.where.get("node", here) == here for replica in self._replicas)
 
     def generate(self, requests: Sequence[Request]) -> Iterator[Outcome]:
         """Yield outcomes as they finish; see :class:`harness.engines.base.Engine`."""
@@ -278,7 +283,8 @@ class RayEngine:
                 self._on_progress(Progress(state="ready", seconds=time.monotonic() - self._began))
             elif "broken" in event:
                 kind, text = event["broken"]["class"], event["broken"]["text"]
-                if not replica.ready:
+                # One that was lost and starts again may need several starts, until its memory is free.
+                if not replica.ready and not replica.faults:
                     raise getattr(errors, kind, EngineError)(f"{replica.name}: {text}")
                 yield from self._lost(replica, text, backlog)
             elif event.get("call") == self._call and "outcome" in event:

@@ -62,6 +62,22 @@ def test_the_last_attempt_runs_alone_and_after_all_others() -> None:
     assert not backlog.open
 
 
+def test_each_attempt_runs_in_smaller_company() -> None:
+    """All, the square root of all, one: what was only there when a lane was lost costs little."""
+    backlog = Backlog(requests(16), limit=16, moves=2)
+    lane = Lane()
+    for size in (16, 4):
+        ((_, given),) = backlog.assign([lane])
+        assert len(given) == size
+        backlog.lost(lane, "gone")
+    for size in (4, 4, 4, 1, 1, 1, 1):
+        ((_, given),) = backlog.assign([lane])
+        assert len(given) == size
+        for request in given:
+            assert backlog.answered(lane, request.id)
+    assert not backlog.open
+
+
 def test_an_outcome_of_a_lane_that_lost_the_request_does_not_count() -> None:
     """It comes from elsewhere by then."""
     backlog = Backlog(requests(1), limit=1, moves=1)
