@@ -12,7 +12,7 @@ from typing import Any
 from harness.engines.base import Completion, EngineInfo, OnProgress, Outcome, Progress, Request
 from harness.errors import EngineError
 
-__all__ = ["Controlled", "lines", "requests_of"]
+__all__ = ["Controlled", "Joining", "lines", "requests_of"]
 
 
 def requests_of(process: str, folder: Path) -> list[int]:
@@ -76,3 +76,35 @@ class Controlled:
         except FileExistsError:
             return False
         return True
+
+
+class Joining(Controlled):
+    """Further requests join its batch; with ``takes`` false they are left over, as by an engine that does not ask."""
+
+    def __init__(self, model_path: Path, *, takes: bool = True, folder: str, **options: Any) -> None:
+        super().__init__(model_path, folder=folder, **options)
+        self._takes = takes
+        self._joined: list[Request] = []
+        self._open = False
+
+    def generate(self, requests: Sequence[Request]) -> Iterator[Outcome]:
+        with (self._folder.parent / "batches").open("a") as file:
+            file.write(f"{len(requests)}\n")
+        self._open = True
+        waiting = list(requests)
+        try:
+            while waiting:
+                yield from super().generate([waiting.pop(0)])
+                if self._takes:
+                    waiting += self.left_over()
+        finally:
+            self._open = False
+
+    def add(self, requests: Sequence[Request]) -> bool:
+        if self._open:
+            self._joined += requests
+        return self._open
+
+    def left_over(self) -> list[Request]:
+        joined, self._joined = self._joined, []
+        return joined

@@ -5,7 +5,8 @@ methods only put work in front of it and take what it says. A call of :meth:`Rep
 driver needs no other channel, and a lost actor shows as the error of that call.
 
 Invariant: nothing is answered before the harness, the engine's identity and the model's folder are those of the machine
-that asks. Trade-off: the engine gets what has arrived as one batch, and what arrives meanwhile as the next one.
+that asks. What arrives while the engine is at work joins its batch where it is vLLM; other engines get it as their
+next one.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import harness
 from harness.engines import engine_info, messages, open_here
 from harness.engines.base import Engine, EngineInfo, Failure, Outcome, Progress, Request
 from harness.engines.gpu_memory import Gpu, gpus_with_memory
+from harness.engines.growing import Joinable
 from harness.engines.kept_engine import Reloadable, reload_weights
 from harness.engines.on_ray.files import adapter_difference, model_difference
 from harness.errors import EngineError, EngineMissing, HarnessError
@@ -70,6 +72,10 @@ class ReplicaActor:
         """Content of adapters by digest, as the machine that asks has it."""
         self._checked: dict[str, str | None] = {}
         """Problems of adapters by digest."""
+        self._left: dict[int, Request] = {}
+        """Requests that the engine is answering."""
+        self._joinable: Joinable | None = None
+        """The engine, while further requests may join its batch."""
         self._thread = threading.Thread(target=self._work, daemon=True, name="replica")
         self._thread.start()
 
@@ -87,6 +93,7 @@ class ReplicaActor:
         with self._todo:
             self._adapters |= adapters
             self._requests += read
+            self._join(call)
             self._todo.notify()
 
     def cancel(self, call: int) -> None:
@@ -187,28 +194,59 @@ class ReplicaActor:
             return [request for call, request in asked if call == self._call and call > self._cancelled]
 
     def _answer(self, engine: Engine, batch: Sequence[Request]) -> None:
-        left = {request.id: request for request in batch}
-        for request in batch:
-            if (problem := self._adapter_problem(request)) is not None:
-                del left[request.id]
-                self._say(Failure(request.id, problem))
-        if not left:
-            return
+        with self._todo:
+            usable = self._usable(batch)
+            self._left = {request.id: request for request in usable}
+            self._joinable = engine if isinstance(engine, Joinable) and usable else None
         outcomes = None
         try:
-            outcomes = engine.generate(list(left.values()))
+            outcomes = engine.generate(usable) if usable else ()
             for outcome in outcomes:
-                if left.pop(outcome.request_id, None) is not None:
+                with self._todo:
+                    known = self._left.pop(outcome.request_id, None)
+                if known is not None:
                     self._say(outcome)
                 self._leave_if_cancelled()
-            for number in left:
-                self._say(Failure(number, "the engine gave no answer to this request"))
+            self._forgotten()
         except _Cancelled:
             pass
         finally:
+            self._joinable = None
             self._tokens_before = self._tokens
             if (close := getattr(outcomes, "close", None)) is not None:
                 close()
+
+    def _join(self, call: int) -> None:
+        """Let what waits join the batch that is under way; called with the lock."""
+        if self._joinable is None or call != self._call or call <= self._cancelled:
+            return
+        waiting = self._usable([request for of, request in self._requests if of == call])
+        self._requests = []
+        if waiting and self._joinable.add(waiting):
+            self._left |= {request.id: request for request in waiting}
+        else:
+            self._requests = [(call, request) for request in waiting]
+
+    def _forgotten(self) -> None:
+        """After a batch: what joined too late waits for the next one; what has no outcome otherwise is a failure."""
+        with self._todo:
+            late = self._joinable.left_over() if self._joinable is not None else []
+            self._joinable = None
+            for request in late:
+                del self._left[request.id]
+            self._requests = [*((self._call, request) for request in late), *self._requests]
+        for number in self._left:
+            self._say(Failure(number, "the engine gave no answer to this request"))
+
+    def _usable(self, batch: Sequence[Request]) -> list[Request]:
+        """The requests whose adapters are there; the others are failures."""
+        usable = []
+        for request in batch:
+            if (problem := self._adapter_problem(request)) is None:
+                usable.append(request)
+            else:
+                self._say(Failure(request.id, problem))
+        return usable
 
     def _reload(self, engine: Engine, model_path: Path, contents: Mapping[str, str]) -> None:
         problem = model_difference(model_path, contents)
