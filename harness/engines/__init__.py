@@ -125,7 +125,7 @@ def open_engine(
     """
     info = engine_info(name, **settings)
     if _kind(name) == "ray":
-        from harness.engines.on_ray import RayEngine
+        from harness.engines.on_ray.engine import RayEngine
 
         asked = {"info": info, "on_progress": on_progress, "deadlines": deadlines, "log_path": log_path}
         return _made(RayEngine, name, model_path, **asked, **settings)

@@ -13,6 +13,7 @@ from harness.cases.decoding import Decoding
 from harness.engines import engine_info, open_engine
 from harness.engines.base import Completion, Engine, Request
 from harness.engines.canary import prove_adapter
+from harness.engines.growing import Joinable
 from harness.models.weights import AdapterWeights
 
 pytestmark = [
@@ -56,6 +57,26 @@ def answers(engine: Engine, adapter: AdapterWeights) -> list[Completion]:
     outcomes = sorted(engine.generate(asked), key=lambda outcome: outcome.request_id)
     assert all(isinstance(outcome, Completion) for outcome in outcomes), outcomes
     return [outcome for outcome in outcomes if isinstance(outcome, Completion)]
+
+
+def test_requests_join_the_batch_of_a_running_vllm(embedded_model: Path) -> None:
+    """Each has its outcome in the call that it joined, or is given back; the answers are those of a call of its own."""
+    asked = [
+        Request(id=number, prompt_ids=ids, decoding=Decoding(method="greedy", max_tokens=tokens))
+        for number, (ids, tokens) in enumerate(zip(PROMPTS, (4, 96, 12, 12), strict=True))
+    ]
+    with closing(open_engine("vllm", embedded_model, dtype="float32", max_model_len=256)) as engine:
+        assert isinstance(engine, Joinable)
+        alone = {outcome.request_id: outcome for outcome in engine.generate(asked)}
+        outcomes = engine.generate(asked[:2])
+        found = {(first := next(outcomes)).request_id: first}
+        assert engine.add(asked[2:])
+        found |= {outcome.request_id: outcome for outcome in outcomes}
+        assert engine.left_over() == []
+    assert found.keys() == alone.keys()
+    texts = [[outcome.text for outcome in (a, b) if isinstance(outcome, Completion)] for a, b in
+             ((alone[number], found[number]) for number in range(4))]  # fmt: skip
+    assert sum(one == other for one, other in texts) >= 3, "but for one near-tie that batching may flip"
 
 
 def test_two_replicas_answer_as_the_engine_inside_does(embedded_model: Path, adapter: AdapterWeights) -> None:

@@ -354,7 +354,7 @@ def test_one_engine_serves_a_whole_fix_unless_the_training_needs_its_memory(
 
 
 ALONE = """
-import json, os, pathlib, sys
+import json, os, pathlib, psutil, sys
 from harness.cases.decoding import Decoding
 from harness.engines import open_engine
 from harness.engines.base import Request
@@ -374,10 +374,15 @@ engine = open_engine("ray", model, ray_engine=f"scripted:{script}", replicas=2)
 asked = [Request(id=i, prompt_ids=(97, 98), decoding=Decoding()) for i in range(4)]
 answers = [outcome.text for outcome in engine.generate(asked)]
 during = len(group())
+listening = [
+    connection.laddr.ip.removeprefix("::ffff:") for process in group()
+    for connection in psutil.Process(int(process)).net_connections("inet") if connection.status == "LISTEN"
+]
 folder = str(cluster._CONNECTION.folder)
 if sys.argv[3] == "close":
     engine.close()
-print(json.dumps({"answers": answers, "during": during, "after": len(group()), "folder": folder}), flush=True)
+said = {"answers": answers, "during": during, "after": len(group()), "folder": folder, "listening": listening}
+print(json.dumps(said), flush=True)
 if sys.argv[3] == "kill":
     os.kill(os.getpid(), 9)
 """
@@ -385,9 +390,9 @@ if sys.argv[3] == "kill":
 
 @pytest.mark.parametrize("end", ["close", "kill"])
 def test_a_local_ray_ends_with_its_engine(tmp_path: Path, end: str) -> None:
-    """It leaves no replica and no Ray, also where the harness is killed; an orderly end leaves no file either.
+    """It listens on the loopback interface only, and leaves no replica and no Ray, also where the harness is killed.
 
-    Ray's two agents notice a kill within a minute, which is not waited for.
+    An orderly end leaves no file either. Ray's two agents notice a kill within a minute, which is not waited for.
     """
     (tmp_path / "model").mkdir()
     script = tmp_path / "script.json"
@@ -401,6 +406,7 @@ def test_a_local_ray_ends_with_its_engine(tmp_path: Path, end: str) -> None:
     said = json.loads(done.stdout)
     assert said["answers"] == ["cd"] * 4, done.stderr
     assert said["during"] > 3
+    assert set(said["listening"]) == {"127.0.0.1"}
     if end == "close":
         assert said["after"] == 1
     assert Path(said["folder"]).exists() == (end == "kill")

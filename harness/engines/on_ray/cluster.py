@@ -25,6 +25,7 @@ from typing import Any
 
 from harness.engines.on_ray.placement import Node
 from harness.errors import EngineError, SettingsError
+from harness.safe.secrets import keep_secret
 
 __all__ = ["connect", "disconnect", "nodes", "worker_environment"]
 
@@ -76,6 +77,7 @@ def connect(address: str) -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     imported = "ray" in sys.modules
     if not address and connection.users == 0:
+        keep_secret(_LOCAL["RAY_AUTH_TOKEN"])
         _set_variables(_LOCAL)
     import ray
 

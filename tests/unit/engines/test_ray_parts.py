@@ -18,10 +18,10 @@ from harness.cases.decoding import Decoding
 from harness.engines import engine_info, messages
 from harness.engines.base import Request
 from harness.engines.lanes import Lane
-from harness.engines.on_ray import inner_engine
 from harness.engines.on_ray.actor import ReplicaActor
 from harness.engines.on_ray.backlog import Backlog
 from harness.engines.on_ray.files import adapter_content, adapter_difference, model_contents, model_difference
+from harness.engines.on_ray.inner import inner_engine
 from harness.engines.on_ray.placement import Node, Placement, place
 from harness.errors import EngineError, SettingsError
 from harness.models.weights import AdapterWeights
