@@ -139,6 +139,15 @@ def test_a_request_that_kills_every_replica_fails_alone(folder: Path) -> None:
     assert len(answers(outcomes)) == 11
 
 
+def test_closing_at_a_failure_leaves_an_engine_that_goes_on(folder: Path) -> None:
+    """The replica that was lost is started again all the same."""
+    with closing(opened(folder, replicas=1, die_once=0, retries=0)) as engine:
+        outcomes = engine.generate(requests(3))
+        assert isinstance(next(outcomes), Failure)
+        outcomes.close()
+        assert len(answers(list(engine.generate(requests(3))))) == 3
+
+
 def test_an_error_of_the_engine_inside_is_a_failure_of_that_request(folder: Path) -> None:
     """Never an answer, with the engine's own words."""
     with closing(opened(folder, raise_at=2, retries=0, in_flight=1)) as engine:

@@ -131,10 +131,16 @@ class RayEngine:
             raise EngineError("the Ray engine is closed; open a new one")
         if self._busy:
             raise EngineError("the engine is already generating; one call at a time")
+        if not self._replicas:
+            raise EngineError("the Ray engine has no replica left; open a new one")
         self._busy = True
         self._call += 1
         backlog = Backlog(requests, limit=self._in_flight, moves=self._retries)
         self._watch.call()
+        for replica in self._replicas:
+            if not replica.ready:
+                # What it did while nobody listened is heard now.
+                replica.watch = self._new_watch()
         tokens, began, done = self._tokens, time.monotonic(), 0
         try:
             while backlog.open:
@@ -230,12 +236,15 @@ class RayEngine:
             "contents": self._contents, "deadlines": {**asdict(self._deadlines), "run": 0.0, "answer": 0.0},
             "log_path": str(log.with_name(f"{log.stem}-{number}{log.suffix}")) if log is not None else "",
         })  # fmt: skip
+        return Replica(number=number, actor=actor, news=actor.where.remote(), watch=self._new_watch())
+
+    def _new_watch(self) -> EngineWatch:
+        """For one replica."""
         watched = {
             name: seconds + _GRACE if (seconds := getattr(self._deadlines, name)) else 0.0
             for name in ("engine_start", "first_token", "engine_stall")
         }
-        watch = EngineWatch(replace(self._deadlines, run=0.0, answer=0.0, **watched))
-        return Replica(number=number, actor=actor, news=actor.where.remote(), watch=watch)
+        return EngineWatch(replace(self._deadlines, run=0.0, answer=0.0, **watched))
 
     def _end(self, replica: Replica) -> None:
         with suppress(self._ray.exceptions.RayError):
@@ -252,6 +261,9 @@ class RayEngine:
     def _news(self) -> Iterator[tuple[Replica, Mapping[str, Any] | str]]:
         """What replicas say within a moment: events, or the reason why one is lost."""
         ray = self._ray
+        for replica in list(self._replicas):
+            # Of a call that was closed in the middle.
+            yield from self._unheard(replica)
         asked = {replica.news: replica for replica in self._replicas}
         some, _ = ray.wait(list(asked), num_returns=1, timeout=_POLL)
         if some:
@@ -270,8 +282,13 @@ class RayEngine:
                 replica.where = said
                 continue
             self._tokens += replica.heard(said["tokens"])
-            for event in said["events"]:
-                yield replica, event
+            replica.unheard += said["events"]
+            yield from self._unheard(replica)
+
+    @staticmethod
+    def _unheard(replica: Replica) -> Iterator[tuple[Replica, Mapping[str, Any]]]:
+        while replica.unheard:
+            yield replica, replica.unheard.popleft()
 
     def _step(self, backlog: Backlog) -> Iterator[Outcome]:
         """Hear what replicas say, and replace those that are lost or silent."""
@@ -311,11 +328,13 @@ class RayEngine:
         self._end(replica)
         self._replicas.remove(replica)
         text, faults = f"{replica.name}: {why}", replica.faults + 1
-        yield from backlog.lost(replica, text)
+        failures = backlog.lost(replica, text)
         if faults <= self._retries + _SPARE_STARTS:
             another = self._started(replica.number)
             another.faults = faults
             self._replicas.append(another)
+        # Last, since the caller may close the iterator here.
+        yield from failures
         if not self._replicas:
             raise EngineError(f"no replica is left; {text}")
 

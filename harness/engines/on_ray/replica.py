@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +29,8 @@ class Replica(Lane):
     ready: bool = False
     where: Mapping[str, Any] = field(default_factory=dict)
     """Host, process and Ray's node, as the actor says them."""
+    unheard: deque[Mapping[str, Any]] = field(default_factory=deque)
+    """Events that were received and not looked at yet."""
     tokens: int = 0
     """That it generated since its start."""
     _tokens_before: int = 0
