@@ -15,6 +15,7 @@ from typing import Any
 from harness.cli.parsers import examples
 from harness.cli.project import add_json, echo, echo_json
 from harness.engines import available, engine_info
+from harness.engines.base import EngineInfo
 from harness.errors import HarnessError
 from harness.language import set_language, tr
 from harness.models.adapters.folder import FILES
@@ -150,8 +151,14 @@ def _engines(wanted: str, options: Mapping[str, Any]) -> Iterator[Finding]:
         except HarnessError as error:
             yield Finding(what="engine", good=False, text=str(error), remedy=tr("correct engine in [tool.harness]"))
         else:
-            version = f": {info.version}" if wanted == "server" else ""
-            yield Finding(what="engine", good=True, text=f"{wanted}{version}")
+            yield Finding(what="engine", good=True, text=f"{wanted}{_version_text(wanted, info)}")
+
+
+def _version_text(engine: str, info: EngineInfo) -> str:
+    """What there is to say of an engine beyond its name."""
+    if engine == "server":
+        return f": {info.version}"
+    return f" {metadata.version('ray')}, {info.name} inside" if engine == "ray" else ""
 
 
 def _project(settings: Settings) -> Iterator[Finding]:

@@ -41,6 +41,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until interrupted."""
     from harness.engines import on_gpus
+    from harness.engines.on_ray.inner import RAY_OPTIONS
     from harness.engines.server.launch import LaunchedServer
     from harness.engines.server.warm_server import (
         WarmServer,
@@ -63,7 +64,8 @@ def run(args: argparse.Namespace) -> int:
     manifest = read_manifest(settings.manifest_path)
     model = _model(manifest, args.model or (manifest.adapter(settings.adapter).model if settings.adapter else ""))
     path = locate_model(model, settings.root)
-    given = {name: value for name, value in settings.engine_options.items() if name not in ("n_best", "base_url")}
+    others = {"n_best", "base_url", *RAY_OPTIONS}
+    given = {name: value for name, value in settings.engine_options.items() if name not in others}
     loras = args.max_loras if args.max_loras is not None else given.get("max_loras", _loras(manifest, model.name))
     rank = args.max_lora_rank or given.get("max_lora_rank") or _rank(manifest, model.name)
     wanted = {**given, "max_loras": loras, "max_lora_rank": rank, "trust_remote_code": model.trust_remote_code}

@@ -2,7 +2,8 @@
 
 Invariant: naming an engine, and asking for its identity, imports no engine. A run whose answers are all stored
 therefore never imports torch. An engine that holds a model here runs in a child process
-(:mod:`harness.engines.process`); the server, scripted and a user's own engine run in this process.
+(:mod:`harness.engines.process`); the server, scripted and a user's own engine run in this process. On Ray they run in
+actors (:mod:`harness.engines.on_ray`).
 """
 
 from __future__ import annotations
@@ -19,15 +20,18 @@ from harness.errors import EngineError, EngineMissing, SettingsError
 from harness.project.deadlines import Deadlines
 from harness.safe.read import read_text, reason
 
-__all__ = ["ENGINES", "available", "engine_info", "load_engine", "on_gpus", "open_engine"]
+__all__ = ["ENGINES", "available", "engine_info", "load_engine", "on_gpus", "open_engine", "open_here"]
 
-ENGINES = ("vllm", "server", "transformers", "scripted:FILE.json", "MODULE:ATTRIBUTE")
+ENGINES = ("vllm", "server", "ray", "transformers", "scripted:FILE.json", "MODULE:ATTRIBUTE")
 """What ``--engine`` takes."""
 
-_PACKAGES = {"vllm": ("vllm",), "transformers": ("transformers", "torch", "peft")}
+_HOSTED = ("vllm", "transformers")
+"""Engines that hold a model in a process of their own."""
+_PACKAGES = {"vllm": ("vllm",), "transformers": ("transformers", "torch", "peft"), "ray": ("ray",)}
 _HELP = {
     "vllm": "run 'harness setup', or take --engine transformers",
     "transformers": "pip install 'badcase-harness[transformers]'",
+    "ray": "pip install 'badcase-harness[ray]'",
 }
 
 
@@ -57,6 +61,12 @@ def engine_info(name: str, **settings: Any) -> EngineInfo:
         EngineMissing: its package is not installed.
         SettingsError: no such engine.
     """
+    if _kind(name) == "ray":
+        from harness.engines.on_ray.inner import inner_engine
+
+        _need("ray")
+        inner, settings = inner_engine(settings)
+        return engine_info(inner, **settings)
     if _kind(name) == "server":
         settings = _for_servers(settings)
     info = _bare_info(name, settings)
@@ -114,21 +124,19 @@ def open_engine(
         SettingsError: no such engine.
     """
     info = engine_info(name, **settings)
-    if _kind(name) in _HELP:
-        if not (model_path / "config.json").is_file():
-            raise EngineMissing(f"no model at {model_path} (it has no config.json); check the manifest's path")
-        from harness.engines.process import HostedEngine
+    if _kind(name) == "ray":
+        from harness.engines.on_ray.engine import RayEngine
 
-        if _kind(name) == "vllm":
-            if (served := _served(model_path, info, on_progress, deadlines, settings)) is not None:
-                return served
-            settings = on_gpus(model_path, settings)
-        return HostedEngine(
-            name, model_path, info=info, settings=settings, on_progress=on_progress, log_path=log_path,
-            deadlines=deadlines,
-        )  # fmt: skip
-    if _kind(name) == "scripted":
-        return load_engine(name, model_path, on_progress=on_progress, **settings)
+        asked = {"info": info, "on_progress": on_progress, "deadlines": deadlines, "log_path": log_path}
+        return _made(RayEngine, name, model_path, **asked, **settings)
+    if _kind(name) == "vllm":
+        _need_model(model_path)
+        if (served := _served(model_path, info, on_progress, deadlines, settings)) is not None:
+            return served
+    if _kind(name) in (*_HOSTED, "scripted"):
+        return open_here(
+            name, model_path, info=info, on_progress=on_progress, log_path=log_path, deadlines=deadlines, **settings
+        )
     if _kind(name) == "server":
         from harness.engines.server import ServerEngine
 
@@ -140,6 +148,51 @@ def open_engine(
         lambda report: load_engine(name, model_path, on_progress=report, **settings),
         info=info, deadlines=deadlines or Deadlines(), on_progress=on_progress,
     )  # fmt: skip
+
+
+def open_here(
+    name: str,
+    model_path: Path,
+    *,
+    info: EngineInfo,
+    on_progress: OnProgress | None = None,
+    log_path: Path | None = None,
+    deadlines: Deadlines | None = None,
+    **settings: Any,
+) -> Engine:
+    """Start an engine for a process that is itself given up when it hangs: an actor of the engine ``ray``.
+
+    No server is looked for, and an engine of the user's own runs without a thread of its own.
+
+    Args:
+        name: an engine that runs on this machine.
+        model_path: folder of the model.
+        info: the engine's identity.
+        on_progress: called with progress; an exception of it ends the call of :meth:`Engine.generate`.
+        log_path: see :func:`open_engine`.
+        deadlines: see :func:`open_engine`.
+        settings: the engine's own.
+
+    Raises:
+        EngineMissing: its package or the model is not there.
+    """
+    if _kind(name) not in _HOSTED:
+        return load_engine(name, model_path, on_progress=on_progress, **settings)
+    _need_model(model_path)
+    from harness.engines.process import HostedEngine
+
+    if name == "vllm":
+        settings = on_gpus(model_path, settings)
+    return HostedEngine(
+        name, model_path, info=info, settings=settings, on_progress=on_progress, log_path=log_path,
+        deadlines=deadlines,
+    )  # fmt: skip
+
+
+def _need_model(model_path: Path) -> None:
+    """Raise EngineMissing where a folder is none of a model."""
+    if not (model_path / "config.json").is_file():
+        raise EngineMissing(f"no model at {model_path} (it has no config.json); check the manifest's path")
 
 
 def on_gpus(model_path: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -210,7 +263,7 @@ def load_engine(name: str, model_path: Path, *, on_progress: OnProgress | None =
 
 
 def _kind(name: str) -> str:
-    if name in _HELP or name == "server":
+    if name in (*_HOSTED, "server", "ray"):
         return name
     head, _, rest = name.partition(":")
     if not rest:

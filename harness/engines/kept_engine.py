@@ -4,14 +4,17 @@ A fix judges checkpoints as merged models where adapters are slow (on a CPU), an
 Starting an engine for each takes longer than its answers. The models differ in nothing but their weights, so a running
 vLLM can read those of the next one.
 
+An engine with adapters is kept where it has room for those that come. One that runs on other machines stays while a
+training runs here; one that lies on this machine gives its memory back.
+
 Invariant: answers never come from other weights than those that were asked for. After a load the engine must compute
 other log-probabilities than before; where it does not, or cannot load at all, a new engine is started. Not supported:
-engines with adapters, and keeping an engine while a training runs, which needs its memory.
+loading weights into engines with adapters.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
@@ -20,7 +23,7 @@ from harness.engines.base import Engine, EngineInfo, OnProgress, Outcome, Progre
 from harness.engines.fingerprint import take_fingerprint
 from harness.errors import HarnessError
 
-__all__ = ["KeptEngine", "Reloadable"]
+__all__ = ["KeptEngine", "Reloadable", "reload_weights"]
 
 _MIN_EFFECT = 1e-4
 """Nats by which other weights must change the log-probability of a fixed answer."""
@@ -41,6 +44,21 @@ class Reloadable(Protocol):
         ...
 
 
+def reload_weights(engine: Engine, model_path: Path) -> bool:
+    """Load a model's weights into ``engine``, which is :class:`Reloadable`; whether it computes by others than before.
+
+    Raises:
+        HarnessError: it cannot load them, or broke.
+    """
+    assert isinstance(engine, Reloadable)
+    before = take_fingerprint(engine, None)
+    engine.load_weights(model_path)
+    after = take_fingerprint(engine, None)
+    if before is None or after is None:
+        return False
+    return any(abs(a - b) > _MIN_EFFECT for a, b in zip(before.logprobs, after.logprobs, strict=True))
+
+
 class _Opens(Protocol):
     def __call__(self, name: str, model_path: Path, **options: Any) -> Engine: ...
 
@@ -48,10 +66,16 @@ class _Opens(Protocol):
 class KeptEngine:
     """Opens engines like ``open_engine``, and keeps the last one until another is needed. A context manager."""
 
-    def __init__(self, open_engine: _Opens, *, longest: int = 0) -> None:
-        """``longest``: tokens of the longest prompt with its answer that any caller will need."""
+    def __init__(self, open_engine: _Opens, *, room: Mapping[str, int] | None = None) -> None:
+        """Open nothing yet.
+
+        Args:
+            open_engine: opens an engine.
+            room: minimum of engine options that say how much an engine has room for (``max_model_len``, ``max_loras``,
+                ``max_lora_rank``): what any caller will need. An option that a caller does not give stays away.
+        """
         self._open = open_engine
-        self._longest = longest
+        self._room = room or {}
         self._engine: Engine | None = None
         self._model: Path | None = None
         self._asked: dict[str, Any] = {}
@@ -73,8 +97,7 @@ class KeptEngine:
         **options: Any,
     ) -> Engine:
         """An engine on that model, for :meth:`close` to give back."""
-        if "max_model_len" in options:
-            options["max_model_len"] = max(options["max_model_len"], self._longest)
+        options |= {option: max(options[option], least) for option, least in self._room.items() if option in options}
         asked = {"name": name, **options}
         self._on_progress = on_progress
         if not self._same(asked, model_path) and not self._reload(asked, model_path):
@@ -84,6 +107,11 @@ class KeptEngine:
         self._model = model_path
         assert self._engine is not None
         return _Lent(self._engine)
+
+    def give_way(self) -> None:
+        """Before a training on this machine: end the engine unless it lies on others."""
+        if getattr(self._engine, "holds_this_machine", True):
+            self.close()
 
     def close(self) -> None:
         """End the engine."""
@@ -108,11 +136,7 @@ class KeptEngine:
             return False
         # Whatever goes wrong here, a new engine is the answer.
         with suppress(HarnessError):
-            before = take_fingerprint(engine, None)
-            engine.load_weights(model_path)
-            after = take_fingerprint(engine, None)
-            if before is not None and after is not None:
-                return any(abs(a - b) > _MIN_EFFECT for a, b in zip(before.logprobs, after.logprobs, strict=True))
+            return reload_weights(engine, model_path)
         return False
 
     def _tell(self, progress: Progress) -> None:

@@ -7,7 +7,8 @@ child's stdin, answers over a pipe that only the two of them hold.
 
 Invariant: the child never outlives its parent. It ends when its stdin closes (also after ``kill -9`` of the parent),
 when the parent closes it, and on Linux by the kernel's death signal. It has a session of its own, so Ctrl-C reaches
-only the parent, which ends it. Not supported: more than one call of ``generate`` at a time.
+only the parent, which ends it. Not supported: more than one call of ``generate`` at a time; further requests may join
+the one that is under way (:meth:`HostedEngine.add`).
 """
 
 from __future__ import annotations
@@ -81,6 +82,11 @@ class HostedEngine:
         self._busy = False
         self._closed = False
         self._call = 0
+        self._sending = threading.Lock()
+        self._joining = False
+        """Whether requests may join the call under way."""
+        self._joined: list[Sequence[Request]] = []
+        """Those that were sent to it, by message."""
         answers, theirs = os.pipe()
         try:
             self.log_path.parent.mkdir(parents=True, exist_ok=True)
@@ -122,8 +128,9 @@ class HostedEngine:
         try:
             self._wait_until_ready()
             self._call += 1
+            self._joined = []
             self._send({"call": self._call, "generate": [messages.write_value(r) for r in requests]})
-            started = True
+            started = self._joining = True
             self._watch.call()
             while True:
                 message = self._next_in_time()
@@ -137,14 +144,34 @@ class HostedEngine:
                     self._check_deadlines()
                 elif "done" in message:
                     done = True
+                    with self._sending:
+                        self._joining = False
+                        self._joined = self._joined[message["taken"] :]
                     return
         except HarnessError:
             done = True
             raise
         finally:
+            self._joining = False
             if started and not done:
                 self._cancel()
             self._busy = False
+
+    def add(self, requests: Sequence[Request]) -> bool:
+        """See :class:`harness.engines.growing.Joinable`."""
+        message = {"call": self._call, "more": [messages.write_value(request) for request in requests]}
+        with self._sending:
+            if not self._joining:
+                return False
+            self._joined.append(requests)
+            self._write(message)
+            return True
+
+    def left_over(self) -> list[Request]:
+        """See :class:`harness.engines.growing.Joinable`."""
+        with self._sending:
+            left, self._joined = self._joined, []
+        return [request for requests in left for request in requests]
 
     def load_weights(self, model_path: Path) -> None:
         """See :class:`harness.engines.kept_engine.Reloadable`."""
@@ -252,6 +279,10 @@ class HostedEngine:
         return EngineError(f"the engine's process {how}{f': {words}' if words else ''}; its log: {self.log_path}")
 
     def _send(self, message: Message) -> None:
+        with self._sending:
+            self._write(message)
+
+    def _write(self, message: Message) -> None:
         line = json.dumps(message, separators=(",", ":")).encode() + b"\n"
         pipe = self._child.stdin
         try:

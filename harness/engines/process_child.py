@@ -15,11 +15,13 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from harness.engines import load_engine, messages
-from harness.engines.base import Engine, Progress
+from harness.engines.base import Engine, Progress, Request
+from harness.engines.growing import GrowingRequests
 from harness.errors import EngineError, HarnessError
 
 __all__ = ["main"]
@@ -36,6 +38,10 @@ class _Child:
     def __init__(self, answers: int) -> None:
         self._answers = os.fdopen(answers, "wb")
         self._commands: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._more: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        """Further requests of a call."""
+        self._taken = 0
+        """How many messages of those the call under way has taken."""
         self._call = 0
         self._cancelled = 0
         self._told = 0.0
@@ -57,7 +63,7 @@ class _Child:
                     _load_weights(engine, Path(command["weights"]))
                 else:
                     self._generate(engine, command["generate"])
-                self._send({"done": self._call})
+                self._send({"done": self._call, "taken": self._taken})
         except HarnessError as error:
             self._send({"error": {"class": type(error).__name__, "text": str(error)}})
         except Exception as error:  # noqa: BLE001 - the parent must get every error; the log has the rest
@@ -68,7 +74,9 @@ class _Child:
         return 1
 
     def _generate(self, engine: Engine, requests: list[dict[str, Any]]) -> None:
-        outcomes = engine.generate([messages.read_request(r) for r in requests])
+        self._taken = 0
+        first = [messages.read_request(request) for request in requests]
+        outcomes = engine.generate(GrowingRequests(first, self._take_more))
         try:
             for outcome in outcomes:
                 self._send({"outcome": messages.write_outcome(outcome)})
@@ -79,6 +87,17 @@ class _Child:
             close = getattr(outcomes, "close", None)
             if close is not None:
                 close()
+
+    def _take_more(self) -> list[Request]:
+        """Requests that came for the call under way; those that were late for an earlier one are with the parent."""
+        taken: list[Request] = []
+        with suppress(queue.Empty):
+            while True:
+                command = self._more.get_nowait()
+                if command["call"] == self._call:
+                    self._taken += 1
+                    taken += [messages.read_request(request) for request in command["more"]]
+        return taken
 
     def _leave_if_cancelled(self) -> None:
         if self._cancelled == self._call:
@@ -102,6 +121,8 @@ class _Child:
             command = json.loads(line)
             if "cancel" in command:
                 self._cancelled = command["cancel"]
+            elif "more" in command:
+                self._more.put(command)
             else:
                 self._commands.put(command)
         os._exit(0)

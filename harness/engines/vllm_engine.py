@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.engines.base import EngineInfo, Failure, OnProgress, Outcome, Progress, Request
+from harness.engines.growing import more_requests
 from harness.engines.model_folder import adapter_problem, end_ids, length_problem
 from harness.engines.vllm_generations import BeamGeneration, Generation, PlainGeneration, decoding_problem
 from harness.engines.vllm_options import vllm_options
@@ -132,14 +133,18 @@ class VllmEngine:
         active: list[Generation] = []
         done, generated = 0, 0
         try:
-            for request in requests:
-                problem = self._problem(request)
-                if problem is None:
-                    waiting.append(request)
-                else:
-                    done += 1
-                    yield Failure(request.id, problem)
-            while waiting or active:
+            fresh = requests
+            while fresh or waiting or active:
+                for request in fresh:
+                    problem = self._problem(request)
+                    if problem is None:
+                        waiting.append(request)
+                    else:
+                        done += 1
+                        yield Failure(request.id, problem)
+                fresh = more_requests(requests)
+                if not (waiting or active):
+                    continue
                 self._admit(waiting, active)
                 self._streams.step()
                 finished = [run for run in active if run.result is not None]

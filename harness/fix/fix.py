@@ -28,6 +28,7 @@ from harness.engines.kept_engine import KeptEngine
 from harness.errors import AdapterError, UsageError
 from harness.fix.checkpoints import Selection, choose, judge_checkpoints, looked_at
 from harness.fix.display import Display
+from harness.fix.engine_room import ELSEWHERE, room_needed
 from harness.fix.estimate import seconds_of_judging
 from harness.fix.journal import Journal
 from harness.fix.missing_facts import advice, without_answer
@@ -134,6 +135,8 @@ class Fix:
         self._store = store
         self._display = display
         self._open_engine = self._judges = engine
+        self._kept: KeptEngine | None = None
+        """One engine for the whole fix, where it runs on other machines."""
         self._trainer = trainer or open_trainer(settings.trainer, settings.root)
         # Read before time is spent: the run that is fixed may be a part of the suite.
         self._cases = project_cases(settings)
@@ -160,7 +163,7 @@ class Fix:
         Raises:
             UsageError: another fix or training of that name is under way.
         """
-        with claimed(self._settings, self.plan.name):
+        with claimed(self._settings, self.plan.name), self._one_engine():
             pairs = self.pairs(edited)
             training = self.train(pairs)
             with self.judging():
@@ -170,17 +173,29 @@ class Fix:
     @contextmanager
     def judging(self) -> Iterator[None]:
         """One engine for the checkpoints and the rerun, where their weights can be loaded into a running one."""
-        cases = [*self._cases, *(r.case for r in self.plan.results)]
-        render = self._target.renderer.prompt_ids
-        longest = max(len(render(c.messages, c.chat_template_kwargs)) + c.decoding.max_tokens for c in cases)
-        # A limit that the user has set is none to raise.
-        limited = "max_model_len" in self._settings.engine_options
-        with KeptEngine(self._open_engine, longest=0 if limited else longest) as kept:
+        if self._kept is not None:
+            yield
+            return
+        with KeptEngine(self._open_engine, room=room_needed(self._protected(), self._target, self._settings)) as kept:
             self._judges = kept
             try:
                 yield
             finally:
                 self._judges = self._open_engine
+
+    @contextmanager
+    def _one_engine(self) -> Iterator[None]:
+        """One engine for candidates, checkpoints and the rerun, where the settings name one on other machines."""
+        if self._settings.engine not in ELSEWHERE:
+            yield
+            return
+        room = room_needed(self._protected(), self._target, self._settings, self.plan.recipe)
+        with KeptEngine(self._open_engine, room=room) as kept:
+            self._judges = self._kept = kept
+            try:
+                yield
+            finally:
+                self._judges, self._kept = self._open_engine, None
 
     def pairs(self, edited: Path | None = None) -> tuple[Pair, ...]:
         """The pairs to train on: ``edited``, or those in the training's folder, or new ones.
@@ -226,7 +241,9 @@ class Fix:
 
     def train(self, pairs: Sequence[Pair]) -> TrainResult:
         """Train a LoRA on the pairs, in the trainer's environment; see :mod:`harness.fix.train_pairs`."""
-        return self._training.train(pairs, self._judging_seconds(pairs))
+        kept = self._kept
+        give_way = (lambda: None) if kept is None else kept.give_way
+        return self._training.train(pairs, self._judging_seconds(pairs), give_way)
 
     def planned(self, pairs: Sequence[Pair]) -> PlannedTraining:
         """What a training on the pairs would do, and where it would run.
@@ -359,7 +376,7 @@ class Fix:
     def _candidates(self) -> Candidates:
         def engine(longest: int) -> Engine:
             options = engine_options([self._target], self._settings.engine_options, longest=longest)
-            return self._open_engine(
+            return (self._kept or self._open_engine)(
                 self._settings.engine, self._target.model_path, deadlines=self._settings.deadlines, **options
             )
 

@@ -8,7 +8,7 @@ model that cannot fit costs no time. Trainers other than LLaMA-Factory are not c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,12 +86,15 @@ class PairTraining:
         prompts = (render(r.case.messages, r.case.chat_template_kwargs) for r in self._plan.training)
         self._placed(max(map(len, prompts), default=1), self._processes())
 
-    def train(self, pairs: Sequence[Pair], after: float | None) -> TrainResult:
+    def train(
+        self, pairs: Sequence[Pair], after: float | None, give_way: Callable[[], None] = lambda: None
+    ) -> TrainResult:
         """Train, or take the result of an earlier call.
 
         Args:
             pairs: what to learn from.
             after: seconds that the checkpoints and the suite will take; None: not known.
+            give_way: called before a training begins, so that an engine gives back the memory that it needs.
 
         Raises:
             TrainerError: it does not fit, or did not end well.
@@ -120,6 +123,7 @@ class PairTraining:
             trust_remote_code=self._target.model is not None and self._target.model.trust_remote_code,
             launch=placement.launch,
         )  # fmt: skip
+        give_way()
         try:
             trained = self._trainer.train(request, self._display.training)
         except (KeyboardInterrupt, TrainingNotStarted):

@@ -36,8 +36,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("badcases", "bad cases of a language model")
     group.addoption("--adapter", action="append", metavar="NAME", help="adapter version to evaluate; repeatable")
     group.addoption("--baseline", metavar="NAME|FILE", help="adapter version or baseline file to compare with")
-    group.addoption("--engine", metavar="NAME", help="vllm, server, transformers, or module:attribute of your own")
+    group.addoption("--engine", metavar="NAME", help="vllm, server, ray, transformers, or module:attribute of your own")
     group.addoption("--base-url", metavar="URL[,URL]", help="vLLM servers to ask, such as http://HOST:8000/v1")
+    group.addoption("--ray-address", metavar="HOST:PORT|auto", help="Ray cluster to use; implies --engine ray")
     group.addoption("--max-repetition", type=_share, metavar="X", help="gate: maximum repetition score, 0..1 or 5%%")
     group.addoption(
         "--max-repeater-rate", type=_share, metavar="X", help="gate: maximum share of repeaters, 0..1 or 5%%"

@@ -413,8 +413,8 @@ class Session:
         flags = {
             name: getattr(self._options, name)
             for name in (
-                "engine", "base_url", "baseline", "max_repetition", "max_repeater_rate", "max_cutoff_rate",
-                "max_regressions", "allow_partial", "run_tags", "run_group",
+                "engine", "base_url", "ray_address", "baseline", "max_repetition", "max_repeater_rate",
+                "max_cutoff_rate", "max_regressions", "allow_partial", "run_tags", "run_group",
             )
         }  # fmt: skip
         if self._options.run_group and self._options.shard is None:

@@ -84,9 +84,17 @@ class Settings:
     adapter: str = ""
     """Version to evaluate when no --adapter is given."""
     engine: str = "vllm"
-    """``vllm``, ``server``, ``transformers``, or ``module:attribute`` of your own."""
+    """``vllm``, ``server``, ``ray``, ``transformers``, or ``module:attribute`` of your own."""
     base_url: str = ""
     """Engine ``server``: addresses of vLLM servers, separated by commas; the key is in HARNESS_API_KEY."""
+    ray_address: str = ""
+    """Engine ``ray``: ``HOST:PORT`` of a running Ray cluster, or ``auto`` for the one that this machine belongs to;
+    empty: start a Ray on this machine."""
+    ray_engine: str = "vllm"
+    """Engine ``ray``: the engine inside each replica, any but ``server``."""
+    replicas: Count | None = None
+    """Engine ``ray``: how many replicas of the model; unset: as many as the cluster's GPUs allow, or one without
+    GPUs."""
     language: Literal["", "en", "zh"] = ""
     """Language of reports, the page and the terminal: ``en``, ``zh``, or empty for the locale's."""
     system: str = ""
@@ -245,14 +253,20 @@ def read_settings(
         problems += _tracker_problems(values)
     if problems:
         raise SettingsError("; ".join(problems))
-    if (flags or {}).get("base_url") and not (flags or {}).get("engine"):
-        values["engine"] = "server"
-    if values.get("engine") == "server":
-        values["engine_options"] = {**values.get("engine_options", {}), "base_url": values.get("base_url", "")}
+    for name, engine in (("base_url", "server"), ("ray_address", "ray")):
+        if (flags or {}).get(name) and not (flags or {}).get("engine"):
+            values["engine"] = engine
+    if names := _ENGINE_SETTINGS.get(values.get("engine", "")):
+        own = {name: values[name] for name in names if values.get(name)}
+        values["engine_options"] = {**values.get("engine_options", {}), **own}
     return Settings(root=root, **{**values, **{name: tuple(values.get(name, ())) for name in _LISTS}})
 
 
 _LISTS = ("run_tags", "trackers")
+_ENGINE_SETTINGS: Mapping[str, tuple[str, ...]] = {
+    "server": ("base_url",), "ray": ("ray_address", "ray_engine", "replicas"),
+}  # fmt: skip
+"""Settings that only one engine has; they go to it with its options."""
 
 
 def _tracker_problems(values: Mapping[str, Any]) -> list[str]:

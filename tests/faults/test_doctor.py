@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import version
+from importlib.util import find_spec
 
 import pytest
 
@@ -86,6 +88,18 @@ def test_every_wrong_part_is_named_at_once(project: Make, capsys: Capture) -> No
     _, findings = examine(capsys)
     assert findings["bad cases"]["good"] is False
     assert findings["manifest"]["good"] is False
+
+
+@pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray: pip install 'badcase-harness[ray]'")
+def test_ray_is_named_with_its_version_and_the_engine_inside(
+    project: Make, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is started for it."""
+    root = project()
+    monkeypatch.setenv("HARNESS_ENGINE", "ray")
+    monkeypatch.setenv("HARNESS_RAY_ENGINE", f"scripted:{root / 'script.json'}")
+    _, findings = examine(capsys)
+    assert findings["engine"]["text"] == f"ray {version('ray')}, scripted inside"
 
 
 def test_a_server_that_answers_is_named_with_its_version(

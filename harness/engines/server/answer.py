@@ -18,7 +18,7 @@ from harness.engines.server.replies import Fault, Unreachable, read_searched
 from harness.engines.vllm_generations import BeamGeneration, Generation, PlainGeneration, decoding_problem
 
 if TYPE_CHECKING:
-    from harness.engines.server.dispatch import Dispatch, Lane
+    from harness.engines.server.dispatch import Dispatch, ServerLane
 
 __all__ = ["Answer", "problem"]
 
@@ -43,7 +43,7 @@ def problem(request: Request, rows: int, *, server_beam: bool) -> str | None:
 class Answer:
     """One request under way."""
 
-    def __init__(self, request: Request, lane: Lane, dispatch: Dispatch, rows: int) -> None:
+    def __init__(self, request: Request, lane: ServerLane, dispatch: Dispatch, rows: int) -> None:
         self.request = request
         self.lane = lane
         """The server that was chosen first; its rows are counted there until the end."""

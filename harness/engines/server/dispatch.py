@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.engines.base import Failure, Outcome, Request
+from harness.engines.lanes import Lane, least_busy, with_room
 from harness.engines.model_folder import length_problem
 from harness.engines.server.answer import Answer, problem
 from harness.engines.server.names import ServedNames, base_model
@@ -25,18 +26,14 @@ __all__ = ["Dispatch"]
 
 _FAILED_IN_A_ROW = 20
 """Requests without an answer, one after the other, after which the servers are given up."""
-_SHAKY = 3
-"""Faults in a row of one server, after which others are taken."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Lane:
-    """One server that can be used."""
+@dataclass(slots=True, kw_only=True, eq=False)
+class ServerLane(Lane):
+    """One server that can be used; its rows are sequences."""
 
     replica: Replica
     names: ServedNames
-    faults: int = 0
-    """In a row."""
 
 
 class Dispatch:
@@ -67,7 +64,7 @@ class Dispatch:
         self.retries = retries
         self.n_best = n_best
         self._max_adapters = max_adapters
-        self._lanes: list[Lane] = []
+        self._lanes: list[ServerLane] = []
         self._ended_tokens = 0
         self._active: dict[asyncio.Task[Outcome], Answer] = {}
 
@@ -99,7 +96,7 @@ class Dispatch:
                 ended, _ = await asyncio.wait(self._active, return_when=asyncio.FIRST_COMPLETED)
                 for task in ended:
                     answer = self._active.pop(task)
-                    answer.lane.replica.rows -= answer.rows
+                    answer.lane.rows -= answer.rows
                     self._ended_tokens += answer.tokens
                     outcome = task.result()
                     failed = failed + 1 if answer.fault is not None else 0
@@ -112,32 +109,28 @@ class Dispatch:
             await asyncio.gather(*self._active, return_exceptions=True)
             self._active = {}
 
-    def other(self, lane: Lane) -> Lane:
+    def other(self, lane: ServerLane) -> ServerLane:
         """The server to try next, after a fault of ``lane``."""
-        return self._chosen([other for other in self._lanes if other is not lane] or [lane])
+        return least_busy([other for other in self._lanes if other is not lane] or [lane])
 
     def _admit(self, waiting: deque[Request]) -> None:
         while waiting:
             rows = waiting[0].decoding.beam_width if waiting[0].decoding.method == "beam" else 1
-            free = [lane for lane in self._lanes if lane.replica.rows + rows <= self._rows]
+            free = with_room(self._lanes, rows, self._rows)
             if not free:
                 return
-            answer = Answer(waiting.popleft(), self._chosen(free), self, rows)
-            answer.lane.replica.rows += rows
+            answer = Answer(waiting.popleft(), least_busy(free), self, rows)
+            answer.lane.rows += rows
             self._active[asyncio.create_task(answer.outcome())] = answer
 
-    def _chosen(self, lanes: Sequence[Lane]) -> Lane:
-        steady = [lane for lane in lanes if lane.faults < _SHAKY]
-        return min(steady or lanes, key=lambda lane: lane.replica.rows)
-
-    async def _opened(self, replicas: Sequence[Replica]) -> list[Lane]:
+    async def _opened(self, replicas: Sequence[Replica]) -> list[ServerLane]:
         """The servers that answer and serve the model.
 
         Raises:
             EngineError: none does, or one serves something else.
         """
         opened = await asyncio.gather(*(self._open(replica) for replica in replicas), return_exceptions=True)
-        lanes = [lane for lane in opened if isinstance(lane, Lane)]
+        lanes = [lane for lane in opened if isinstance(lane, ServerLane)]
         problems = {r.address: e for r, e in zip(replicas, opened, strict=True) if isinstance(e, BaseException)}
         for address, error in problems.items():
             # A server that is away is done without; one that serves something else was named by mistake.
@@ -145,13 +138,13 @@ class Dispatch:
                 raise EngineError(f"server {address}: {error}") from error
         return lanes
 
-    async def _open(self, replica: Replica) -> Lane:
+    async def _open(self, replica: Replica) -> ServerLane:
         for attempt in range(1, self.retries + 2):
             try:
                 models = read_models(await replica.get("/v1/models"))
                 base = base_model(models, self._model, self._model_path)
                 names = ServedNames(replica, models, base, load=self._load, most=self._max_adapters)
-                return Lane(replica=replica, names=names)
+                return ServerLane(replica=replica, names=names)
             except Unreachable as fault:
                 if attempt > self.retries:
                     raise

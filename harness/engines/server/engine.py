@@ -42,6 +42,9 @@ _PATIENCE = 10.0
 class ServerEngine:
     """Answers by servers that somebody else runs."""
 
+    holds_this_machine = False
+    """Nothing is held here; see :class:`harness.engines.kept_engine.KeptEngine`."""
+
     def __init__(
         self,
         model_path: Path,

@@ -55,8 +55,6 @@ class Replica:
     def __init__(self, address: str, key: str, patience: Patience) -> None:
         """A client of the server at ``address``; connects on first use, in the event loop of its first use."""
         self.address = address
-        self.rows = 0
-        """Rows that this engine has under way there."""
         self._patience = patience
         headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {key}"} if key else {})
         self._client = httpx.AsyncClient(

@@ -134,9 +134,41 @@ def test_models_that_differ_in_more_than_weights_need_another_engine(models: tup
 def test_the_same_model_is_served_by_the_same_engine(models: tuple[Path, Path]) -> None:
     """Closing what was lent ends nothing; a shorter context fits into a longer one."""
     opener = Opener()
-    with KeptEngine(opener, longest=300) as kept:
+    with KeptEngine(opener, room={"max_model_len": 300}) as kept:
         engine = kept("vllm", models[0], max_loras=0, max_model_len=200)
         engine.close()
         kept("vllm", models[0], max_loras=0, max_model_len=280)
     assert len(opener.opened) == 1
     assert opener.options[0]["max_model_len"] == 300
+
+
+def test_room_for_adapters_is_made_once(models: tuple[Path, Path]) -> None:
+    """Calls that need less share the engine; an option that a caller does not give stays away."""
+    opener = Opener()
+    with KeptEngine(opener, room={"max_loras": 9, "max_lora_rank": 16}) as kept:
+        kept("vllm", models[0], max_loras=0, max_lora_rank=0)
+        kept("vllm", models[0], max_loras=8, max_lora_rank=8)
+        kept("own", models[0])
+    given = [{name: value for name, value in options.items() if "lora" in name} for options in opener.options]
+    assert given == [{"max_loras": 9, "max_lora_rank": 16}, {}]
+
+
+class Elsewhere(Numbers):
+    """An engine on other machines."""
+
+    holds_this_machine = False
+
+
+@pytest.mark.parametrize(("kind", "closed"), [(Numbers, True), (Elsewhere, False)], ids=["here", "elsewhere"])
+def test_an_engine_gives_way_to_a_training_unless_it_lies_elsewhere(
+    models: tuple[Path, Path], kind: type[Numbers], closed: bool
+) -> None:
+    """The training needs the memory of this machine alone."""
+    opener = Opener(kind=kind)
+    with KeptEngine(opener) as kept:
+        kept("vllm", models[0], max_loras=0)
+        kept.give_way()
+        assert opener.opened[0].closed is closed
+        assert logprob(kept("vllm", models[0], max_loras=0)) == -1
+    assert len(opener.opened) == 1 + closed
+    assert all(engine.closed for engine in opener.opened)

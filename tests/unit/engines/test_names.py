@@ -63,10 +63,10 @@ def test_identity_names_version_and_what_changes_numbers() -> None:
             assert info != engine_info(name, dtype="bfloat16")
 
 
-@pytest.mark.parametrize("name", ["vlm", "ray", ""], ids=["typo", "not-yet", "empty"])
+@pytest.mark.parametrize("name", ["vlm", "rays", ""], ids=["typo", "plural", "empty"])
 def test_an_unknown_name_lists_the_known(name: str, tmp_path: Path) -> None:
     """No guessing."""
-    with pytest.raises(SettingsError, match=r"is unknown; known: vllm, server, transformers"):
+    with pytest.raises(SettingsError, match=r"is unknown; known: vllm, server, ray, transformers"):
         open_engine(name, tmp_path)
 
 

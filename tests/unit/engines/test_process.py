@@ -207,3 +207,49 @@ def test_last_words_prefer_what_went_wrong(tmp_path: Path) -> None:
     assert last_words(log) == "loading"
     assert last_words(log, errors_only=True) == ""
     assert last_words(tmp_path / "none") == ""
+
+
+JOINING = """
+import time
+from harness.engines.base import Completion, EngineInfo
+from harness.engines.growing import more_requests
+
+class Joining:
+    info = EngineInfo("joining", "1")
+
+    def __init__(self, model_path, *, asks=True, on_progress=None):
+        self.asks = asks
+
+    def generate(self, requests):
+        waiting = list(requests)
+        while waiting:
+            time.sleep(0.2)
+            yield Completion(request_id=waiting.pop(0).id, text="", token_ids=(1,), finish_reason="stop")
+            if self.asks:
+                waiting += more_requests(requests)
+
+    def close(self):
+        pass
+"""
+
+
+@pytest.mark.parametrize("asks", [True, False], ids=["an engine that asks", "one that does not"])
+def test_requests_join_the_call_under_way_or_are_left_over(fakes: Path, asks: bool) -> None:
+    """None is lost: each has an outcome in this call, or is given back. Without a call there is nothing to join."""
+    (fakes / "joining_engine.py").write_text(JOINING)
+    engine = HostedEngine(
+        "joining_engine:Joining", fakes, info=EngineInfo("joining", "1"), settings={"asks": asks},
+        log_path=fakes / "engine.log",
+    )  # fmt: skip
+    with closing(engine):
+        assert not engine.add(REQUESTS[2:])
+        outcomes = engine.generate(REQUESTS[:2])
+        answered = [next(outcomes).request_id]
+        assert engine.add(REQUESTS[2:3])
+        assert engine.add(REQUESTS[3:])
+        answered += [outcome.request_id for outcome in outcomes]
+        left = [request.id for request in engine.left_over()]
+        assert (answered, left) == (([0, 1, 2, 3], []) if asks else ([0, 1], [2, 3]))
+        assert not engine.add(REQUESTS[2:])
+        assert [outcome.request_id for outcome in engine.generate(REQUESTS[2:])] == [2, 3]
+        assert engine.left_over() == []

@@ -157,3 +157,12 @@ def test_trackers_are_named_in_the_environment(project: Path) -> None:
     """With commas, like tags."""
     settings = read_settings(project, environment={"HARNESS_TRACKERS": "jsonl, own.module:Class"})
     assert settings.trackers == ("jsonl", "own.module:Class")
+
+
+def test_an_address_of_ray_names_the_engine_and_its_settings_go_to_it(tmp_path: Path) -> None:
+    """A cluster on the command line is meant to be used; another engine gets none of it."""
+    environment = {"HARNESS_REPLICAS": "4", "HARNESS_RAY_ENGINE": "transformers"}
+    settings = read_settings(tmp_path, {"ray_address": "auto"}, environment)
+    assert settings.engine == "ray"
+    assert settings.engine_options == {"ray_address": "auto", "ray_engine": "transformers", "replicas": 4}
+    assert read_settings(tmp_path, {"engine": "vllm"}, environment).engine_options == {}
