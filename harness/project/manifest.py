@@ -186,15 +186,34 @@ def register(path: Path, adapter: Adapter) -> None:
         manifest = read_manifest(path)
         if adapter.name in manifest.adapters:
             raise ManifestError(f"adapter {adapter.name!r} is already in {path.name}; a version is never overwritten")
-        document = tomlkit.parse(read_text(path))
         entry = tomlkit.table()
         for key, value in _entry(adapter, path.parent).items():
             entry.add(key, value)
-        adapters = document.setdefault("adapters", tomlkit.table(is_super_table=True))
-        adapters.add(adapter.name, entry)
-        text = tomlkit.dumps(document)
+        text = _with_entry(read_text(path), adapter.name, entry)
         _check(path, parse_toml(text))
         write_text(path, text)
+
+
+def _with_entry(text: str, name: str, entry: Any) -> str:
+    """The manifest's text with one more version.
+
+    It is added at the end, without a look at the rest: tomlkit takes a second for a thousand versions, while others
+    wait for the lock. Only a manifest that holds its versions in another form goes through it.
+    """
+    import tomlkit
+
+    group = tomlkit.table(is_super_table=True)
+    group.add(name, entry)
+    block = tomlkit.document()
+    block.add("adapters", group)
+    added = text.rstrip("\n") + "\n\n" + tomlkit.dumps(block).lstrip("\n")
+    try:
+        parse_toml(added)
+    except ValueError:
+        document = tomlkit.parse(text)
+        document.setdefault("adapters", tomlkit.table(is_super_table=True)).add(name, entry)
+        return tomlkit.dumps(document)
+    return added
 
 
 def set_status(path: Path, name: str, status: str, facts: Mapping[str, Any] | None = None) -> None:
