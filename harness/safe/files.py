@@ -42,6 +42,7 @@ __all__ = [
     "new_folder",
     "replace_link",
     "replace_with",
+    "scratch_folder",
     "sweep",
     "write_bytes",
     "write_text",
@@ -170,6 +171,26 @@ def new_folder(destination: Path) -> Iterator[Path]:
         _sync_folder(destination.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        os.close(descriptor)
+
+
+@contextmanager
+def scratch_folder(parent: Path) -> Iterator[Path]:
+    """A folder for this block, readable by the user alone. What a killed process left of one is swept as well.
+
+    Args:
+        parent: made when absent.
+
+    Raises:
+        OSError: no space or no rights.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    sweep(parent)
+    folder, descriptor = _own(parent, "scratch", folder=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
         os.close(descriptor)
 
 
