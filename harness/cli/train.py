@@ -15,6 +15,7 @@ from harness.cli.parsers import examples
 from harness.cli.project import add_json, echo, echo_json, hint, project_settings, warn
 from harness.errors import SettingsError
 from harness.fix.estimate import estimate
+from harness.fix.names import NameClaimed
 from harness.fix.series import training_series
 from harness.fix.training import (
     TrainPlan,
@@ -106,18 +107,30 @@ def run(args: argparse.Namespace) -> int:
     )
     if not args.data:
         raise SettingsError("--data: name at least one file to train on")
-    plan = plan_training(
-        settings, args.stage, args.data, recipe, adapter_from=args.adapter_from, name=args.name,
-        launch=_launch(args, recipe), resume=bool(args.resume), datasets=args.dataset,
-        resume_from=args.resume.resolve() if isinstance(args.resume, Path) else None,
-    )  # fmt: skip
+
+    def planned() -> TrainPlan:
+        return plan_training(
+            settings, args.stage, args.data, recipe, adapter_from=args.adapter_from, name=args.name,
+            launch=_launch(args, recipe), resume=bool(args.resume), datasets=args.dataset,
+            resume_from=args.resume.resolve() if isinstance(args.resume, Path) else None,
+        )  # fmt: skip
+
+    plan = planned()
     with Store(settings.database) as store:
         if args.dry_run or args.nodes > 1:
             return _planned(plan, settings, store, json=args.json, slurm=args.nodes > 1, only=args.node_rank)
         display = TerminalDisplay(sys.stderr if args.json else sys.stdout)
         try:
-            with interruptible(), display.live():
-                adapter, result = train(plan, settings, store, display.training)
+            while True:
+                try:
+                    with interruptible(), display.live():
+                        adapter, result = train(plan, settings, store, display.training)
+                    break
+                except NameClaimed:
+                    # Another training has taken the name since this one chose it: the next one is as good.
+                    if args.name or args.resume:
+                        raise
+                    plan = planned()
         except KeyboardInterrupt:
             command = resume_command(args.words, replace=[("--as", plan.name)])
             display.echo(
