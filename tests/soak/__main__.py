@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
+import tests.soak.lean  # noqa: F401 - before what imports torch
 from tests.soak.concurrency import concurrency
 from tests.soak.corruption import corruption
 from tests.soak.disk import disk

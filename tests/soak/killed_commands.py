@@ -25,7 +25,7 @@ from harness.safe.files import digest_file, digest_folder
 from harness.store import Store
 from tests.soak.again import register_all
 from tests.soak.fake_vllm import vllm_path
-from tests.soak.places import ROOT, Said, environment, failing_project, run, start, start_and_wait, stop
+from tests.soak.places import ROOT, Said, environment, failing_project, here, run, start, start_and_wait, stop
 from tests.support.trainings import fake_python, tiny_model
 
 _TRACKED = 'trackers = ["jsonl"]\n'
@@ -107,7 +107,7 @@ def run_outcome(place: Path) -> object:
     with Store.existing(place / "reports" / "harness.sqlite") as store:
         last = store.run("last")
         verdicts = sorted((r.case.id, r.adapter, r.verdict.status.value) for r in store.results(last.id))
-        return last.status, verdicts, run(["gate"], place).code
+        return last.status, verdicts, here(["gate"], place).code
 
 
 def fix_outcome(place: Path) -> object:
@@ -151,8 +151,9 @@ def again(code: int, *words: str) -> Callable[[Path], list[str]]:
     """Call a command to its end; wrong is any other exit code than ``code``."""
 
     def call(place: Path) -> list[str]:
-        whole = list(words) if words[0] == _PYTHON else [_PYTHON, "-m", "harness", *words]
-        said = start_and_wait(whole, place, **trainer(place))
+        # "python -m harness WORDS" and "python -m pytest WORDS", in this process.
+        whole = words if words[0] != _PYTHON else words[3:] if words[2] == "harness" else words[2:]
+        said = here(whole, place, trainer(place))
         return [] if said.code == code else [f"exit code {said.code} instead of {code}: {str(said)[-1500:]}"]
 
     return call

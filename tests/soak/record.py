@@ -135,19 +135,23 @@ def save(result: CampaignResult) -> None:
 
 
 def table(path: Path = OUT) -> str:
-    """The newest record of each campaign as a Markdown table, a row for each kind of try."""
-    newest: dict[str, CampaignResult] = {}
+    """The newest record of each kind of try as a Markdown table, and where and when it was made."""
+    newest: dict[tuple[str, str], CampaignResult] = {}
     for line in path.read_text("utf-8").splitlines():
         if line.strip():
             result = load(CampaignResult, line)
-            newest[result.campaign] = result
+            newest |= {(result.campaign, kind): result for kind in result.tries}
     rows = ["| campaign | what | tries | violations |", "|---|---|---:|---:|"]
-    for result in newest.values():
-        broken = Counter(v.kind for v in result.violations)
-        rows += [f"| {result.campaign} | {k} | {n:,} | {broken[k]} |" for k, n in sorted(result.tries.items())]
-        rows.append(f"| {result.campaign} | **all** | **{result.total:,}** | **{result.broken}** |")
-    lines = ["", *(_about(result) for result in newest.values())]
-    return "\n".join([*rows, *lines])
+    sums: dict[str, list[int]] = {}
+    for (campaign, kind), result in sorted(newest.items()):
+        broken = sum(v.kind == kind for v in result.violations)
+        rows.append(f"| {campaign} | {kind} | {result.tries[kind]:,} | {broken} |")
+        whole = sums.setdefault(campaign, [0, 0])
+        whole[0] += result.tries[kind]
+        whole[1] += broken
+    rows += [f"| **{campaign}** | all | **{tries:,}** | **{broken}** |" for campaign, (tries, broken) in sums.items()]
+    lines = dict.fromkeys(_about(result) for result in newest.values())
+    return "\n".join([*rows, "", *lines])
 
 
 def _about(result: CampaignResult) -> str:
