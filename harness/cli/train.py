@@ -21,6 +21,7 @@ from harness.fix.training import (
     TrainPlan,
     collect_training,
     finished_attempt,
+    finished_before,
     kept_recipe,
     plan_training,
     prepared_request,
@@ -115,6 +116,10 @@ def run(args: argparse.Namespace) -> int:
             resume_from=args.resume.resolve() if isinstance(args.resume, Path) else None,
         )  # fmt: skip
 
+    if args.resume and args.name and not args.dry_run and Store.exists(settings.database):
+        with Store(settings.database) as store:
+            if (made := finished_before(settings, store, args.stage, args.name)) is not None:
+                return _registered(made.name, json=args.json)
     plan = planned()
     with Store(settings.database) as store:
         if args.dry_run or args.nodes > 1:
@@ -164,6 +169,15 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _registered(name: str, *, json: bool) -> int:
+    """Say that the training to be resumed had come to its end."""
+    if json:
+        echo_json({"adapter": name})
+    else:
+        echo(f"{name} is registered; evaluate it: pytest badcases --adapter {name}")
+    return 0
+
+
 def _collected(args: argparse.Namespace, settings: Settings) -> int:
     """Register a training that was started elsewhere, with the recipe that it was planned with."""
     folder = finished_attempt(args.collect)
@@ -175,7 +189,7 @@ def _collected(args: argparse.Namespace, settings: Settings) -> int:
     if adapter is None:
         echo(f'{plan.name}: a whole model; name it in the manifest: [models."{plan.name}"] path = "{folder / "model"}"')
     else:
-        echo(f"{plan.name} is registered; evaluate it: pytest badcases --adapter {plan.name}")
+        return _registered(plan.name, json=args.json)
     return 0
 
 

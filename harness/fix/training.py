@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
@@ -43,6 +43,7 @@ __all__ = [
     "TrainPlan",
     "collect_training",
     "finished_attempt",
+    "finished_before",
     "kept_recipe",
     "plan_training",
     "prepared_request",
@@ -195,6 +196,23 @@ def train(
     notes = "; ".join((*source.notes(), *result.notes))
     _record(store, plan, "registered", steps=result.steps, seconds=round(result.seconds, 1), notes=notes)
     return adapter, result
+
+
+def finished_before(settings: Settings, store: Store, stage: str, name: str) -> Adapter | None:
+    """The version of a training that was killed after its registration; its record is completed.
+
+    Returns:
+        None where this training has registered nothing, or has said so itself.
+    """
+    key = f"{name}-{stage}"
+    adapter = read_manifest(settings.manifest_path).adapters.get(name)
+    folder = _relative(settings.reports / "trainings" / key, settings.root)
+    begun = [t for t in store.trainings(name) if t.id == key and t.status == "started"]
+    if adapter is None or adapter.facts.get("training") != folder or not begun:
+        return None
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    store.save_training(replace(begun[0], status="registered", finished=now))
+    return adapter
 
 
 def collect_training(plan: TrainPlan, settings: Settings, store: Store, folder: Path) -> Adapter | None:

@@ -31,6 +31,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from harness.errors import StoreError
+from harness.safe.read import open_file
 
 __all__ = [
     "append_line",
@@ -103,7 +104,8 @@ def new_file(path: Path) -> Iterator[Path]:
             os.close(descriptor)
         _sync_folder(path.parent)
     except OSError as error:
-        raise StoreError(f"cannot write {path}: {error.strerror or error}; free space or fix its rights") from error
+        remedy = "move that away" if isinstance(error, IsADirectoryError) else "free space or fix its rights"
+        raise StoreError(f"cannot write {path}: {error.strerror or error}; {remedy}") from error
 
 
 def write_bytes(path: Path, data: bytes) -> Path:
@@ -249,7 +251,7 @@ def locked(path: Path, *, seconds: float = 30.0) -> Iterator[None]:
 
 def digest_file(path: Path) -> str:
     """sha256 of a file's bytes, as 64 hex digits."""
-    with path.open("rb") as handle:
+    with open_file(path) as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
