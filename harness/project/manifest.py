@@ -189,16 +189,18 @@ def register(path: Path, adapter: Adapter) -> None:
         entry = tomlkit.table()
         for key, value in _entry(adapter, path.parent).items():
             entry.add(key, value)
-        text = _with_entry(read_text(path), adapter.name, entry)
+        text = _with_entry(path, adapter.name, entry)
         _check(path, parse_toml(text))
         write_text(path, text)
 
 
-def _with_entry(text: str, name: str, entry: Any) -> str:
-    """The manifest's text with one more version.
+def _with_entry(path: Path, name: str, entry: Any) -> str:
+    """The manifest's text with one more version at its end.
 
-    It is added at the end, without a look at the rest: tomlkit takes a second for a thousand versions, while others
-    wait for the lock. Only a manifest that holds its versions in another form goes through it.
+    The rest is not parsed into a document: that takes a second for a thousand versions, while others wait for the lock.
+
+    Raises:
+        ManifestError: the file holds its versions in one line.
     """
     import tomlkit
 
@@ -206,14 +208,14 @@ def _with_entry(text: str, name: str, entry: Any) -> str:
     group.add(name, entry)
     block = tomlkit.document()
     block.add("adapters", group)
-    added = text.rstrip("\n") + "\n\n" + tomlkit.dumps(block).lstrip("\n")
+    text = read_text(path).rstrip("\n") + "\n\n" + tomlkit.dumps(block).lstrip("\n")
     try:
-        parse_toml(added)
-    except ValueError:
-        document = tomlkit.parse(text)
-        document.setdefault("adapters", tomlkit.table(is_super_table=True)).add(name, entry)
-        return tomlkit.dumps(document)
-    return added
+        parse_toml(text)
+    except ValueError as error:
+        raise ManifestError(
+            f'{path}: no version can be added to adapters = {{...}}; write each as a table, [adapters."{name}"]'
+        ) from error
+    return text
 
 
 def set_status(path: Path, name: str, status: str, facts: Mapping[str, Any] | None = None) -> None:

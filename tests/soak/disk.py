@@ -140,7 +140,7 @@ def _in_namespace(campaign: Campaign, kind: str, template: Path, count: int) -> 
 
 def _inside(kind: str, template: Path, count: int, first: int) -> None:
     """In the namespace: mount, try, and tell."""
-    with tempfile.TemporaryDirectory(prefix="soak-") as top:
+    with tempfile.TemporaryDirectory(prefix="soak-", ignore_cleanup_errors=True) as top:
         mount = Path(top) / "disk"
         mount.mkdir()
         _mount("-t", "tmpfs", "-o", f"size={_MEGABYTES}m", "tmpfs", str(mount))
@@ -152,7 +152,7 @@ def _inside(kind: str, template: Path, count: int, first: int) -> None:
             print(json.dumps([name, seed, problems]), flush=True)
             for left in mount.iterdir():
                 shutil.rmtree(left, ignore_errors=True)
-        subprocess.run(["umount", str(mount)], check=False)
+        subprocess.run(["umount", "-l", str(mount)], check=False)
 
 
 def _mount(*words: str) -> None:
@@ -182,7 +182,7 @@ def _read_only(writer: Writer, place: Path, _: random.Random) -> list[str]:
     try:
         said = here(writer.words, place)
     finally:
-        subprocess.run(["umount", str(place)], check=True)
+        subprocess.run(["umount", "-l", str(place)], check=True)
     problems = _ended(said, writer, "read-only")
     if {path: digest_file(path) for path in _files(place)} != before:
         problems.append("a file has changed all the same")

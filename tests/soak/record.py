@@ -108,9 +108,9 @@ class Campaign:
     @contextmanager
     def kind(self, name: str) -> Iterator[None]:
         """Say how long a kind took."""
-        began, before = time.monotonic(), self._tries[name]
+        began, before = time.monotonic(), self._tries.total()
         yield
-        self.say(f"{self.name}/{name}: {self._tries[name] - before} tries in {time.monotonic() - began:.0f} s")
+        self.say(f"{self.name}/{name}: {self._tries.total() - before} tries in {time.monotonic() - began:.0f} s")
 
     def result(self) -> CampaignResult:
         return CampaignResult(
