@@ -8,6 +8,7 @@ checks and lineage. A name is claimed before anything starts: two trainings neve
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -122,7 +123,9 @@ def plan_training(
     named = tuple(d for p in registries for d in dataset_files(p, datasets, stage))
     if datasets and not registries:
         problems.append(f"--dataset: names datasets of a {REGISTRY}; give it with --data")
-    files = [*(p.resolve() for p in data if p not in registries), *(d.path.resolve() for d in named)]
+    # Path.resolve raises RuntimeError for a loop of links; what reads the file says it better.
+    every = [*(p for p in data if p not in registries), *(d.path for d in named)]
+    files = [Path(os.path.realpath(p)) for p in every]
     # Without data it is about a training that ran elsewhere, on devices of its own.
     cuda = bool(launch.devices) or not data
     problems += recipe.problems_for(stage, parents=len(manifest.chain(parent.name)), cuda=cuda)

@@ -196,3 +196,30 @@ def test_a_training_that_was_killed_after_its_registration_is_resumed(failing: M
     with Store(root / "reports" / "harness.sqlite") as store:
         assert [t.status for t in store.trainings("v5.0")] == ["registered"]
     assert main([*words, "--resume"]) == 2
+
+
+def test_a_loop_of_links_is_an_error_of_one_line(failing: Make, capsys: Capture) -> None:
+    """In the place of training data, or of a part's database."""
+    root = failing()
+    for name in ("data.json", "part-1.sqlite"):
+        (root / name).symlink_to(name)
+    capsys.readouterr()
+    for words in (["train", "sft", "--data", "data.json", "--dry-run"], ["merge", "part-1.sqlite", "part-2.sqlite"]):
+        assert main(words) in (2, 3)
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1, said
+        assert words[-2] in said or words[3] in said
+
+
+def test_a_baseline_without_a_score_is_read(failing: Make, capsys: Capture) -> None:
+    """A file in which a person had deleted the line ended the gate in a traceback."""
+    root = failing()
+    assert main(["baseline", "write", "v4.0"]) == 0
+    path = root / "baselines" / "v4.0.json"
+    data = json.loads(path.read_text())
+    for entry in data["cases"].values():
+        del entry["repetition"]
+    path.write_text(json.dumps(data))
+    capsys.readouterr()
+    assert main(["gate", "--baseline", str(path)]) in (0, 1)
+    assert "Traceback" not in capsys.readouterr().err

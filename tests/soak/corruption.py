@@ -200,4 +200,5 @@ def _wrong(kind: StateFile, said: Said, usual: int, words: object, path: Path) -
 def _named(path: Path, said: Said) -> bool:
     """Whether the output names the file, or the folder that it describes, or finds that a sound file has changed."""
     names = {path.name, path.parent.name, path.parent.parent.name, *(p.name for p in path.parent.glob("*.json"))}
-    return "have changed since" in said or any(name in said.replace("\n", "") for name in names)
+    found = ("have changed since", "no finished run", "not judgeable")
+    return any(text in said for text in found) or any(name in said.replace("\n", "") for name in names)
