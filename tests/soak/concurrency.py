@@ -266,7 +266,7 @@ def _one_ends(place: Path) -> list[str]:
             time.sleep(0.05)
         before = _found(place)
         for server in servers:
-            os.kill(server.pid, signal.SIGINT)
+            os.kill(server.pid, signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):
                 server.wait(60)
             if server is servers[0] and (found := _found(place)) not in (before, None):

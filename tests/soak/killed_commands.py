@@ -186,7 +186,7 @@ def acknowledged(place: Path) -> list[str]:
 
 
 def serve_again(place: Path) -> list[str]:
-    """Start it, wait until it serves, and end it as Ctrl-C does."""
+    """Start it, wait until it serves, and end it as a scheduler does."""
     said = Path(environment(place)["HOME"]) / "said.txt"
     said.unlink(missing_ok=True)
     process = start(SERVE, place, **vllm_path())
@@ -196,10 +196,10 @@ def serve_again(place: Path) -> list[str]:
             if process.poll() is not None or time.monotonic() > end:
                 return [f"it does not serve: {said.read_text('utf-8')[-1500:]}"]
             time.sleep(0.02)
-        os.kill(process.pid, signal.SIGINT)
+        os.kill(process.pid, signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
             process.wait(60)
-        return [] if process.returncode == 130 else [f"exit code {process.returncode} after Ctrl-C"]
+        return [] if process.returncode == 130 else [f"exit code {process.returncode} after SIGTERM"]
     finally:
         stop(process)
 
