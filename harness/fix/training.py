@@ -202,19 +202,20 @@ def train(
 
 
 def finished_before(settings: Settings, store: Store, stage: str, name: str) -> Adapter | None:
-    """The version of a training that was killed after its registration; its record is completed.
+    """The version that this very training has registered; the record of one that was killed after that is completed.
 
     Returns:
-        None where this training has registered nothing, or has said so itself.
+        None where it has registered nothing.
     """
     key = f"{name}-{stage}"
     adapter = read_manifest(settings.manifest_path).adapters.get(name)
     folder = _relative(settings.reports / "trainings" / key, settings.root)
-    begun = [t for t in store.trainings(name) if t.id == key and t.status == "started"]
+    begun = [t for t in store.trainings(name) if t.id == key]
     if adapter is None or adapter.facts.get("training") != folder or not begun:
         return None
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    store.save_training(replace(begun[0], status="registered", finished=now))
+    if begun[0].status != "registered":
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        store.save_training(replace(begun[0], status="registered", finished=now))
     return adapter
 
 
