@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-slow lint docs lock bench-beam bench-scores bench-cutoffs bench-train bench-fix bench-triage bench-report bench-scale
+.PHONY: help setup demo test test-slow lint docs lock bench-beam bench-scores bench-cutoffs bench-train bench-fix bench-triage bench-report bench-scale soak
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -62,3 +62,6 @@ bench-report: setup ## seconds and sizes of the reports of a large run
 
 bench-scale: setup ## what the harness itself costs at 10,000 and 50,000 cases
 	@$(BIN)/python -m tests.benchmarks.scale
+
+soak: setup ## kills, writers at once, failing disks and damaged files, with counts (hours; SOAK="kills --count 50")
+	@$(BIN)/python -m tests.soak $(SOAK)

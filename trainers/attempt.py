@@ -19,7 +19,7 @@ from typing import Any
 
 from harness.errors import TrainerError
 from harness.models.adapters.folder import FILES
-from harness.safe.files import digest_file
+from harness.safe.files import digest_file, sweep
 from harness.safe.read import read_object
 from trainers.examples import DataFacts
 from trainers.recipe import Recipe
@@ -42,6 +42,8 @@ FREE_TO_CHANGE = {"name", "gpus", "threads", "environment", "keep_checkpoints", 
 
 def new_attempt(output: Path) -> Path:
     """A folder of this attempt alone: creating it claims the name."""
+    for earlier in _attempts(output):
+        sweep(earlier)
     number = len(_attempts(output)) + 1
     while True:
         folder = output / f"attempt-{number}"

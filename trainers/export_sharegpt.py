@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.safe.escape import for_json
-from harness.safe.files import replace_with, write_text
+from harness.safe.files import new_file, write_text
 from trainers.formats import TrainingRecord
 
 __all__ = ["DATASETS", "keep_readable"]
@@ -28,13 +28,10 @@ _TAGS = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assi
 def keep_readable(records: Iterable[TrainingRecord], folder: Path, stage: str) -> Iterator[TrainingRecord]:
     """Pass records on and write each down; the files appear when the last one has passed."""
     name = DATASETS[stage]
-    folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f".{name}.part"
-    with part.open("w", encoding="utf-8") as file:
+    with new_file(folder / f"{name}.jsonl") as part, part.open("w", encoding="utf-8") as file:
         for record in records:
             file.write(for_json(json.dumps(_plain(record, stage), ensure_ascii=False)) + "\n")
             yield record
-    replace_with(folder / f"{name}.jsonl", part.rename)
     columns = {"messages": "messages"}
     if stage == "dpo":
         columns |= {"chosen": "chosen", "rejected": "rejected"}

@@ -238,10 +238,13 @@ def finished_steps(folder: Path, log: Path | None = None) -> int:
         TrainerError: it did not.
     """
     log = log or folder / "train.log"
-    state = trainer_state(folder / "output")
-    if state is None:
-        raise TrainerError(f"the training ended without a word about its state; log: {log}")
-    steps, wanted = int(state.get("global_step", 0)), int(state.get("max_steps", 0))
+    state = trainer_state(folder / "output") or {}
+    steps, wanted = state.get("global_step"), state.get("max_steps", 0)
+    if type(steps) is not int or type(wanted) is not int:
+        raise TrainerError(
+            f"the training ended without a word about its state: {folder / 'output' / 'trainer_state.json'} is missing "
+            f"or damaged; log: {log}"
+        )
     if steps < max(1, wanted):
         raise TrainerError(f"the training stopped at step {steps} of {wanted}; log: {log}")
     return steps

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import TrainerError
+from harness.safe.read import open_file
 from trainers.worker.entry import process_mark
 
 __all__ = ["last_lines", "owner", "run_logged"]
@@ -85,7 +86,7 @@ def _end(process: subprocess.Popen[bytes], patience: float) -> None:
 def last_lines(log: Path, count: int = 12, width: int = 300) -> list[str]:
     """The lines of a log that say what went wrong: the last traceback's end, else the last lines."""
     try:
-        with log.open("rb") as file:
+        with open_file(log) as file:
             file.seek(max(0, log.stat().st_size - 65536))
             text = file.read().decode("utf-8", "replace")
     except OSError:

@@ -9,10 +9,11 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from harness.safe.files import write_text
-from trainers.base import Drift, OnProgress, TrainProgress
+from harness.safe.read import open_file
+from trainers.base import Drift, OnProgress, Phase, TrainProgress
 from trainers.examples import DataFacts
 
 __all__ = ["Timing", "Watch", "write_timing"]
@@ -56,13 +57,15 @@ class Watch:
 
     def tick(self) -> None:
         """Read new lines and report the training's position."""
-        with suppress(FileNotFoundError), self._path.open("rb") as file:
+        # A training goes on without its progress, and a line that a full disk has cut costs a figure.
+        with suppress(OSError), open_file(self._path) as file:
             file.seek(self._read)
             for line in file:
                 if not line.endswith(b"\n"):
                     break
                 self._read += len(line)
-                self._take(json.loads(line))
+                with suppress(ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+                    self._take(json.loads(line))
         self._on_progress(replace(self._last, elapsed=time.monotonic() - self._began, detail=self.detail))
 
     def _take(self, row: dict[str, Any]) -> None:
@@ -79,27 +82,36 @@ class Watch:
         if "note" in row:
             self.notes.append(str(row["note"])[:500])
             return
-        step = int(row.get("step", 0))
-        if (row["phase"], step) != (self._last.phase, self._last.step):
+        phase: Phase = row["phase"]
+        step, moment = int(row.get("step", 0)), float(row["time"])
+        if phase not in get_args(Phase):
+            raise ValueError(f"no phase {phase!r}")
+        if (phase, step) != (self._last.phase, self._last.step):
             self._moved = time.monotonic()
-        self.phases.setdefault(row["phase"], row["time"])
+        self.phases.setdefault(phase, moment)
         for name, values in self.series.items():
             if isinstance(row.get(name), float):
                 values.append((step, row[name]))
         if "loss" in row:
-            self.steps.append((step, row["time"]))
+            self.steps.append((step, moment))
         last = self._last
         self._last = TrainProgress(
-            phase=row["phase"],
+            phase=phase,
             step=step,
             total_steps=int(row.get("total_steps", 0)),
-            loss=row.get("loss", last.loss),
-            margin=row.get("margins", last.margin),
-            accuracy=row.get("accuracies", last.accuracy),
-            tokens_per_second=row.get("tokens_per_second", last.tokens_per_second),
+            loss=_number(row, "loss", last.loss),
+            margin=_number(row, "margins", last.margin),
+            accuracy=_number(row, "accuracies", last.accuracy),
+            tokens_per_second=_number(row, "tokens_per_second", last.tokens_per_second),
             elapsed=0.0,
-            remaining=row.get("remaining", last.remaining),
+            remaining=_number(row, "remaining", last.remaining),
         )
+
+
+def _number(row: dict[str, Any], name: str, last: float | None) -> float | None:
+    """A figure of a line; the last one where the line has none."""
+    value = row.get(name, last)
+    return value if isinstance(value, float) else float(value) if type(value) is int else last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

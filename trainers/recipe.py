@@ -345,4 +345,7 @@ def named_recipe(name: str, **changes: Any) -> Recipe:
     except ValueError as error:
         raise SettingsError(f"recipe {name}: not readable as TOML: {error}") from error
     given = {k: v for k, v in changes.items() if v is not None}
-    return Recipe.from_mapping({"name": path.stem} | values | given)
+    try:
+        return Recipe.from_mapping({"name": path.stem} | values | given)
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error}") if name.endswith(".toml") else error from error

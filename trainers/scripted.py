@@ -17,6 +17,7 @@ from harness.errors import TrainerError
 from harness.models.adapters.folder import CONFIG, WEIGHTS, check
 from harness.models.adapters.tensors import read_header, write_tensors
 from harness.safe.files import write_text
+from trainers.attempt import new_attempt
 from trainers.base import Checkpoint, OnProgress, TrainProgress, TrainRequest, TrainResult
 from trainers.examples import write_examples
 
@@ -41,8 +42,7 @@ class ScriptedTrainer:
     def train(self, request: TrainRequest, on_progress: OnProgress) -> TrainResult:
         """See :meth:`trainers.base.Trainer.train`."""
         began = time.monotonic()
-        number = sum(1 for _ in request.output.glob("attempt-*")) + 1
-        folder = request.output / f"attempt-{number}"
+        folder = new_attempt(request.output)
         on_progress(TrainProgress(phase="preparing"))
         data = write_examples(request.examples, folder, request.recipe)
         losses = []

@@ -18,7 +18,8 @@ from harness.cases.model import Case, Message, Thresholds
 from harness.cases.problems import Problems, show
 from harness.cases.record import CaseRecord, Defaults, read_case
 from harness.cases.strictjson import parse
-from harness.safe.files import write_text
+from harness.errors import StoreError
+from harness.safe.files import new_folder, write_text
 
 __all__ = ["cases_text", "write_cases"]
 
@@ -26,13 +27,23 @@ __all__ = ["cases_text", "write_cases"]
 def write_cases(path: Path, cases: Iterable[Case]) -> Path:
     """Write ``cases`` to ``path`` (``<folder>/test.json``), whole or not at all; returns ``path``.
 
+    A folder that is not there appears with its file, so that a command that could not write it can be called again.
+
     The folder that ``path`` lies in names the cases when they are read again; their present ids do not matter.
 
     Raises:
         CaseFileError: no cases, two of one id, or one that no case file can hold; nothing was written.
         StoreError: the file could not be written.
     """
-    return write_text(path, cases_text(path, cases))
+    text = cases_text(path, cases)
+    if path.parent.exists():
+        return write_text(path, text)
+    try:
+        with new_folder(path.parent) as folder:
+            write_text(folder / path.name, text)
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror or error}; free space or fix its rights") from error
+    return path
 
 
 def cases_text(path: Path, cases: Iterable[Case]) -> str:

@@ -16,6 +16,7 @@ from harness.cli.parsers import count, examples
 from harness.cli.project import add_json, echo, echo_json, project_settings, table, warn
 from harness.fix.checkpoints import Selection
 from harness.fix.fix import Fix, FixPlan, FixResult, plan_fix
+from harness.fix.names import NameClaimed
 from harness.fix.promotion import Effect
 from harness.language import tr
 from harness.pairs import Pair
@@ -93,6 +94,11 @@ def run(args: argparse.Namespace) -> int:
                 fix.check()
                 with display.live():
                     result = fix.run(edited)
+            except NameClaimed:
+                # Another fix has taken the name since this one chose it: the next one is as good.
+                if (args.name and first) or resume:
+                    raise
+                continue
             except KeyboardInterrupt:
                 _say_how_to_go_on(args, plan, display, first=first)
                 raise

@@ -82,9 +82,10 @@ def run(args: argparse.Namespace) -> int:
         "reports/.gitignore": "*\n",
     }
     kept = [name for name in files if (root / name).exists()]
-    for name, text in files.items():
+    # The manifest comes last: it makes the folder a project, and a call that could not write the rest can be repeated.
+    for name in sorted(files, key=lambda name: name == MANIFEST_NAME):
         if name not in kept:
-            write_text(root / name, text)
+            write_text(root / name, files[name])
     notes = [*_notes(plan), *_register(plan, root)]
     if "pyproject.toml" in kept and "[tool.harness" not in (root / "pyproject.toml").read_text(encoding="utf-8"):
         notes.append(tr("add to {path}:\n{text}", path=root / "pyproject.toml", text=files["pyproject.toml"]))

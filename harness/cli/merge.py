@@ -7,6 +7,7 @@ each job keeps its database, and this command joins the files.
 from __future__ import annotations
 
 import argparse
+import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ def _sources(names: list[str], store: Store, settings: Settings, stack: ExitStac
         if not (path.exists() or path.suffix or "/" in name):
             sources.append(newest_part(store, name, name))
             continue
-        if str(path.resolve()) == str(Path(settings.database).resolve()):
+        if os.path.realpath(path) == os.path.realpath(settings.database):
             raise UsageError(f"{name} is this project's database; name the runs in it that are parts")
         sources.append(newest_part(stack.enter_context(Store.foreign(path)), name))
     return sources

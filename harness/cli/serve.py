@@ -79,20 +79,18 @@ def run(args: argparse.Namespace) -> int:
     keep_secret(key)
     log = settings.reports / "serve" / f"{model.name}.log"
     server = LaunchedServer(options, name=model.name, port=args.port or free_port(), key=key, log_path=log)
-    record: Path | None = None
+    record: tuple[Path, WarmServer] | None = None
     try:
         with interruptible():
             warn(tr("vLLM loads {model}; its log: {log}", model=model.name, log=log))
             server.wait_until_ready(settings.deadlines.engine_start)
-            record = record_server(
-                WarmServer(
-                    address=server.address, model=model.name, model_path=str(path), stamps=file_stamps(path),
-                    dtype=given.get("dtype", "auto"), max_model_len=options["max_model_len"] or sys.maxsize,
-                    max_loras=loras, max_lora_rank=rank if loras else 0, trust_remote_code=model.trust_remote_code,
-                    options=deciding_options(given), process=process_facts(server.pid),
-                ),
-                key,
+            warm = WarmServer(
+                address=server.address, model=model.name, model_path=str(path), stamps=file_stamps(path),
+                dtype=given.get("dtype", "auto"), max_model_len=options["max_model_len"] or sys.maxsize,
+                max_loras=loras, max_lora_rank=rank if loras else 0, trust_remote_code=model.trust_remote_code,
+                options=deciding_options(given), process=process_facts(server.pid),
             )  # fmt: skip
+            record = record_server(warm, key), warm
             if args.json:
                 echo_json({"address": server.address, "model": model.name, "max_loras": loras, "max_lora_rank": rank,
                            "max_model_len": options["max_model_len"]})  # fmt: skip
@@ -104,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
         return 3
     finally:
         if record is not None:
-            forget_server(record)
+            forget_server(*record)
         server.close()
 
 

@@ -16,11 +16,13 @@ from harness.cli.parsers import examples
 from harness.cli.project import add_json, echo, echo_json, hint, project_settings, table, warn
 from harness.errors import SettingsError
 from harness.fix.estimate import estimate
+from harness.fix.names import NameClaimed
 from harness.fix.series import training_series
 from harness.fix.training import (
     TrainPlan,
     collect_training,
     finished_attempt,
+    finished_before,
     kept_recipe,
     plan_training,
     prepared_request,
@@ -97,14 +99,23 @@ def run(args: argparse.Namespace) -> int:
     )
     if not args.data:
         raise SettingsError("--data: name at least one file to train on")
-    plan = plan_training(
-        settings, args.stage, args.data, recipe, adapter_from=args.adapter_from, name=args.name,
-        launch=launch_of(args, recipe, settings), resume=bool(args.resume), datasets=args.dataset,
-        resume_from=args.resume.resolve() if isinstance(args.resume, Path) else None,
-    )  # fmt: skip
-    if args.resume and not names_processes(args):
-        # A call that goes on finds the nodes of the call before it by itself.
-        plan = replace(plan, launch=launch_elsewhere(plan.output, plan.launch, settings.slurm))
+
+    def planned() -> TrainPlan:
+        plan = plan_training(
+            settings, args.stage, args.data, recipe, adapter_from=args.adapter_from, name=args.name,
+            launch=launch_of(args, recipe, settings), resume=bool(args.resume), datasets=args.dataset,
+            resume_from=args.resume.resolve() if isinstance(args.resume, Path) else None,
+        )  # fmt: skip
+        if args.resume and not names_processes(args):
+            # A call that goes on finds the nodes of the call before it by itself.
+            plan = replace(plan, launch=launch_elsewhere(plan.output, plan.launch, settings.slurm))
+        return plan
+
+    if args.resume and args.name and not args.dry_run and Store.exists(settings.database):
+        with Store(settings.database) as store:
+            if (made := finished_before(settings, store, args.stage, args.name)) is not None:
+                return _registered(made.name, json=args.json)
+    plan = planned()
     with Store(settings.database) as store:
         slurm = plan.launch.slurm is not None
         if args.dry_run or (args.nodes > 1 and not slurm):
@@ -112,8 +123,16 @@ def run(args: argparse.Namespace) -> int:
             return _planned(plan, settings, store, json=args.json, several=several, only=args.node_rank)
         display = TerminalDisplay(sys.stderr if args.json else sys.stdout)
         try:
-            with interruptible(), display.live():
-                adapter, result = train(plan, settings, store, display.training)
+            while True:
+                try:
+                    with interruptible(), display.live():
+                        adapter, result = train(plan, settings, store, display.training)
+                    break
+                except NameClaimed:
+                    # Another training has taken the name since this one chose it: the next one is as good.
+                    if args.name or args.resume:
+                        raise
+                    plan = planned()
         except KeyboardInterrupt:
             command = resume_command(args.words, replace=[("--as", plan.name)])
             display.echo(
@@ -147,6 +166,15 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _registered(name: str, *, json: bool) -> int:
+    """Say that the training to be resumed had come to its end."""
+    if json:
+        echo_json({"adapter": name})
+    else:
+        echo(f"{name} is registered; evaluate it: pytest badcases --adapter {name}")
+    return 0
+
+
 def _collected(args: argparse.Namespace, settings: Settings) -> int:
     """Register a training that was started elsewhere, with the recipe that it was planned with."""
     folder = finished_attempt(args.collect)
@@ -158,7 +186,7 @@ def _collected(args: argparse.Namespace, settings: Settings) -> int:
     if adapter is None:
         echo(f'{plan.name}: a whole model; name it in the manifest: [models."{plan.name}"] path = "{folder / "model"}"')
     else:
-        echo(f"{plan.name} is registered; evaluate it: pytest badcases --adapter {plan.name}")
+        return _registered(plan.name, json=args.json)
     return 0
 
 

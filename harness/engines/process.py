@@ -34,6 +34,7 @@ from harness.engines.base import EngineInfo, OnProgress, Outcome, Progress, Requ
 from harness.engines.watch import EngineWatch
 from harness.errors import EngineError, HarnessError
 from harness.project.deadlines import Deadlines
+from harness.safe.read import open_file
 
 __all__ = ["HostedEngine", "last_words"]
 
@@ -312,7 +313,7 @@ _ERROR = re.compile(
 def last_words(log_path: Path, *, errors_only: bool = False, limit: int = 300) -> str:
     """The last line of a log that says what went wrong, else (unless ``errors_only``) its last line, else nothing."""
     try:
-        with log_path.open("rb") as log:
+        with open_file(log_path) as log:
             log.seek(max(0, log_path.stat().st_size - 65536))
             tail = log.read().decode("utf-8", "replace")
     except OSError:

@@ -6,11 +6,9 @@ A thread waits for that and exits at once, because native code may block the mai
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import queue
-import signal
 import sys
 import threading
 import time
@@ -23,10 +21,10 @@ from harness.engines import load_engine, messages
 from harness.engines.base import Engine, Progress, Request
 from harness.engines.growing import GrowingRequests
 from harness.errors import EngineError, HarnessError
+from harness.safe.processes import end_with_parent
 
 __all__ = ["main"]
 
-_PR_SET_PDEATHSIG = 1
 _SECONDS_BETWEEN_PROGRESS = 0.2
 
 
@@ -49,7 +47,7 @@ class _Child:
     def run(self) -> int:
         first = json.loads(sys.stdin.buffer.readline())
         if first["parent"] is not None:
-            _die_with(first["parent"])
+            end_with_parent(first["parent"])
         threading.Thread(target=self._read, daemon=True).start()
         try:
             engine = load_engine(
@@ -133,16 +131,6 @@ def _load_weights(engine: Engine, model_path: Path) -> None:
     if load is None:
         raise EngineError(f"engine {engine.info.name} cannot take other weights")
     load(model_path)
-
-
-def _die_with(parent: int) -> None:
-    """Ask the kernel to end this process when ``parent`` ends (Linux); stdin's end does the same, a moment later."""
-    if not sys.platform.startswith("linux"):
-        return
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(0)
 
 
 def main() -> int:

@@ -161,7 +161,7 @@ class Fix:
         """Run every step, from pairs to the verdict on the new version; the name is claimed for all of them.
 
         Raises:
-            UsageError: another fix or training of that name is under way.
+            NameClaimed: another fix or training of that name is under way.
         """
         with claimed(self._settings, self.plan.name), self._one_engine():
             pairs = self.pairs(edited)

@@ -17,7 +17,11 @@ from harness.errors import UsageError
 from harness.project.manifest import Manifest, check_name, next_version
 from harness.project.settings import Settings
 
-__all__ = ["claimed", "new_name"]
+__all__ = ["NameClaimed", "claimed", "new_name"]
+
+
+class NameClaimed(UsageError):
+    """Another training of this project is making a version of that name; without ``--as``, the next one is free."""
 
 
 def new_name(manifest: Manifest, settings: Settings, parent: str, asked: str | None, *, resume: bool = False) -> str:
@@ -56,13 +60,13 @@ def claimed(settings: Settings, name: str) -> Iterator[None]:
     """Hold the claim on a name.
 
     Raises:
-        UsageError: another process of this project holds it.
+        NameClaimed: another process of this project holds it.
     """
     path = settings.reports / "trainings" / f".{name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = _locked(path)
     if descriptor is None:
-        raise UsageError(f"--as {name}: another training of that name is under way; wait, or take another name")
+        raise NameClaimed(f"--as {name}: another training of that name is under way; wait, or take another name")
     try:
         yield
     finally:
@@ -89,7 +93,7 @@ def _is_claimed(settings: Settings, name: str) -> bool:
     try:
         with claimed(settings, name):
             return False
-    except UsageError:
+    except NameClaimed:
         return True
 
 

@@ -8,9 +8,10 @@ checks and lineage. A name is claimed before anything starts: two trainings neve
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
@@ -44,6 +45,7 @@ __all__ = [
     "TrainPlan",
     "collect_training",
     "finished_attempt",
+    "finished_before",
     "kept_recipe",
     "plan_training",
     "prepared_request",
@@ -122,7 +124,9 @@ def plan_training(
     named = tuple(d for p in registries for d in dataset_files(p, datasets, stage))
     if datasets and not registries:
         problems.append(f"--dataset: names datasets of a {REGISTRY}; give it with --data")
-    files = [*(p.resolve() for p in data if p not in registries), *(d.path.resolve() for d in named)]
+    # Path.resolve raises RuntimeError for a loop of links; what reads the file says it better.
+    every = [*(p for p in data if p not in registries), *(d.path for d in named)]
+    files = [Path(os.path.realpath(p)) for p in every]
     # Without data it is about a training that ran elsewhere, on devices of its own.
     cuda = bool(launch.devices) or not data
     problems += recipe.problems_for(stage, parents=len(manifest.chain(parent.name)), cuda=cuda)
@@ -196,6 +200,24 @@ def train(
     notes = "; ".join((*source.notes(), *result.notes))
     _record(store, plan, "registered", steps=result.steps, seconds=round(result.seconds, 1), notes=notes)
     return adapter, result
+
+
+def finished_before(settings: Settings, store: Store, stage: str, name: str) -> Adapter | None:
+    """The version that this very training has registered; the record of one that was killed after that is completed.
+
+    Returns:
+        None where it has registered nothing.
+    """
+    key = f"{name}-{stage}"
+    adapter = read_manifest(settings.manifest_path).adapters.get(name)
+    folder = _relative(settings.reports / "trainings" / key, settings.root)
+    begun = [t for t in store.trainings(name) if t.id == key]
+    if adapter is None or adapter.facts.get("training") != folder or not begun:
+        return None
+    if begun[0].status != "registered":
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        store.save_training(replace(begun[0], status="registered", finished=now))
+    return adapter
 
 
 def collect_training(plan: TrainPlan, settings: Settings, store: Store, folder: Path) -> Adapter | None:

@@ -186,15 +186,36 @@ def register(path: Path, adapter: Adapter) -> None:
         manifest = read_manifest(path)
         if adapter.name in manifest.adapters:
             raise ManifestError(f"adapter {adapter.name!r} is already in {path.name}; a version is never overwritten")
-        document = tomlkit.parse(read_text(path))
         entry = tomlkit.table()
         for key, value in _entry(adapter, path.parent).items():
             entry.add(key, value)
-        adapters = document.setdefault("adapters", tomlkit.table(is_super_table=True))
-        adapters.add(adapter.name, entry)
-        text = tomlkit.dumps(document)
+        text = _with_entry(path, adapter.name, entry)
         _check(path, parse_toml(text))
         write_text(path, text)
+
+
+def _with_entry(path: Path, name: str, entry: Any) -> str:
+    """The manifest's text with one more version at its end.
+
+    The rest is not parsed into a document: that takes a second for a thousand versions, while others wait for the lock.
+
+    Raises:
+        ManifestError: the file holds its versions in one line.
+    """
+    import tomlkit
+
+    group = tomlkit.table(is_super_table=True)
+    group.add(name, entry)
+    block = tomlkit.document()
+    block.add("adapters", group)
+    text = read_text(path).rstrip("\n") + "\n\n" + tomlkit.dumps(block).lstrip("\n")
+    try:
+        parse_toml(text)
+    except ValueError as error:
+        raise ManifestError(
+            f'{path}: no version can be added to adapters = {{...}}; write each as a table, [adapters."{name}"]'
+        ) from error
+    return text
 
 
 def set_status(path: Path, name: str, status: str, facts: Mapping[str, Any] | None = None) -> None:

@@ -238,10 +238,16 @@ def read_settings(
     """
     problems: list[str] = []
     values = _from_project(root / "pyproject.toml", problems)
-    values |= _from_environment(os.environ if environment is None else environment, problems)
-    values |= _from_flags(flags or {}, problems)
+    # A value's file is part of what is wrong with it; options and variables are what the user has just typed.
+    where = dict.fromkeys(values, f"{root / 'pyproject.toml'}: ")
+    more = _from_environment(os.environ if environment is None else environment, problems)
+    more |= _from_flags(flags or {}, problems)
+    values |= more
+    where |= dict.fromkeys(more, "")
     types = _types()
-    checked = (problem(name, value, types[name]) for name, value in values.items() if name not in _TABLES)
+    checked = (
+        problem(f"{where[name]}{name}", value, types[name]) for name, value in values.items() if name not in _TABLES
+    )
     problems += [text for text in checked if text is not None]
     if isinstance(database := values.get("database"), str):
         # A value of a file with a password is refused where it is read.
@@ -250,7 +256,7 @@ def read_settings(
     if isinstance(group := values.get("run_group"), str) and (text := group_problem(group)) is not None:
         problems.append(text)
     if not problems:
-        problems += _tracker_problems(values)
+        problems += _tracker_problems(values, where)
     if problems:
         raise SettingsError("; ".join(problems))
     for name, engine in (("base_url", "server"), ("ray_address", "ray")):
@@ -269,17 +275,21 @@ _ENGINE_SETTINGS: Mapping[str, tuple[str, ...]] = {
 """Settings that only one engine has; they go to it with its options."""
 
 
-def _tracker_problems(values: Mapping[str, Any]) -> list[str]:
+def _tracker_problems(values: Mapping[str, Any], place: Mapping[str, str]) -> list[str]:
     """A misspelt tracker would be missed only where someone looks for its runs."""
     options = values.get("tracker_options", {})
     named = [("trackers", name) for name in values.get("trackers", ())] + [
         ("tracker_options", name) for name in options
     ]
     return [
-        f"{where}: {name!r} is unknown; known: {', '.join(TRACKERS)} and module:Class of your own"
+        f"{place[where]}{where}: {name!r} is unknown; known: {', '.join(TRACKERS)} and module:Class of your own"
         for where, name in named
         if name not in TRACKERS and not all(name.partition(":"))
-    ] + [f"tracker_options.{name} must be a table" for name, value in options.items() if not isinstance(value, Mapping)]
+    ] + [
+        f"{place['tracker_options']}tracker_options.{name} must be a table"
+        for name, value in options.items()
+        if not isinstance(value, Mapping)
+    ]
 
 
 def _from_flags(flags: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from zipfile import BadZipFile, ZipFile
 
 from harness.errors import ReportError
 from harness.safe.escape import for_xlsx
+from harness.safe.files import scratch_folder
 
 if TYPE_CHECKING:
     from xlsxwriter.format import Format
@@ -91,11 +92,12 @@ _ESCAPED_BY_FOR_XLSX = "_x005F_"
 class Book:
     """A workbook that is being written; see :func:`open_book`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, rows: Path) -> None:
+        """``rows``: folder for the rows that are written and not yet in the file."""
         from xlsxwriter import Workbook
 
         guesses = dict.fromkeys(("strings_to_formulas", "strings_to_urls", "strings_to_numbers"), False)
-        self._book = Workbook(str(path), {"constant_memory": True, **guesses})
+        self._book = Workbook(str(path), {"constant_memory": True, "tmpdir": str(rows), **guesses})
         self._formats: dict[tuple[tuple[str, Any], ...], Format] = {}
         self._safe: dict[str, str] = {}
 
@@ -261,10 +263,11 @@ def open_book(path: Path) -> Iterator[Book]:
     """
     from xlsxwriter.exceptions import XlsxWriterException
 
-    book = Book(path)
     try:
-        yield book
-        book.close()
+        with scratch_folder(path.parent) as rows:
+            book = Book(path, rows)
+            yield book
+            book.close()
     except XlsxWriterException as error:
         raise ReportError(f"the workbook could not be written: {error}") from error
 

@@ -9,9 +9,6 @@ Trade-off: a part whose update is too small to stand out of the engine's noise i
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 from harness.cases.model import Message
 from harness.engines.canary import PROOF_TOKENS, prove_adapter
 from harness.errors import AdapterError
@@ -20,6 +17,7 @@ from harness.models.adapters.lora import Lora
 from harness.models.target import Target, engine_options
 from harness.project.settings import Settings
 from harness.runs.runner import OpenEngine
+from harness.safe.files import scratch_folder
 
 __all__ = ["prove_parts"]
 
@@ -42,13 +40,13 @@ def prove_parts(target: Target, settings: Settings, open_engine: OpenEngine) -> 
     asked = [target.renderer.prompt_ids((Message("user", text),)) for text in _PROMPTS]
     longest = max(map(len, asked)) + PROOF_TOKENS
     problems: dict[str, str] = {}
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_folder(settings.reports) as folder:
         engine = open_engine(
             settings.engine, target.model_path, deadlines=settings.deadlines,
             **engine_options([target], settings.engine_options, longest=longest),
         )  # fmt: skip
         try:
-            for kind, weights in parts(Lora(target.weights.path), Path(folder)):
+            for kind, weights in parts(Lora(target.weights.path), folder):
                 try:
                     prove_adapter(engine, asked, weights)
                 except AdapterError as error:

@@ -9,7 +9,8 @@ child processes are opened where the process starts. The trainer's environment d
 ``trainers/worker`` writes its own files. ``setup/environments.py`` runs before anything is installed.
 
 A writer holds a lock (flock) on its temporary file or folder. What a killed writer left has none, so the next write
-into the same folder removes it.
+into the same folder removes it. A folder that is never written again, that of a dead run, is swept by name:
+:func:`sweep`.
 
 Trade-off: a write needs twice the space for a moment.
 """
@@ -22,7 +23,6 @@ import os
 import secrets
 import shutil
 import stat
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -31,6 +31,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from harness.errors import StoreError
+from harness.safe.read import open_file
 
 __all__ = [
     "append_line",
@@ -38,15 +39,21 @@ __all__ = [
     "digest_file",
     "digest_folder",
     "locked",
+    "new_file",
     "new_folder",
     "replace_link",
     "replace_with",
+    "scratch_folder",
+    "sweep",
     "write_bytes",
     "write_text",
 ]
 
 _TEMPORARY = ".tmp-"
-_SECONDS_TO_LOCK = 2.0
+_SECONDS_TO_LINK = 2.0
+"""Age from which a temporary link, which cannot be locked, counts as left behind."""
+_SECONDS_TO_ASK = 0.01
+"""Between two attempts at a lock: a process that changes a file many times in a row must let the others in."""
 
 
 def replace_with(path: Path, write: Callable[[Path], object]) -> Path:
@@ -62,26 +69,43 @@ def replace_with(path: Path, write: Callable[[Path], object]) -> Path:
     Raises:
         StoreError: the disk is full, the folder is not writable ...; the old file is untouched.
     """
-    temporary = path.with_name(f"{_TEMPORARY}{path.stem[:60]}-{secrets.token_hex(6)}{path.suffix}")
+    with new_file(path) as temporary:
+        write(temporary)
+    return path
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """Fill a temporary file, which takes the place of ``path`` at the end; an error leaves nothing behind.
+
+    Args:
+        path: the target; its folder is made when absent. An existing file's mode is kept.
+
+    Yields:
+        The temporary file: empty, beside ``path``, with its suffix. It is to be written, not replaced.
+
+    Raises:
+        StoreError: the disk is full, the folder is not writable ...; the old file is untouched.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path.parent)
-        temporary.touch()
-        with _held(temporary):
-            try:
-                write(temporary)
-                with temporary.open("rb+") as handle:
-                    os.fsync(handle.fileno())
-                if path.exists():
-                    temporary.chmod(path.stat().st_mode & 0o7777)
-                temporary.replace(path)
-            finally:
-                with suppress(OSError):
-                    temporary.unlink(missing_ok=True)
+        sweep(path.parent)
+        temporary, descriptor = _own(path.parent, path.stem, path.suffix)
+        try:
+            yield temporary
+            with temporary.open("rb+") as handle:
+                os.fsync(handle.fileno())
+            if path.exists():
+                temporary.chmod(path.stat().st_mode & 0o7777)
+            temporary.replace(path)
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            os.close(descriptor)
         _sync_folder(path.parent)
     except OSError as error:
-        raise StoreError(f"cannot write {path}: {error.strerror or error}; free space or fix its rights") from error
-    return path
+        remedy = "move that away" if isinstance(error, IsADirectoryError) else "free space or fix its rights"
+        raise StoreError(f"cannot write {path}: {error.strerror or error}; {remedy}") from error
 
 
 def write_bytes(path: Path, data: bytes) -> Path:
@@ -140,16 +164,36 @@ def new_folder(destination: Path) -> Iterator[Path]:
         OSError: no space, no rights, or ``destination`` exists by now.
     """
     destination.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(destination.parent)
-    temporary = Path(tempfile.mkdtemp(prefix=f"{_TEMPORARY}{destination.name}-", dir=destination.parent))
-    with _held(temporary):
-        try:
-            yield temporary
-            temporary.chmod(0o755)
-            temporary.rename(destination)
-            _sync_folder(destination.parent)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+    sweep(destination.parent)
+    temporary, descriptor = _own(destination.parent, destination.name, folder=True)
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        temporary.rename(destination)
+        _sync_folder(destination.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        os.close(descriptor)
+
+
+@contextmanager
+def scratch_folder(parent: Path) -> Iterator[Path]:
+    """A folder for this block, readable by the user alone. What a killed process left of one is swept as well.
+
+    Args:
+        parent: made when absent.
+
+    Raises:
+        OSError: no space or no rights.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    sweep(parent)
+    folder, descriptor = _own(parent, "scratch", folder=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
 
 
 def replace_link(path: Path, target: Path) -> None:
@@ -159,6 +203,7 @@ def replace_link(path: Path, target: Path) -> None:
         OSError: the file system has no links, or ``path`` is a folder.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    sweep(path.parent)
     temporary = path.with_name(f"{_TEMPORARY}{path.name}-{secrets.token_hex(6)}")
     try:
         temporary.symlink_to(target)
@@ -170,15 +215,30 @@ def replace_link(path: Path, target: Path) -> None:
 
 @contextmanager
 def locked(path: Path, *, seconds: float = 30.0) -> Iterator[None]:
-    """Hold an exclusive lock (``<path>.lock``) while a file is read, changed and written back.
+    """Hold an exclusive lock (``.<name>.lock``) while a file is read, changed and written back.
+
+    A process waits as long as others change the file: its turn comes, however many they are and however slow the
+    machine is.
+
+    Args:
+        path: the file; its folder is made when absent.
+        seconds: to wait while nothing changes.
 
     Raises:
-        StoreError: another process held it for over ``seconds``, or the lock cannot be made: no lock, no write.
+        StoreError: another process held the lock for over ``seconds`` and changed nothing, or the lock cannot be made:
+            no lock, no write.
     """
     lock = FileLock(path.with_name(f".{path.name}.lock"))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=seconds)
+        while True:
+            before = _stamp(path)
+            try:
+                lock.acquire(timeout=seconds, poll_interval=_SECONDS_TO_ASK)
+                break
+            except Timeout:
+                if _stamp(path) == before:
+                    raise
     except Timeout as error:
         raise StoreError(f"{path} is being changed by another process for over {seconds:.0f} s; try again") from error
     except OSError as error:
@@ -191,7 +251,7 @@ def locked(path: Path, *, seconds: float = 30.0) -> Iterator[None]:
 
 def digest_file(path: Path) -> str:
     """sha256 of a file's bytes, as 64 hex digits."""
-    with path.open("rb") as handle:
+    with open_file(path) as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
@@ -205,35 +265,54 @@ def digest_folder(folder: Path, names: tuple[str, ...]) -> str:
     return total.hexdigest()
 
 
-@contextmanager
-def _held(path: Path) -> Iterator[None]:
-    """Hold the lock by which :func:`_sweep` knows that a temporary file or folder is in use."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        # Where the file system has no locks, nothing can be swept either.
-        with suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what killed writers left in ``folder``: temporary files and folders that nobody holds."""
+def sweep(folder: Path) -> None:
+    """Remove what killed writers left in ``folder``: temporary files, folders and links that nobody holds."""
     for left in folder.glob(f"{_TEMPORARY}*"):
         with suppress(OSError):
+            if left.is_symlink():
+                if not 0 <= time.time() - left.lstat().st_ctime < _SECONDS_TO_LINK:
+                    left.unlink(missing_ok=True)
+                continue
             descriptor = os.open(left, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # A writer that has made the file and not yet locked it is younger than this.
-                if 0 <= time.time() - os.fstat(descriptor).st_ctime < _SECONDS_TO_LOCK:
-                    continue
                 if stat.S_ISDIR(os.fstat(descriptor).st_mode):
                     shutil.rmtree(left, ignore_errors=True)
                 else:
                     left.unlink(missing_ok=True)
             finally:
                 os.close(descriptor)
+
+
+def _own(parent: Path, name: str, suffix: str = "", *, folder: bool = False) -> tuple[Path, int]:
+    """Make an empty temporary file or folder; returns it and the descriptor that holds its lock."""
+    while True:
+        # A name has 255 bytes, and a character up to four.
+        path = parent / f"{_TEMPORARY}{name[:40]}-{secrets.token_hex(6)}{suffix}"
+        if folder:
+            path.mkdir(0o700)
+            try:
+                descriptor = os.open(path, os.O_RDONLY)
+            except FileNotFoundError:
+                continue
+        else:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        # Where the file system has no locks, nothing can be swept either.
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        # A sweep before the lock took it for left behind.
+        if os.fstat(descriptor).st_nlink:
+            return path, descriptor
+        os.close(descriptor)
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """What changes when a file is written; None where there is none."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_ino, facts.st_mtime_ns, facts.st_size
 
 
 def _sync_folder(folder: Path) -> None:

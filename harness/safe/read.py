@@ -14,10 +14,14 @@ import json
 import os
 import stat
 import tomllib
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-__all__ = ["json_problem", "parse_toml", "read_facts", "read_json", "read_object", "read_text", "read_toml", "reason"]
+__all__ = [
+    "json_problem", "open_file", "parse_toml", "read_facts", "read_json", "read_object", "read_text", "read_toml",
+    "reason",
+]  # fmt: skip
 
 _LARGEST = 64 * 2**20
 _LARGEST_TOML = 8 * 2**20
@@ -27,6 +31,20 @@ _MAX_COMMAS = 8_000_000
 """Signs of JSON above which its values would take many times the memory of its text."""
 
 
+def open_file(path: Path) -> BufferedReader:
+    """A regular file, open to read its bytes; anything else that may stand in its place blocks for ever or has no end.
+
+    Raises:
+        OSError: it cannot be opened, or is not a regular file.
+    """
+    # Without O_NONBLOCK, opening a FIFO blocks until a writer opens it.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
 def read_text(path: Path, *, largest: int = _LARGEST) -> str:
     """The text of a regular file, as UTF-8 with or without a byte order mark.
 
@@ -34,11 +52,7 @@ def read_text(path: Path, *, largest: int = _LARGEST) -> str:
         OSError: it cannot be opened, is not a regular file, or has more than ``largest`` bytes.
         ValueError: it is not UTF-8.
     """
-    # Without O_NONBLOCK, opening a FIFO blocks until a writer opens it.
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
+    with open_file(path) as file:
         data = file.read(largest + 1)
     if len(data) > largest:
         raise OSError(errno.EFBIG, f"larger than {largest // 2**20} MiB", str(path))

@@ -34,6 +34,14 @@ _DAMAGE = (sqlite3.Error, UnicodeError, OverflowError, MemoryError)
 _SECONDS_TO_CONNECT = 30
 _SECONDS_TO_WAIT = 30
 _HANDLE: dict[str, Any] = {"timeout": _SECONDS_TO_WAIT, "isolation_level": None, "check_same_thread": False}
+_REMEDIES: dict[int | None, str] = {
+    sqlite3.SQLITE_READONLY: "it, or its folder, is read-only: fix its rights",
+    sqlite3.SQLITE_CANTOPEN: "it, or its folder, cannot be opened or written: fix its rights, or move it away",
+    sqlite3.SQLITE_FULL: "free space",
+    sqlite3.SQLITE_IOERR: "free space, or move a damaged database away",
+    sqlite3.SQLITE_BUSY: "another process has it for long: try again",
+}
+"""By SQLite's primary code."""
 _LARGEST_VALUE = 256 * 2**20
 """Bytes of a value in a file that somebody else wrote."""
 
@@ -227,19 +235,15 @@ class Connection:
         try:
             yield
         except self._errors as error:
-            remedy = (
-                "free space, or move a damaged database away"
-                if self.kind == "sqlite"
-                else "run again when the database is there"
-            )
+            remedy = _REMEDIES.get(_code(error), "free space, or move a damaged database away")
+            if self.kind != "sqlite":
+                remedy = "run again when the database is there"
             raise StoreError(f"{self.address}: {_one_line(error)}; {remedy}") from error
 
     def _cannot_open(self, error: BaseException) -> StoreError:
-        remedy = (
-            "restore it or move it away"
-            if self.kind == "sqlite"
-            else "give the user its rights, or a database without other tables"
-        )
+        remedy = _REMEDIES.get(_code(error), "restore it or move it away")
+        if self.kind != "sqlite":
+            remedy = "give the user its rights, or a database without other tables"
         return StoreError(f"{self.address} cannot be opened as the run database: {_one_line(error)}; {remedy}")
 
 
@@ -275,6 +279,12 @@ def _open_foreign(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _code(error: BaseException) -> int | None:
+    """SQLite's primary code of an error."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code & 0xFF if isinstance(code, int) else None
 
 
 def _one_line(error: BaseException | None) -> str:

@@ -136,7 +136,7 @@ def _result(case: Case, adapter: str, entry: Mapping[str, Any]) -> CaseResult:
             return Verdict(Status.PASS)
         return Verdict(Status(status), (Reason(rule="baseline", text=f"{status} in the baseline file"),))
 
-    score = entry["repetition"]
+    score = entry.get("repetition")
     scores = None if score is None else Scores({"repetition": float(score)})
     attempts = tuple(
         Attempt(sample=i, answer=_NO_ANSWER, finish_reason="stop", scores=scores, verdict=verdict(status))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from harness.errors import HarnessError
 from harness.safe.files import write_text
+from harness.safe.processes import end_with_parent
 from harness.safe.read import read_object
 from harness.safe.records import dump, from_data
 from harness.trackers import INSTALL, Entry, open_tracker
@@ -20,8 +21,9 @@ __all__ = ["main"]
 
 
 def main(words: Sequence[str]) -> int:
-    """Send the entry of the folder ``words[0]``."""
+    """Send the entry of the folder ``words[0]``, for the process ``words[1]`` and no longer than it lives."""
     folder = Path(words[0])
+    end_with_parent(int(words[1]))
     job = read_object(folder / ENTRY)
     name = str(job["tracker"])
     try:

@@ -1,8 +1,9 @@
 """Sends an entry to every tracker of the project: a process each, all at once, under one deadline.
 
 The entry goes through a private temporary folder: ``entry.json``, ``verdicts.jsonl``, and the tracker's answer. A
-process that is silent at the deadline is killed with everything that it started. Whatever happens, the caller gets one
-:class:`Sent` a tracker and no exception. Secrets are replaced when the folder is written (:mod:`harness.safe.records`).
+process that is silent at the deadline is killed with everything that it started, and none outlives the command, also
+after ``kill -9``. Whatever happens, the caller gets one :class:`Sent` a tracker and no exception. Secrets are replaced
+when the folder is written (:mod:`harness.safe.records`).
 
 Trade-off: a command ends some seconds later, or by the whole deadline where a server hangs.
 """
@@ -13,7 +14,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -26,7 +26,7 @@ from harness.language import tr
 from harness.project.settings import Settings
 from harness.reports.conclusion import Conclusion
 from harness.safe.escape import for_terminal, shorten
-from harness.safe.files import write_text
+from harness.safe.files import scratch_folder, write_text
 from harness.safe.read import read_object, read_text
 from harness.safe.records import dump
 from harness.trackers.entry import Entry, run_entry, verdict_rows
@@ -92,8 +92,7 @@ def _all_failed(settings: Settings, error: Exception) -> tuple[Sent, ...]:
 
 def _send(entry: Entry, settings: Settings, written: Mapping[str, str], reports: Sequence[Path]) -> tuple[Sent, ...]:
     deadline = settings.deadlines.tracker
-    with tempfile.TemporaryDirectory(prefix="harness-trackers-") as name:
-        top = Path(name)
+    with scratch_folder(settings.reports) as top:
         files = [write_text(top / file, text) for file, text in written.items()]
         whole = replace(entry, files=(*files, *(p.resolve() for p in reports if p.is_file())))
         children: dict[str, tuple[subprocess.Popen[bytes], Path]] = {}
@@ -119,7 +118,7 @@ def _start(tracker: str, entry: Entry, root: Path, options: Mapping[str, Any], f
     paths = [here, str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
     with (folder / LOG).open("wb") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "harness.trackers", str(folder)],
+            [sys.executable, "-m", "harness.trackers", str(folder), str(os.getpid())],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=root, start_new_session=True,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         )  # fmt: skip

@@ -2,7 +2,8 @@
 
 A large run takes seconds to read and judge. What comes of it is kept under ``reports/view``, each file under a digest
 of everything that it comes from: the run with the seal of its results, settings, manifest, baseline, language, and the
-program itself. What does not match is computed again; nothing is ever updated. The folder can be deleted at any time.
+program itself. A file begins with the digest of the rest, so a damaged one counts as absent. What does not match is
+computed again; nothing is ever updated. The folder can be deleted at any time.
 
 Trade-off: a result that was changed in the database after its run was read once is noticed by the run's other commands,
 and not by the list.
@@ -20,6 +21,7 @@ from pathlib import Path
 import harness
 from harness.errors import StoreError
 from harness.safe.files import write_bytes
+from harness.safe.read import open_file
 from harness.safe.records import dump
 
 __all__ = ["Kept", "digest_of", "program"]
@@ -39,13 +41,15 @@ class Kept:
         path = self._path(digest, kind)
         with suppress(OSError):
             if not path.is_symlink() and path.stat().st_size <= MAX_BYTES:
-                return path.read_bytes()
+                with open_file(path) as file:
+                    stored, _, data = file.read().partition(b"\n")
+                return data if stored == _digest(data) else None
         return None
 
     def put(self, digest: str, kind: str, data: bytes) -> None:
         """Keep ``data``; a folder that cannot be written keeps nothing."""
         with suppress(StoreError, OSError):
-            write_bytes(self._path(digest, kind), data)
+            write_bytes(self._path(digest, kind), _digest(data) + b"\n" + data)
             self._prune()
 
     def _path(self, digest: str, kind: str) -> Path:
@@ -59,6 +63,10 @@ class Kept:
                 break
             path.unlink(missing_ok=True)
             left -= status.st_size
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).hexdigest().encode()
 
 
 def digest_of(*parts: object) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from harness.models.embedded import cache_folder
 from harness.safe.files import replace_with
 from harness.safe.processes import is_alive
-from harness.safe.read import read_object
+from harness.safe.read import read_facts, read_object
 from harness.safe.records import from_data, to_data
 
 __all__ = ["WarmServer", "deciding_options", "file_stamps", "find_server", "forget_server", "record_server"]
@@ -77,9 +77,10 @@ def record_server(server: WarmServer, key: str) -> Path:
     return replace_with(path, write)
 
 
-def forget_server(path: Path) -> None:
-    """Remove the record that :func:`record_server` wrote."""
-    path.unlink(missing_ok=True)
+def forget_server(path: Path, server: WarmServer) -> None:
+    """Remove the record that :func:`record_server` wrote, unless a later server of that model has taken its place."""
+    if read_facts(path).get("process") in (None, dict(server.process)):
+        path.unlink(missing_ok=True)
 
 
 def find_server(model_path: Path, wanted: Mapping[str, Any]) -> tuple[WarmServer, str] | None:

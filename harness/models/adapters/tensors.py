@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from harness.errors import AdapterError
 from harness.safe.files import replace_with
+from harness.safe.read import open_file
 
 __all__ = ["Replacement", "TensorFile", "TensorInfo", "copy_tensors", "read_header", "read_notes", "write_tensors"]
 
@@ -97,7 +98,7 @@ def _raw_header(path: Path) -> tuple[dict[str, Any], int, int]:
     """Header, size of the file, and where the data begin."""
     try:
         size = path.stat().st_size
-        with path.open("rb") as file:
+        with open_file(path) as file:
             length = int.from_bytes(file.read(8), "little")
             if size < 8 or not 2 <= length <= min(_MAX_HEADER_BYTES, size - 8):
                 raise AdapterError(f"{path}: not a safetensors file, or cut off")
