@@ -22,6 +22,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from xml.parsers.expat import ExpatError, ParserCreate
@@ -96,8 +97,11 @@ class Book:
         """``rows``: folder for the rows that are written and not yet in the file."""
         from xlsxwriter import Workbook
 
+        # In memory, since an archive that a full disk cuts off would still be written to when it is collected.
+        self._bytes = BytesIO()
+        self._path = path
         guesses = dict.fromkeys(("strings_to_formulas", "strings_to_urls", "strings_to_numbers"), False)
-        self._book = Workbook(str(path), {"constant_memory": True, "tmpdir": str(rows), **guesses})
+        self._book = Workbook(self._bytes, {"constant_memory": True, "tmpdir": str(rows), **guesses})
         self._formats: dict[tuple[tuple[str, Any], ...], Format] = {}
         self._safe: dict[str, str] = {}
 
@@ -133,6 +137,7 @@ class Book:
     def close(self) -> None:
         """Write the file."""
         self._book.close()
+        self._path.write_bytes(self._bytes.getbuffer())
 
 
 class Sheet:
