@@ -335,7 +335,7 @@ def test_deepspeed_trains_on_two_processes(model: Path, tmp_path: Path, stage: s
 
 @pytest.mark.slow
 def test_zero3_on_a_parent_begins_at_the_parent(model: Path, sft: TrainResult, tmp_path: Path) -> None:
-    """LLaMA-Factory would train the parent itself without a word; so the parents are merged first, for this training."""
+    """LLaMA-Factory would train the parent itself without a word; so the parents are merged for it."""
     launch = Launch(cpu_processes=2, deepspeed=True)
     asked = request(model, tmp_path / "v2", parents=(sft.adapter,), deepspeed="zero3", launch=launch)
     result = train(asked)
