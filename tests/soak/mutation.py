@@ -39,9 +39,11 @@ from tests.soak.mutants import mutants
 ROOT = Path(__file__).resolve().parents[2]
 # What finds most stands first, since the first failure ends a mutant's run.
 _JUDGING = (
-    "tests/unit/judging/test_signs.py", "tests/unit/judging/test_verdict_reasons.py", "tests/unit/judging/test_verdict.py",
+    "tests/unit/judging/test_signs.py",
+    "tests/unit/judging/test_verdict_reasons.py",
+    "tests/unit/judging/test_verdict.py",
     "tests/unit/judging",
-)  # fmt: skip
+)
 _SUITE = (
     "tests/unit/suite/test_compare.py",
     "tests/unit/suite/test_gate_checks.py",
@@ -52,10 +54,15 @@ _SUITE = (
     "--ignore=tests/unit/suite/test_significance.py",
 )
 _PAIRS = (
+    "tests/unit/pairs/test_pair_rules.py",
+    "tests/unit/pairs/test_rejected.py",
     "tests/unit/pairs",
     "--deselect=tests/unit/pairs/test_build.py::test_bundled_prompts_are_answered_by_the_model_itself",
 )
 _FIX = (
+    "tests/unit/fix/test_promotion.py",
+    "tests/unit/fix/test_side_effects.py",
+    "tests/unit/fix/test_checkpoints.py",
     "tests/unit/fix",
     "--deselect=tests/unit/fix/test_checkpoints.py::test_three_thousand_cases_cost_no_more_than_a_few_dozen",
 )
@@ -68,7 +75,7 @@ TESTS = {
     "harness/pairs/rejected.py": _PAIRS,
     "harness/fix/promotion.py": _FIX,
     "harness/fix/side_effects.py": _FIX,
-    "harness/fix/blessing.py": _FIX,
+    "harness/fix/blessing.py": ("tests/unit/fix/test_blessing.py",),
     "harness/fix/checkpoints.py": _FIX,
 }
 """The modules, and the tests that are run against their mutants."""

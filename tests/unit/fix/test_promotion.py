@@ -12,6 +12,7 @@ from harness.cases.model import Role
 from harness.engines.base import FinishReason
 from harness.fix.promotion import Promotion, decide, effects
 from harness.judging.results import CaseResult, Reason, Status, Verdict
+from harness.metrics.types import Scores
 from harness.suite.compare import compare
 from tests.support.builders import case, looped, result
 from trainers import Drift
@@ -38,10 +39,8 @@ BEFORE = (loop("a"), good("b"), good("g", role="guard"))
 AFTER = (good("a"), good("b"), good("g", role="guard"))
 
 
-def decided(
-    before: Sequence[CaseResult] = BEFORE, after: Sequence[CaseResult] = AFTER, suite_cases: int = 0, **more: Any
-) -> Promotion:
-    return decide(compare(before, after), before, after, suite_cases=suite_cases, **more)
+def decided(before: Sequence[CaseResult] = BEFORE, after: Sequence[CaseResult] = AFTER, **more: Any) -> Promotion:
+    return decide(compare(before, after), before, after, **{"suite_cases": 0, **more})
 
 
 @pytest.mark.parametrize("suite_cases", [0, 2, 3], ids=["no condition", "fewer", "all"])
@@ -119,7 +118,7 @@ def test_sound_answers_of_another_length_keep_it_a_candidate() -> None:
 @pytest.mark.parametrize(
     ("limit", "blessed"), [({}, True), ({"max_drift": 0.3}, True), ({"max_drift": 0.2}, False)], ids=str
 )
-def test_a_version_that_has_moved_too_far_stays_a_candidate(limit: dict[str, float], blessed: bool) -> None:
+def test_a_version_that_has_moved_too_far_stays_a_candidate(limit: dict[str, Any], blessed: bool) -> None:
     """Without a limit the divergence does not matter."""
     assert decided(drift=[dataclasses.replace(MOVED, kl=1.2 if not limit else 0.3)], **limit).blessed is blessed
 
@@ -142,24 +141,12 @@ def test_effects_tell_both_sides_of_every_figure() -> None:
 
 def test_effects_have_no_similarity_without_standard_answers() -> None:
     """None is no zero."""
-    sides = [[result(case("badcase1/a", standard_answer=None), CLEAN)] for _ in range(2)]
-    bare = [
-        [
-            dataclasses.replace(
-                r,
-                attempts=tuple(
-                    dataclasses.replace(
-                        a,
-                        scores=dataclasses.replace(
-                            a.scores, values={n: v for n, v in a.scores.values.items() if n != "similarity"}
-                        ),
-                    )
-                    for a in r.attempts
-                    if a.scores is not None
-                ),
-            )
-            for r in side
-        ]
-        for side in sides
-    ]
-    assert [effect.similarity for effect in effects(*bare)] == [None, None]
+    bare = [without_similarity(result(case("badcase1/a", standard_answer=None), CLEAN))]
+    assert [effect.similarity for effect in effects(bare, bare)] == [None, None]
+
+
+def without_similarity(whole: CaseResult) -> CaseResult:
+    (one,) = whole.attempts
+    assert one.scores is not None
+    values = {name: value for name, value in one.scores.values.items() if name != "similarity"}
+    return dataclasses.replace(whole, attempts=(dataclasses.replace(one, scores=Scores(values)),))

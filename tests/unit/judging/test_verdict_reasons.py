@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from harness.cases.model import Case, Thresholds
+from harness.cases.model import Thresholds
 from harness.engines.base import FinishReason
 from harness.judging.results import Reason, Status, Verdict
 from harness.judging.verdict import checks, combine, counted_loops, judge, skipped
@@ -27,7 +28,7 @@ COUNTED: dict[LoopKind, tuple[str, ...]] = {
 }
 
 
-def scores(answer: str = GOOD, of: Case | None = None, **changes: float) -> Scores:
+def scores(answer: Any = GOOD, of: Any = None, **changes: float) -> Scores:
     """The scores of an answer, with some replaced; ``part__name`` stands for a part's."""
     of = of or case()
     named = {name.replace("__", "."): value for name, value in changes.items()}
