@@ -167,8 +167,13 @@ UNFINISHED = {"tail_units": 40.0, "tail_copies": 5.0, "tail_period": 4.0, "tail_
 
 @pytest.mark.parametrize(
     ("reason", "units", "status"),
-    [("length", 0.0, Status.FAIL), ("length", 9.0, Status.PASS), ("stop", 0.0, Status.PASS)],
-    ids=["cut off in the reasoning", "cut off in the answer", "ended"],
+    [
+        ("length", 0.0, Status.FAIL),
+        ("length", 1.0, Status.PASS),
+        ("length", 9.0, Status.PASS),
+        ("stop", 0.0, Status.PASS),
+    ],
+    ids=["cut off in the reasoning", "after one unit", "cut off in the answer", "ended"],
 )
 def test_reasoning_is_unfinished_only_where_no_answer_follows(
     reason: FinishReason, units: float, status: Status
@@ -215,3 +220,15 @@ def test_samples_together_give_the_first_reason_of_each_rule(
     found = combine(verdicts, min_pass)
     assert found.status is status
     assert [r.text for r in found.reasons] == texts
+    assert "no verdict" not in "".join(texts) or found.reasons[0].rule == "samples"
+
+
+def test_a_rejected_answer_is_a_broken_rule_of_limit_0() -> None:
+    """And an answer that nobody rejected keeps it."""
+    (broken,) = judge(case(), scores(rejected=1.0), "stop").reasons
+    assert (broken.rule, broken.value, broken.limit, broken.repetition) == ("rejected_answer", 1.0, 0.0, False)
+    shown = {c.rule: c for c in checks(case(), scores(rejected=1.0), "stop")}
+    assert not shown["rejected_answer"].passed
+    kept = {c.rule: c for c in checks(case(), scores(rejected=0.0), "stop")}
+    assert kept["rejected_answer"].passed
+    assert judge(case(), scores(rejected=0.0), "stop").status is Status.PASS

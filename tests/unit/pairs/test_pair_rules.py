@@ -110,6 +110,13 @@ def test_every_third_pair_stands_under_another_variation() -> None:
     assert len({pairs[i].prompt for i in varied}) == 3
 
 
+def test_a_prompt_that_cannot_be_varied_stands_for_itself() -> None:
+    """Two lines may depend on their wording."""
+    of = case(prompt="Sum up:\nThe sea is wide.")
+    pairs = pairs_of_case(result(of, LOOPING, LOOPS), [f"Own {i}." for i in range(8)])
+    assert {p.messages for p in pairs} == {of.messages}
+
+
 def test_without_a_standard_answer_the_models_own_are_chosen() -> None:
     """And without those there is no pair."""
     failed = result(case(standard_answer=None), LOOPING, LOOPS)
@@ -206,6 +213,17 @@ def test_only_a_passing_fix_case_that_was_cut_off_teaches_to_end(unended: CaseRe
     assert "badcase1/u" not in {p.case_id for p in pairs}
 
 
+def test_one_pair_is_made_of_each_case_that_never_ended() -> None:
+    """Of its first answer, whatever its other samples did; of one whose first answer ended there is none."""
+    (first,) = passed("u", ended="length").attempts
+    (ended,) = passed("u").attempts
+    twice = dataclasses.replace(passed("u"), attempts=(first, dataclasses.replace(first, answer="The sea.")))
+    later = dataclasses.replace(passed("u"), attempts=(ended, first))
+    for of, rejected in ((twice, [CLEAN]), (later, [])):
+        pairs = build_pairs(loops(1), [of], {}, {}, {}, replay=0.0)
+        assert [p.rejected for p in pairs if p.case_id == "badcase1/u"] == rejected
+
+
 def test_an_answer_that_never_ended_is_rejected_up_to_a_bound() -> None:
     """The pair says nothing of an end or a fault in it."""
     unended = result(
@@ -256,12 +274,13 @@ def test_a_replayed_answer_keeps_its_prompt_and_stands_against_copies_in_turn() 
 
 
 def test_answers_that_repeat_most_are_replayed_first() -> None:
-    """One without a score counts as repeating nothing."""
-    bare = passed("bare")
-    bare = dataclasses.replace(bare, attempts=tuple(dataclasses.replace(a, scores=None) for a in bare.attempts))
-    suite = [passed("low", rep4=0.1), bare, passed("high", rep4=0.9)]
+    """One without scores, or without that one, counts as repeating nothing; a second sample is not replayed."""
+    (one,) = passed("bare").attempts
+    bare = dataclasses.replace(passed("bare"), attempts=(dataclasses.replace(one, scores=None), one))
+    other = dataclasses.replace(passed("other"), attempts=(dataclasses.replace(one, scores=Scores({})),))
+    suite = [passed("low", rep4=0.1), bare, other, passed("high", rep4=0.9)]
     kept = [p.case_id for p in replayed(build_pairs(loops(1), suite, {}, {}, {})) if p.case_id.startswith("badcase1/")]
-    assert kept == ["badcase1/high", "badcase1/low", "badcase1/bare"]
+    assert kept == ["badcase1/high", "badcase1/low", "badcase1/bare", "badcase1/other"]
 
 
 def test_a_sixth_of_replay_repeats_most_and_a_third_repeats_by_right() -> None:
