@@ -40,6 +40,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # What finds most stands first, since the first failure ends a mutant's run.
 _JUDGING = (
     "tests/unit/judging/test_signs.py",
+    "tests/unit/judging/test_rules.py",
     "tests/unit/judging/test_verdict_reasons.py",
     "tests/unit/judging/test_verdict.py",
     "tests/unit/judging",
@@ -69,6 +70,7 @@ _FIX = (
 TESTS = {
     "harness/judging/verdict.py": _JUDGING,
     "harness/judging/signs.py": _JUDGING,
+    "harness/judging/rules.py": _JUDGING,
     "harness/suite/gate.py": _SUITE,
     "harness/suite/compare.py": _SUITE,
     "harness/pairs/build.py": _PAIRS,
