@@ -37,35 +37,36 @@ import pytest
 from tests.soak.mutants import mutants
 
 ROOT = Path(__file__).resolve().parents[2]
-# What finds most stands first, since the first failure ends a mutant's run.
 _JUDGING = (
-    "tests/unit/judging/test_signs.py",
-    "tests/unit/judging/test_rules.py",
-    "tests/unit/judging/test_verdict_reasons.py",
-    "tests/unit/judging/test_verdict.py",
-    "tests/unit/judging",
+    (
+        "tests/unit/judging/test_signs.py",
+        "tests/unit/judging/test_rules.py",
+        "tests/unit/judging/test_verdict_reasons.py",
+    ),
+    ("tests/unit/judging",),
 )
 _SUITE = (
-    "tests/unit/suite/test_compare.py",
-    "tests/unit/suite/test_gate_checks.py",
-    "tests/unit/suite",
-    # Two hundred comparisons by chance take longer than all others together.
-    "--deselect=tests/unit/suite/test_gate.py::test_the_same_adapter_twice_fails_the_gate_in_at_most_five_percent",
-    "--deselect=tests/unit/suite/test_gate.py::test_a_worse_adapter_fails_the_gate_nearly_always",
-    "--ignore=tests/unit/suite/test_significance.py",
+    ("tests/unit/suite/test_compare.py", "tests/unit/suite/test_gate_checks.py"),
+    (
+        "tests/unit/suite/test_gate.py",
+        # Two hundred comparisons by chance take longer than all others together.
+        "--deselect=tests/unit/suite/test_gate.py::test_the_same_adapter_twice_fails_the_gate_in_at_most_five_percent",
+        "--deselect=tests/unit/suite/test_gate.py::test_a_worse_adapter_fails_the_gate_nearly_always",
+    ),
 )
 _PAIRS = (
-    "tests/unit/pairs/test_pair_rules.py",
-    "tests/unit/pairs/test_rejected.py",
-    "tests/unit/pairs",
-    "--deselect=tests/unit/pairs/test_build.py::test_bundled_prompts_are_answered_by_the_model_itself",
+    ("tests/unit/pairs/test_pair_rules.py", "tests/unit/pairs/test_rejected.py"),
+    (
+        "tests/unit/pairs",
+        "--deselect=tests/unit/pairs/test_build.py::test_bundled_prompts_are_answered_by_the_model_itself",
+    ),
 )
 _FIX = (
-    "tests/unit/fix/test_promotion.py",
-    "tests/unit/fix/test_side_effects.py",
-    "tests/unit/fix/test_checkpoints.py",
-    "tests/unit/fix",
-    "--deselect=tests/unit/fix/test_checkpoints.py::test_three_thousand_cases_cost_no_more_than_a_few_dozen",
+    ("tests/unit/fix/test_promotion.py", "tests/unit/fix/test_side_effects.py"),
+    (
+        "tests/unit/fix/test_checkpoints.py",
+        "--deselect=tests/unit/fix/test_checkpoints.py::test_three_thousand_cases_cost_no_more_than_a_few_dozen",
+    ),
 )
 TESTS = {
     "harness/judging/verdict.py": _JUDGING,
@@ -77,10 +78,10 @@ TESTS = {
     "harness/pairs/rejected.py": _PAIRS,
     "harness/fix/promotion.py": _FIX,
     "harness/fix/side_effects.py": _FIX,
-    "harness/fix/blessing.py": ("tests/unit/fix/test_blessing.py",),
-    "harness/fix/checkpoints.py": _FIX,
+    "harness/fix/checkpoints.py": tuple(reversed(_FIX)),
+    "harness/fix/blessing.py": (("tests/unit/fix/test_blessing.py",),),
 }
-"""The modules, and the tests that are run against their mutants."""
+"""The modules, and the tests that are run against their mutants: quick ones that find most, then the others."""
 LEAST = 0.85
 """Share of the mutants that must be killed, by module."""
 _OPTIONS = ("-x", "-q", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:harness")
@@ -113,14 +114,16 @@ def main(words: Sequence[str] | None = None) -> int:
     options = parser.parse_args(words)
     os.chdir(ROOT)
     modules = [m for m in TESTS if not options.parts or any(part in m for part in options.parts)]
-    tallies = {module: _judge(module, options.sample, options.seed) for module in modules}
-    print(f"{'module':32} killed (timed out) survived equivalent  share")
-    for module, tally in tallies.items():
+    tallies = []
+    for module in modules:
+        tally = _judge(module, options.sample, options.seed)
+        tallies.append(tally)
         print(
-            f"{module:32} {tally.killed:6} {tally.timed_out:11} {tally.survived:8} {tally.equivalent:10}"
-            f" {tally.share:6.1%}"
+            f"{module}: {tally.killed} killed ({tally.timed_out} by time), {tally.survived} survived, "
+            f"{tally.equivalent} equivalent: {tally.share:.1%}",
+            flush=True,
         )
-    return int(any(tally.share < LEAST for tally in tallies.values()))
+    return int(any(tally.share < LEAST for tally in tallies))
 
 
 def _judge(module: str, sample: int | None, seed: int) -> Tally:
@@ -130,18 +133,17 @@ def _judge(module: str, sample: int | None, seed: int) -> Tally:
     if sample is not None and sample < len(every):
         every = sorted(random.Random(seed).sample(every, sample), key=lambda mutant: mutant.line)
     known = {(e["module"], e["before"], e["after"]) for e in _equivalent()}
-    name = module.removesuffix(".py").replace("/", ".")
-    importlib.import_module(name)
+    importlib.import_module(_name(module))
     importlib.import_module("tests.support.builders")
     tally, began = Tally(), time.monotonic()
-    if _run(name, path, source, TESTS[module], 600) != 0:
+    if _judged(module, source, 600) != 0:
         raise SystemExit(f"{module}: its tests fail on the original")
     seconds = 10 + 5 * (time.monotonic() - began)
     for number, mutant in enumerate(every, 1):
         if (module, mutant.before, mutant.after) in known:
             tally.equivalent += 1
             continue
-        code = _run(name, path, mutant.source, TESTS[module], seconds)
+        code = _judged(module, mutant.source, seconds)
         if code == 0:
             tally.survived += 1
             print(mutant.diff(source, module), end="\n\n", flush=True)
@@ -151,6 +153,19 @@ def _judge(module: str, sample: int | None, seed: int) -> Tally:
         if sys.stderr.isatty():
             print(f"\r{module} {number} of {len(every)}", end="", file=sys.stderr)
     return tally
+
+
+def _name(module: str) -> str:
+    return module.removesuffix(".py").replace("/", ".")
+
+
+def _judged(module: str, source: str, seconds: float) -> int | None:
+    """The exit code of the first tests that fail, otherwise 0; None where they took longer."""
+    for tests in TESTS[module]:
+        code = _run(_name(module), ROOT / module, source, tests, seconds)
+        if code != 0:
+            return code
+    return 0
 
 
 def _equivalent() -> list[dict[str, str]]:
