@@ -138,3 +138,18 @@ def test_every_kind_of_text_that_moved_too_far_is_told_by_name() -> None:
         f"it has moved away from its parent on {texts}: a divergence of {kl} nats a token, more than max_drift = 0.25"
         for texts, kl in (("the guards' answers", "0.300"), ("ordinary texts", "0.400"), ("letters", "0.500"))
     ]
+
+
+def test_where_no_case_is_sound_on_both_sides_all_sound_answers_decide() -> None:
+    """Eight answers that were cured against eight that were lost."""
+    looping = [result(case(f"badcase1/c{i}"), LOOPING, LOOPS) for i in range(16)]
+    before = [*(sound(i, 100.0) for i in range(8)), *looping[8:]]
+    after = [*looping[:8], *(sound(i, 50.0) for i in range(8, 16))]
+    lengths = sound_lengths(before, after)
+    assert (lengths.ratio, lengths.paired_ratio) == (0.5, None)
+    assert "became shorter" in str(length_problem(lengths))
+
+
+def test_lengths_of_0_are_no_problem() -> None:
+    """Eight answers of marks alone have no length to keep."""
+    assert length_problem(sound_lengths(side(*[0.0] * 8), side(*[50.0] * 8))) is None

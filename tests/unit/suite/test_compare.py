@@ -95,6 +95,14 @@ def test_changes_come_worst_first_and_then_in_suite_order() -> None:
     assert tuple(dict.fromkeys(c.kind for c in found)) == CHANGE_ORDER
 
 
+@pytest.mark.parametrize("other", [GOOD, BAD], ids=["passed", "failed"])
+def test_a_case_that_one_side_did_not_judge_has_no_class(other: Verdict) -> None:
+    """Whichever side it is; a break of the engine breaks no case."""
+    for before, after in ((one("a", other), one("a", ERROR)), (one("a", ERROR), one("a", other))):
+        (change,) = changes([before], [after])
+        assert change.kind == "not judged"
+
+
 def test_only_cases_that_both_sides_judged_are_paired() -> None:
     """In the order of the newer side, the older result first."""
     before = [one("a"), one("b", BAD), one("c", ERROR), one("old")]

@@ -303,6 +303,13 @@ def test_a_sampled_case_breaks_only_beyond_chance() -> None:
     assert check(chance, "regressions").text == "regressions: 0, 1 more within chance, expected <= 0"
 
 
+def test_a_drop_at_the_level_counts() -> None:
+    """One in seventy, where that is the level."""
+    before, after = [sampled("0", 4, of=4)], [sampled("0", 0, of=4)]
+    assert check(judge(after, before, alpha=3 / 70), "regressions").value == 1
+    assert check(judge(after, before, alpha=2.99 / 70), "regressions").value == 0
+
+
 def test_the_level_of_a_sampled_case_is_shared_by_all_of_them() -> None:
     """A drop from six to none of eight is one in a hundred: enough for one case, and not for forty."""
     before, after = [sampled("0", 6)], [sampled("0", 0)]
