@@ -16,6 +16,7 @@ from harness.fix.checkpoints import (
     MAX_CASES,
     MIN_HELD_BACK,
     CheckpointFigures,
+    Selection,
     choose,
     judge_checkpoints,
     looked_at,
@@ -228,7 +229,7 @@ def test_every_checkpoint_answers_the_same_cases_and_is_counted_by_itself() -> N
     evaluation: Any = answers
     first, second, third = judge_checkpoints(evaluation, before, steps, {10: (), 20: (moved,), 30: ()}, 0.2)
     assert answers.asked == [(r.case.id, name) for name in steps for r in before]
-    assert answers.facts["kind"] == "selection"
+    assert answers.facts == {"kind": "selection", "command": ["harness", "fix"]}
     assert (first.step, first.fixed, first.broken, first.guards_broken, first.errors) == (10, 1, 0, 0, 0)
     assert (first.length_ratio, first.against, first.drift) == (2.0, (), ())
     assert (second.step, second.fixed, second.broken, second.guards_broken) == (20, 0, 1, 1)
@@ -244,3 +245,10 @@ def test_a_checkpoint_of_other_lengths_says_why_it_may_not_be_blessed() -> None:
     evaluation: Any = Answers(after)
     (only,) = judge_checkpoints(evaluation, before, {"c1": 10}, {10: ()}, 0.0)
     assert "became longer" in only.against[0]
+
+
+def test_a_training_with_one_checkpoint_has_looked_at_nothing() -> None:
+    """What a selection says where there was nothing to choose from."""
+    assert Selection(step=3, steps=3) == Selection(
+        step=3, steps=3, failing=0, held_back=False, passing=0, guards=0, checkpoints=(), note=""
+    )
