@@ -66,12 +66,14 @@ def failing(count: int) -> list[CaseResult]:
         (of(step=5, errors=1), of(step=10, errors=1)),
         (of(step=10, guards_broken=1, fixed=12), of(step=40, fixed=1)),
         (of(step=10, against=("shorter",), fixed=12), of(step=40, fixed=1)),
+        (of(step=10, fixed=0), of(step=40, fixed=1, broken=3)),
+        (of(step=10, guards_broken=1, fixed=12), of(step=40, fixed=0)),
     ],
     ids=[
         "guard", "cut-off", "nothing-fixed", "fewer-guards", "errors", "more-fixed", "passing", "fewer-cut",
         "repetition", "tie-goes-to-fewer-steps", "an-answer-more-is-a-tie", "hardly-more-repetition-is-a-tie",
         "as-many-cut-as-before", "broken-counts", "cut-before-repetition", "fewer-errors", "errors-and-more-steps",
-        "a-guard-of-more-fixed", "another-reason",
+        "a-guard-of-more-fixed", "another-reason", "something-must-be-fixed", "a-guard-before-nothing-fixed",
     ],
 )  # fmt: skip
 def test_the_rule(worse: CheckpointFigures, better: CheckpointFigures) -> None:
@@ -252,3 +254,13 @@ def test_a_training_with_one_checkpoint_has_looked_at_nothing() -> None:
     assert Selection(step=3, steps=3) == Selection(
         step=3, steps=3, failing=0, held_back=False, passing=0, guards=0, checkpoints=(), note=""
     )
+
+
+@pytest.mark.parametrize("figure", ["cutoff_rate", "repetition"])
+def test_hardly_worse_than_the_lowest_is_a_tie_whatever_else_there_is(figure: str) -> None:
+    """A third checkpoint that is clearly worse does not part two that are alike."""
+    more = 0.04 if figure == "cutoff_rate" else 0.015
+    lowest, alike, worse = of(step=40), of(step=10), of(step=5)
+    alike = dataclasses.replace(alike, **{figure: getattr(GOOD, figure) + more})
+    worse = dataclasses.replace(worse, **{figure: getattr(GOOD, figure) + 2 * more})
+    assert choose([lowest, alike, worse], cutoff_before=0.5) == 10
