@@ -57,6 +57,18 @@ def test_as_much_as_the_limit_is_allowed_and_no_more(
     assert not kept(rule, **more, **{name: value + step})
 
 
+def test_the_names_of_the_rules_are_stable() -> None:
+    """They are recorded, and people write them down; the first ones make a repeater."""
+    repetition = [
+        "rep8", "rep8d", "loop", "numbered", "char_loop", "lasting", "tail", "unfinished", "stretch", "twice", "echo",
+        "passage", "variety", "flood", "stale", "restated", "templated", "turns",
+    ]  # fmt: skip
+    others = ["length", "length_ratio", "longest", "similarity", "cutoff"]
+    assert [rule.rule for rule in RULES] == [*repetition, *others]
+    assert [rule.rule for rule in RULES if rule.repetition] == repetition
+    assert [rule.rule for rule in RULES if not rule.upper] == ["length", "length_ratio", "similarity"]
+
+
 def test_a_cut_answer_may_begin_two_lines_alike_and_one_that_ended_three() -> None:
     """What was cut off would have gone on."""
     assert kept("restated", "length", restated=2.0, stale=0.0)

@@ -316,8 +316,8 @@ def test_half_a_character_is_no_part_of_a_pair() -> None:
 
 @pytest.mark.parametrize(("copies", "whole"), [(4.0, True), (4.1, False)])
 def test_a_loop_of_as_many_copies_as_are_kept_is_whole(copies: float, whole: bool) -> None:
-    """One of more is cut after them."""
-    text, found = looped("Well then. ", "Yes, yes. ", copies)
+    """With what follows it; one of more is cut after them."""
+    text, found = looped("Well then. ", "Yes, yes. ", copies, "And that is all.")
     assert (trim_loop(text, found[0], 4) == text) is whole
 
 
