@@ -25,7 +25,7 @@ test-slow: setup ## what takes minutes: eight training processes, DeepSpeed ZeRO
 coverage: setup ## branch coverage of harness/ and trainers/ without the real engine and trainer; needs the package coverage
 	@rm -rf reports/coverage
 	@$(BIN)/python -m coverage run -m pytest tests/unit tests/faults tests/integration -m "not slow" -n 2
-	@NUMBA_DISABLE_JIT=1 $(BIN)/python -m coverage run -m pytest tests/unit/metrics tests/unit/judging
+	@HARNESS_KERNELS=interpreted $(BIN)/python -m coverage run -m pytest tests/unit/metrics tests/unit/judging
 	@$(BIN)/python -m coverage combine -q reports/coverage
 	@$(BIN)/python -m coverage report
 
