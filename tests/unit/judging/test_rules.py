@@ -190,3 +190,13 @@ def test_no_answer_surely_passes_where_a_case_has_limits_of_its_own(limits: dict
 def test_numbers_are_shown_with_at_most_three_decimals(value: float, shown: str) -> None:
     """Without zeros at the end."""
     assert show_number(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("units", "ratio", "passes"), [(20.0, 0.1, True), (20.0, 0.09, False), (19.0, 0.09, True)], ids=str
+)
+def test_an_answer_much_shorter_than_the_standard_answer_does_not_surely_pass(
+    units: float, ratio: float, passes: bool
+) -> None:
+    """Where the standard answer is long enough to say so."""
+    assert surely_passes({**SOUND, "reference_units": units, "length_ratio": ratio}, Thresholds()) is passes

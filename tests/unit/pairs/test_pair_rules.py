@@ -321,6 +321,13 @@ def test_a_loop_of_as_many_copies_as_are_kept_is_whole(copies: float, whole: boo
     assert (trim_loop(text, found[0], 4) == text) is whole
 
 
+def test_the_fault_of_a_loop_of_one_character_begins_with_the_second_one() -> None:
+    """Its copy is one character long."""
+    text, found = looped("No", "o", 80)
+    (first, *_) = rejected_answers(result(answer=text, loops=found), ())
+    assert first.fault_at == 3
+
+
 def test_a_loop_of_long_copies_is_cut_at_a_bound() -> None:
     """Twelve hundred characters from where it begins."""
     text, found = looped("Well then. ", "x" * 500, 9)
