@@ -200,3 +200,15 @@ def test_an_answer_much_shorter_than_the_standard_answer_does_not_surely_pass(
 ) -> None:
     """Where the standard answer is long enough to say so."""
     assert surely_passes({**SOUND, "reference_units": units, "length_ratio": ratio}, Thresholds()) is passes
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("repetition", 0.15), ("tail_excess", 0.05), ("loop_units", 64.0), ("twice_coverage", 0.8), ("variety", 9.0),
+        ("flood_characters", 128.0), ("stale", 0.49), ("echo_copies", 7.0), ("passage_copies", 3.0), ("words", 1.0),
+    ],
+)  # fmt: skip
+def test_an_answer_at_the_limit_surely_passes(name: str, value: float) -> None:
+    """A limit is what may be reached; scores that were not worth a look are 0."""
+    assert surely_passes({**SOUND, name: value}, Thresholds())
