@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-slow lint docs lock bench-beam bench-scores bench-cutoffs bench-train bench-fix bench-triage bench-report bench-scale soak
+.PHONY: help setup demo test test-slow coverage mutation lint docs lock bench-beam bench-scores bench-cutoffs bench-train bench-fix bench-triage bench-report bench-scale soak
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -21,6 +21,16 @@ test: setup lint docs ## the whole test suite
 
 test-slow: setup ## what takes minutes: eight training processes, DeepSpeed ZeRO-2 and ZeRO-3
 	@$(BIN)/python -m pytest tests -m slow
+
+coverage: setup ## branch coverage of harness/ and trainers/ without the real engine and trainer; needs the package coverage
+	@rm -rf reports/coverage
+	@$(BIN)/python -m coverage run -m pytest tests/unit tests/faults tests/integration -m "not slow" -n 2
+	@HARNESS_KERNELS=interpreted $(BIN)/python -m coverage run -m pytest tests/unit/metrics tests/unit/judging
+	@$(BIN)/python -m coverage combine -q reports/coverage
+	@$(BIN)/python -m coverage report
+
+mutation: setup ## would the tests notice? faults put into verdict, gate, pairs and promotion (MUTATION=--sample 60)
+	@$(BIN)/python -m tests.soak.mutation $(MUTATION)
 
 lint: setup ## ruff, mypy and the import contracts
 	@$(BIN)/ruff check .

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from harness.errors import SettingsError
 from trainers.base import Checkpoint, Drift, Stage, Trainer, TrainProgress, TrainRequest, TrainResult, WatchedText
+from trainers.own_trainer import OwnTrainer
 
 __all__ = [
     "Checkpoint",
@@ -53,5 +54,7 @@ def _own(name: str, root: Path) -> Trainer:
     except (ImportError, AttributeError, TypeError) as error:
         raise SettingsError(f"trainer = {name!r}: cannot be made with the project's folder: {error}") from error
     if not isinstance(own, Trainer):
-        raise SettingsError(f"trainer = {name!r}: own a {type(own).__name__}, which has no train(request, on_progress)")
-    return own
+        raise SettingsError(
+            f"trainer = {name!r}: made a {type(own).__name__}, which has no train(request, on_progress)"
+        )
+    return OwnTrainer(name, own)

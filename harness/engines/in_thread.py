@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, suppress
 from typing import Any
 
 from harness.engines.base import Engine, EngineInfo, OnProgress, Outcome, Progress, Request
+from harness.engines.outcomes import as_engine_error, checked
 from harness.engines.watch import EngineWatch
 from harness.errors import EngineError
 from harness.project.deadlines import Deadlines
@@ -21,6 +22,8 @@ __all__ = ["ThreadedEngine"]
 
 _POLL = 0.2
 _PATIENCE = 10.0
+_END = object()
+"""Stands for the end of the outcomes, which None does not: an engine may give one by mistake."""
 
 
 class ThreadedEngine:
@@ -43,7 +46,8 @@ class ThreadedEngine:
             on_progress: called in the thread that waits.
 
         Raises:
-            EngineError: it did not start in time; and what ``make`` raises.
+            EngineError: it did not start in time, or raised an error that is none of the harness.
+            HarnessError: what ``make`` raises.
         """
         self.info = info
         self._on_progress = on_progress or (lambda _: None)
@@ -58,8 +62,12 @@ class ThreadedEngine:
         """See :meth:`harness.engines.base.Engine.generate`."""
         self._watch.call()
         outcomes = self._wait(lambda: iter(self._engine.generate(requests)))
+        with closing(self._each(outcomes)) as each:
+            yield from checked(self.info.name, each, requests)
+
+    def _each(self, outcomes: Iterator[object]) -> Generator[object, None, None]:
         try:
-            while (outcome := self._wait(lambda: next(outcomes, None))) is not None:
+            while (outcome := self._wait(lambda: next(outcomes, _END))) is not _END:
                 self._watch.answered()
                 yield outcome
         finally:
@@ -105,6 +113,6 @@ class ThreadedEngine:
                 self._on_progress(value)
                 self._check_deadlines()
             elif kind == "error":
-                raise value
+                raise as_engine_error(self.info.name, value)
             else:
                 return value

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 from pathlib import Path
 
 import pytest
 
 from harness.cli import main
 from tests.faults.conftest import Make
-from tests.support.projects import CLEAN, record
+from tests.support.projects import CLEAN, LOOP, record
 
 SOUND = {"sea": CLEAN, "hill": CLEAN, "calm": CLEAN}
 Capture = pytest.CaptureFixture[str]
@@ -71,8 +72,10 @@ def test_a_plugin_that_sets_the_exit_code_does_not_set_the_gate(project: Make, p
         ("assert badcase.answer", ""),
         ('pytest.skip("not today")', ""),
         ("badcase.check()", "@pytest.mark.xfail\n"),
+        ("try:\n        badcase.check()\n    except AssertionError:\n        pass", ""),
+        ("if 'sea' not in badcase.case.id:\n        badcase.check()", ""),
     ],
-    ids=["nothing", "own assertion", "skip", "xfail"],
+    ids=["nothing", "own assertion", "skip", "xfail", "caught", "left out"],
 )
 @pytest.mark.parametrize("limit", [(), ("--max-repetition", "1")], ids=["no limit", "a limit"])
 def test_a_failed_case_whose_test_did_not_fail_is_red(
@@ -83,6 +86,87 @@ def test_a_failed_case_whose_test_did_not_fail_is_red(
     done = pytester.runpytest("badcases", *limit)
     assert done.ret == 1
     done.stdout.fnmatch_lines(["failed cases whose tests did not fail: badcase1/sea@v4.0; *badcase.check()*"])
+
+
+HOOKS = {
+    "cases dropped": (
+        "def pytest_collection_modifyitems(items):\n    items[:] = [i for i in items if 'sea' not in i.name]\n", 3, 3,
+    ),
+    "reports turned green": (
+        "import pytest\n\n\n@pytest.hookimpl(wrapper=True)\ndef pytest_runtest_makereport(item, call):\n"
+        "    report = yield\n    report.outcome = 'passed'\n    return report\n", 1, 1,
+    ),
+    "tests not called": (
+        "import pytest\n\n\n@pytest.hookimpl(tryfirst=True)\ndef pytest_pyfunc_call(pyfuncitem):\n    return True\n",
+        1, 1,
+    ),
+    "tests not run": ("def pytest_runtest_protocol(item, nextitem):\n    return True\n", 3, 3),
+    "no loop": ("def pytest_runtestloop(session):\n    return True\n", 3, 3),
+    "exit at the end": ("import os\n\n\ndef pytest_unconfigure(config):\n    os._exit(0)\n", 0, 1),
+    "exit of Python": ("import atexit\nimport os\n\natexit.register(os._exit, 0)\n", 0, 1),
+    "exit in a fixture": (
+        "import os\nimport pytest\n\n\n@pytest.fixture(autouse=True, scope='session')\ndef last():\n    yield\n"
+        "    os._exit(0)\n", 0, 3,
+    ),
+}  # fmt: skip
+"""A conftest.py, and what pytest and ``harness gate`` end with."""
+
+
+@pytest.mark.parametrize(("conftest", "code", "gate"), HOOKS.values(), ids=HOOKS)
+def test_no_hook_of_a_conftest_makes_the_gate_green(
+    once_green: Path, pytester: pytest.Pytester, conftest: str, code: int, gate: int
+) -> None:
+    """A case has broken since, and the hook hides it from pytest."""
+    (once_green / "script.json").write_text(json.dumps({**SOUND, "sea": LOOP}))
+    (once_green / "conftest.py").write_text(conftest)
+    assert pytester.runpytest_subprocess("badcases").ret == code
+    assert main(["gate"]) == gate
+
+
+@pytest.mark.parametrize(
+    ("words", "code"), [(("--stepwise",), 2), (("--maxfail=1",), 1), (("-x",), 1)], ids=lambda v: str(v)
+)
+def test_a_session_that_stops_at_the_first_failure_is_not_judged(
+    once_green: Path, pytester: pytest.Pytester, words: tuple[str, ...], code: int
+) -> None:
+    """The cases after it were not answered."""
+    (once_green / "script.json").write_text(json.dumps({**SOUND, "sea": LOOP}))
+    assert pytester.runpytest_subprocess("badcases", *words).ret == code
+    assert main(["gate"]) == 3
+
+
+def test_a_loop_with_an_invisible_character_is_red(project: Make, pytester: pytest.Pytester) -> None:
+    """One copy of it differs by a zero-width space."""
+    loop = "The sea is calm. " + "The waves roll in again and again tonight. " * 10
+    project(script={**SOUND, "sea": f"{loop}The wa\u200bves roll in again and again tonight. {loop[17:]}"})
+    assert pytester.runpytest("badcases").ret == 1
+    assert main(["gate"]) == 1
+
+
+def test_a_metric_with_the_name_of_a_built_in_score_is_a_usage_error(project: Make, pytester: pytest.Pytester) -> None:
+    """``rep8`` registered as 0 made a loop pass."""
+    root = project()
+    (root / "conftest.py").write_text(
+        "from harness.metrics import register_metric\n\n\ndef pytest_configure(config):\n"
+        "    register_metric('rep8', lambda answer, case: {'rep8': 0.0})\n"
+    )
+    done = pytester.runpytest_subprocess("badcases")
+    assert done.ret not in (0, 1)
+    assert "is the name of a built-in score" in f"{done.stdout}{done.stderr}"
+
+
+def test_every_way_in_the_documentation_has_its_tests() -> None:
+    """Each row of the tables names tests that exist."""
+    root = Path(__file__).resolve().parents[2]
+    lines = (root / "docs" / "explanation" / "false_green.md").read_text("utf-8").splitlines()
+    rows = [line for line in lines if line.startswith("|") and not line.startswith(("| way |", "| fault |", "|---"))]
+    assert len(rows) > 40
+    for row in rows:
+        names = re.findall(r"`(\w+)::(\w+)`", row.rsplit("|", 2)[1])
+        assert names, row
+        for module, name in names:
+            texts = [path.read_text("utf-8") for path in root.glob(f"tests/*/**/{module}.py")]
+            assert any(f"def {name}(" in text for text in texts), f"{module}::{name}"
 
 
 def test_a_suite_of_skipped_cases_is_not_green(project: Make, pytester: pytest.Pytester, capsys: Capture) -> None:
