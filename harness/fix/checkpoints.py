@@ -11,7 +11,7 @@ all of them in one start of the engine, under the suite's own decoding, judged l
 At most ``MAX_CASES`` of each take part, evenly spread. Holdout cases have no influence: a figure that something was
 chosen by is no test. The rule, in this order: a version that may be blessed (no guard broken, no more answers cut off,
 something fixed, lengths kept, not drifted away from its parent; :mod:`harness.fix.side_effects` has the limits) before
-one that may not; fewer guards broken; more cases passing; fewer answers cut off; less repetition; fewer steps. A
+one that may not, and both before one that could not be judged; fewer guards broken; more cases passing; fewer answers cut off; less repetition; fewer steps. A
 version of fewer steps has moved less away from its parent.
 Cut-off rates that differ by less than ``SAME_CUTOFFS`` from the lowest one count as equal, and so do repetition scores.
 Answers are stored, so those of the chosen checkpoint are not generated again when the suite runs.
@@ -133,8 +133,8 @@ def choose(checkpoints: Sequence[CheckpointFigures], cutoff_before: float) -> in
 
     def rank(c: CheckpointFigures) -> tuple[float, ...]:
         if c.errors:
-            return True, c.errors, 0, 0, 0, -c.step
-        refused = bool(c.guards_broken or c.errors or c.cutoff_rate > cutoff_before or not c.fixed or c.against)
+            return 2, c.errors, 0, 0, 0, -c.step
+        refused = bool(c.guards_broken or c.cutoff_rate > cutoff_before or not c.fixed or c.against)
         more = int((c.cutoff_rate - cutoffs) / SAME_CUTOFFS), int((c.repetition - repetition) / SAME_REPETITION)
         return refused, c.guards_broken, c.broken - c.fixed, *more, c.step
 

@@ -62,6 +62,7 @@ def failing(count: int) -> list[CaseResult]:
         (of(step=10, cutoff_rate=0.5001, fixed=12), of(step=40, cutoff_rate=0.5, fixed=1)),
         (of(step=10, broken=1), of(step=40)),
         (of(step=10, cutoff_rate=0.3, repetition=0.0), of(step=40, cutoff_rate=0.2, repetition=0.5)),
+        (of(step=10, errors=1, fixed=12), of(step=40, guards_broken=2)),
         (of(step=10, errors=2), of(step=5, errors=1)),
         (of(step=5, errors=1), of(step=10, errors=1)),
         (of(step=10, guards_broken=1, fixed=12), of(step=40, fixed=1)),
@@ -72,7 +73,7 @@ def failing(count: int) -> list[CaseResult]:
     ids=[
         "guard", "cut-off", "nothing-fixed", "fewer-guards", "errors", "more-fixed", "passing", "fewer-cut",
         "repetition", "tie-goes-to-fewer-steps", "an-answer-more-is-a-tie", "hardly-more-repetition-is-a-tie",
-        "as-many-cut-as-before", "broken-counts", "cut-before-repetition", "fewer-errors", "errors-and-more-steps",
+        "as-many-cut-as-before", "broken-counts", "cut-before-repetition", "errors-are-last", "fewer-errors", "errors-and-more-steps",
         "a-guard-of-more-fixed", "another-reason", "something-must-be-fixed", "a-guard-before-nothing-fixed",
     ],
 )  # fmt: skip
