@@ -73,8 +73,9 @@ def failing(count: int) -> list[CaseResult]:
     ids=[
         "guard", "cut-off", "nothing-fixed", "fewer-guards", "errors", "more-fixed", "passing", "fewer-cut",
         "repetition", "tie-goes-to-fewer-steps", "an-answer-more-is-a-tie", "hardly-more-repetition-is-a-tie",
-        "as-many-cut-as-before", "broken-counts", "cut-before-repetition", "errors-are-last", "fewer-errors", "errors-and-more-steps",
-        "a-guard-of-more-fixed", "another-reason", "something-must-be-fixed", "a-guard-before-nothing-fixed",
+        "as-many-cut-as-before", "broken-counts", "cut-before-repetition", "errors-are-last", "fewer-errors",
+        "errors-and-more-steps", "a-guard-of-more-fixed", "another-reason", "something-must-be-fixed",
+        "a-guard-before-nothing-fixed",
     ],
 )  # fmt: skip
 def test_the_rule(worse: CheckpointFigures, better: CheckpointFigures) -> None:
