@@ -11,10 +11,10 @@ all of them in one start of the engine, under the suite's own decoding, judged l
 At most ``MAX_CASES`` of each take part, evenly spread. Holdout cases have no influence: a figure that something was
 chosen by is no test. The rule, in this order: a version that may be blessed (no guard broken, no more answers cut off,
 something fixed, lengths kept, not drifted away from its parent; :mod:`harness.fix.side_effects` has the limits) before
-one that may not, and both before one that could not be judged; fewer guards broken; more cases passing; fewer answers cut off; less repetition; fewer steps. A
-version of fewer steps has moved less away from its parent.
-Cut-off rates that differ by less than ``SAME_CUTOFFS`` from the lowest one count as equal, and so do repetition scores.
-Answers are stored, so those of the chosen checkpoint are not generated again when the suite runs.
+one that may not, and both before one that could not be judged; fewer guards broken; more cases passing; fewer answers
+cut off; less repetition; fewer steps. A version of fewer steps has moved less away from its parent. Cut-off rates that
+differ by less than ``SAME_CUTOFFS`` from the lowest one count as equal, and so do repetition scores. Answers are
+stored, so those of the chosen checkpoint are not generated again when the suite runs.
 """
 
 from __future__ import annotations

@@ -71,6 +71,6 @@ def test_nothing_is_found_twice(text: str) -> None:
 )
 def test_a_hostile_text_takes_no_longer_than_its_length(unit: str) -> None:
     """No pattern backtracks without a bound."""
-    start = time.monotonic()
+    start = time.process_time()
     redact(unit * (200_000 // len(unit)))
-    assert time.monotonic() - start < 20
+    assert time.process_time() - start < 20
