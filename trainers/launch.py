@@ -21,11 +21,13 @@ from harness.errors import SettingsError
 from harness.project.slurm import Slurm
 from harness.setup.gpus import visible_gpus
 
-__all__ = ["Launch", "free_port", "parse_devices", "uses_deepspeed"]
+__all__ = ["GPUS_ELSEWHERE", "Launch", "free_port", "parse_devices", "uses_deepspeed"]
 
 _NUMBER = re.compile(r"[0-9]{1,4}")
 _RANGE = re.compile(r"([0-9]+)(?:-([0-9]+))?")
 _MAX_PROCESSES = 1024
+GPUS_ELSEWHERE = tuple(range(64))
+"""Devices of a node that is not this machine, whose number nobody here knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,13 +63,28 @@ class Launch:
             raise SettingsError("launch: " + "; ".join(problems))
 
     @classmethod
-    def on_gpus(cls, gpus: str, *, deepspeed: str | None = None, available: tuple[int, ...] | None = None) -> Launch:
+    def on_gpus(
+        cls,
+        gpus: str,
+        *,
+        deepspeed: str | None = None,
+        available: tuple[int, ...] | None = None,
+        only_planned: bool = False,
+    ) -> Launch:
         """Devices by number or list; without any, the first GPU, or the CPU where there is none.
+
+        Args:
+            gpus: number or list; empty: not said.
+            deepspeed: as in a recipe.
+            available: devices of this machine; None: asked.
+            only_planned: nothing starts, so a machine without GPUs may plan for one that has them.
 
         Raises:
             SettingsError: not a number or list, or a device that does not exist.
         """
         visible = visible_gpus() if available is None else available
+        if only_planned and gpus.strip() and not visible:
+            visible = GPUS_ELSEWHERE
         devices = parse_devices(gpus, visible) if gpus.strip() else visible[:1]
         return cls(devices=devices, deepspeed=uses_deepspeed(deepspeed))
 

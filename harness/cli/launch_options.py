@@ -14,15 +14,12 @@ import os
 from harness.errors import SettingsError
 from harness.project.settings import Settings
 from harness.project.slurm import Slurm
-from harness.setup.gpus import visible_gpus
-from trainers.launch import Launch, parse_devices
+from trainers.launch import GPUS_ELSEWHERE, Launch, parse_devices
 from trainers.recipe import Recipe
 from trainers.slurm import slurm_here
 
 __all__ = ["add_launch_options", "launch_of", "names_processes", "nodes_from_environment", "submits"]
 
-_ELSEWHERE = tuple(range(64))
-"""GPUs of another machine that a plan may be for."""
 _SLURM = ("partition", "account", "time", "cpus_per_task", "memory")
 
 
@@ -111,9 +108,7 @@ def launch_of(args: argparse.Namespace, recipe: Recipe, settings: Settings) -> L
         raise SettingsError(f"{given}: there is no sbatch here, or this is a job of Slurm already; leave them out")
     if args.nodes > 1 or by_slurm:
         return _on_nodes(args, recipe, slurm if by_slurm else None)
-    # A dry run may plan for another machine than this one.
-    available = _ELSEWHERE if args.dry_run and args.gpus and not visible_gpus() else None
-    launch = Launch.on_gpus(recipe.gpus, deepspeed=recipe.deepspeed, available=available)
+    launch = Launch.on_gpus(recipe.gpus, deepspeed=recipe.deepspeed, only_planned=args.dry_run)
     if args.cpu_processes is None:
         return launch
     if launch.devices and recipe.gpus:
@@ -127,7 +122,7 @@ def _on_nodes(args: argparse.Namespace, recipe: Recipe, slurm: Slurm | None) -> 
     if recipe.gpus and args.cpu_processes is not None:
         raise SettingsError("--cpu-processes and --gpus do not go together")
     launch = Launch(
-        devices=parse_devices(recipe.gpus, _ELSEWHERE) if recipe.gpus else (),
+        devices=parse_devices(recipe.gpus, GPUS_ELSEWHERE) if recipe.gpus else (),
         cpu_processes=args.cpu_processes or 1,
         deepspeed=recipe.uses_deepspeed,
         nodes=args.nodes,

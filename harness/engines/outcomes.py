@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from harness.engines.base import FINISH_REASONS, Completion, Failure, Outcome, Request
 from harness.errors import EngineError, HarnessError
 
-__all__ = ["as_engine_error", "checked"]
+__all__ = ["as_engine_error", "checked", "completion_problem"]
 
 
 def checked(name: str, outcomes: Iterator[object], requests: Sequence[Request]) -> Iterator[Outcome]:
@@ -35,7 +35,7 @@ def checked(name: str, outcomes: Iterator[object], requests: Sequence[Request]) 
         if outcome.request_id not in open_ids:
             raise EngineError(f"engine {name!r}: an answer to request {outcome.request_id!r}, which is not open")
         open_ids.discard(outcome.request_id)
-        problem = _problem(outcome) if isinstance(outcome, Completion) else None
+        problem = completion_problem(outcome) if isinstance(outcome, Completion) else None
         yield Failure(outcome.request_id, problem) if problem else outcome
     for request in requests:
         if request.id in open_ids:
@@ -52,8 +52,8 @@ def as_engine_error(name: str, error: BaseException) -> BaseException:
     return wrapped
 
 
-def _problem(completion: Completion) -> str | None:
-    """Why a completion is none."""
+def completion_problem(completion: Completion) -> str | None:
+    """Why a completion is no answer; None for an answer."""
     if not isinstance(completion.text, str):
         return f"the engine gave a {type(completion.text).__name__} as the answer's text"
     ids = completion.token_ids

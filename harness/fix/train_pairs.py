@@ -24,7 +24,6 @@ from harness.pairs import Pair
 from harness.project.settings import Settings
 from harness.runs.progress import duration
 from harness.safe.records import digest
-from harness.setup.gpus import visible_gpus
 from harness.store import Store
 from trainers import Trainer, TrainRequest, TrainResult
 from trainers.elsewhere import launch_elsewhere
@@ -34,9 +33,6 @@ from trainers.llamafactory_trainer import LlamaFactory
 from trainers.placement import PLACED, Placement, place
 
 __all__ = ["PairTraining", "PlannedTraining"]
-
-_ELSEWHERE = tuple(range(64))
-"""GPUs of another machine that a plan may be for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,8 +145,7 @@ class PairTraining:
         recipe, examples = self._plan.recipe, self._examples(pairs)
         launch = self._launch
         if launch is None:
-            elsewhere = _ELSEWHERE if recipe.gpus and not visible_gpus() else None
-            launch = Launch.on_gpus(recipe.gpus, deepspeed=recipe.deepspeed, available=elsewhere)
+            launch = Launch.on_gpus(recipe.gpus, deepspeed=recipe.deepspeed, only_planned=True)
         placement = self._placed(self._longest(pairs), launch)
         recipe = fitted(placement.recipe, examples, placement.launch)
         needs = estimate(recipe, examples, placement, self._model, self._store, after)

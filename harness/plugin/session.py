@@ -285,7 +285,8 @@ class Session:
             self._sent = send_run(self._conclusion, self._evaluation.settings)
         results = self._evaluation.results.values()
         failed = any(r.verdict.status is Status.ERROR for r in results)
-        return failed or not ended or self._evaluation.broken is not None
+        lost = self._thread is not None and bool(self._thread.problem)
+        return failed or not ended or lost or self._evaluation.broken is not None
 
     def _wait_for_others(self, run: Run) -> str:
         """What is to say of a part whose run has not all its parts yet.

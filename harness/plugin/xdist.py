@@ -7,14 +7,17 @@ other machines (``--tx ssh=...``), which do not see the controller's folder; ``-
 
 from __future__ import annotations
 
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.errors import HarnessError, UsageError
+from harness.models.embedded import cache_folder
 from harness.plugin import hooks
 from harness.plugin.shared_results import SharedResults
+from harness.safe.files import scratch_folder
 
 __all__ = ["Controller", "Worker"]
 
@@ -27,22 +30,27 @@ class Controller:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._shared: SharedResults | None = None
+        self._stack = ExitStack()
+        self._folder: Path | None = None
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        if self._shared is None:
-            self._shared = SharedResults.create()
-        if node.gateway.spec.popen:
-            node.workerinput[_FOLDER] = str(self._shared.folder)
+        if self._folder is None:
+            # Suites without bad cases need no folder, so that none can be made is no error here.
+            with suppress(OSError):
+                self._folder = self._stack.enter_context(scratch_folder(cache_folder() / "workers"))
+        if node.gateway.spec.popen and self._folder is not None:
+            node.workerinput[_FOLDER] = str(self._folder)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: Any) -> None:
-        assert self._shared is not None
+        if self._folder is None:
+            return
+        shared = SharedResults(self._folder)
         try:
-            if self._shared.read_collected(node.gateway.id) is None:
+            if shared.read_collected(node.gateway.id) is None:
                 return
-            session = hooks.session_of(self._config, shared=self._shared)
+            session = hooks.session_of(self._config, shared=shared)
             session.run_for_workers(node.gateway.id, hooks.progress(self._config))
         except UsageError as error:
             raise pytest.UsageError(str(error)) from error
@@ -57,8 +65,7 @@ class Controller:
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
-        if self._shared is not None:
-            self._shared.remove()
+        self._stack.close()
 
 
 class Worker:
@@ -73,10 +80,13 @@ class Worker:
         """Make the worker's session.
 
         Raises:
-            UsageError: a worker on another machine.
+            UsageError: a worker on another machine, or no folder to meet the controller in.
         """
         if self._folder is None:
-            raise UsageError("-n: bad cases need workers on this machine; use --shard I/N on each of several machines")
+            raise UsageError(
+                f"-n: bad cases need workers on this machine, and a folder that can be made in {cache_folder()}; use "
+                "--shard I/N on each of several machines"
+            )
         hooks.session_of(config, shared=SharedResults(Path(self._folder)), is_worker=True)
 
     # Before xdist sends the list of tests, at which the controller looks for this one.

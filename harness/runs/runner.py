@@ -22,8 +22,9 @@ from typing import Any, Protocol
 
 from harness.cases.model import Case
 from harness.engines import engine_info
-from harness.engines.base import FINISH_REASONS, Completion, Engine, EngineInfo, Failure, Outcome, Progress, Request
+from harness.engines.base import Completion, Engine, EngineInfo, Failure, Outcome, Progress, Request
 from harness.engines.canary import PROOF_TOKENS, prove_adapter
+from harness.engines.outcomes import completion_problem
 from harness.errors import AdapterError, HarnessError
 from harness.judging.references import loop_units
 from harness.judging.results import Attempt, CaseResult, Reason, Status, Verdict
@@ -443,11 +444,7 @@ def _versions() -> dict[str, str]:
 
 def _problem(outcome: Outcome) -> str | None:
     """Why an outcome is no answer; None for an answer."""
-    if isinstance(outcome, Failure):
-        return outcome.message
-    if outcome.finish_reason not in FINISH_REASONS:
-        return f"the engine ended the answer with the unknown finish reason {outcome.finish_reason!r}"
-    return None
+    return outcome.message if isinstance(outcome, Failure) else completion_problem(outcome)
 
 
 def _error(rule: str, text: str) -> Verdict:

@@ -22,9 +22,9 @@ import harness
 from harness.errors import StoreError
 from harness.safe.files import write_bytes
 from harness.safe.read import open_file
-from harness.safe.records import dump
+from harness.safe.records import digest
 
-__all__ = ["Kept", "digest_of", "program"]
+__all__ = ["Kept", "program"]
 
 MAX_BYTES = 500_000_000
 """Of all files together; the oldest go first."""
@@ -69,16 +69,11 @@ def _digest(data: bytes) -> bytes:
     return hashlib.sha256(data).hexdigest().encode()
 
 
-def digest_of(*parts: object) -> str:
-    """sha256 over plain values, as 64 hex digits; equal values have equal digests."""
-    return hashlib.sha256("\n".join(map(dump, parts)).encode()).hexdigest()
-
-
 @cache
 def program() -> str:
     """Digest of the names, sizes and times of the program's files, so that an upgrade computes everything again."""
     top = Path(harness.__file__).parent
-    return digest_of([_stamp(path, top) for path in sorted(_files(top))])
+    return digest([_stamp(path, top) for path in sorted(_files(top))])
 
 
 def _files(top: Path) -> Iterable[Path]:

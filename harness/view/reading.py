@@ -30,10 +30,10 @@ from harness.reports.conclusion import Conclusion, recorded_flags, review_run
 from harness.reports.page.data import page_data
 from harness.safe.escape import for_page
 from harness.safe.files import digest_file
-from harness.safe.records import dump, load
+from harness.safe.records import digest, dump, load
 from harness.store import SHOWN, Run, Store
 from harness.suite.figures import Figures, figures
-from harness.view.kept import Kept, digest_of, program
+from harness.view.kept import Kept, program
 
 __all__ = ["LISTED", "Reading", "RunRow"]
 
@@ -251,10 +251,10 @@ class Reading:
             runs = store.runs(adapter=settings.baseline, finished=True)
             baseline += [[r.id, r.results_seal] for r in runs]
         manifest = settings.manifest_path
-        return digest_of(
+        return digest([
             program(), language(), run, settings.recorded_limits, settings.allow_partial, baseline,
             digest_file(manifest) if manifest.is_file() else "",
-        )  # fmt: skip
+        ])  # fmt: skip
 
     def cases_now(self) -> dict[str, Case]:
         """The cases of the suite as the files say now; none where they cannot be read."""
@@ -288,7 +288,7 @@ def _mark(case: Case, attempt: Attempt) -> str:
 
 
 def _figures_digest(run: Run) -> str:
-    return digest_of(run.id, run.results_seal, program())
+    return digest([run.id, run.results_seal, program()])
 
 
 def _loaded(data: bytes | None) -> dict[str, Figures] | None:

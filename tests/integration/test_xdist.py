@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
@@ -111,18 +111,18 @@ def test_workers_end_with_their_controller(pytester: pytest.Pytester, project: M
     text = re.sub('engine = "[^"]*"', 'engine = "tests.support.slow_engine:SlowEngine"', pyproject.read_text("utf-8"))
     pyproject.write_text(text, "utf-8")
     there = pytester.mkdir("there")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(there)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HARNESS_CACHE_DIR": str(there)}
     command = [sys.executable, "-m", "pytest", "badcases", "-n", "2"]
     with subprocess.Popen(
         command, cwd=root, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as run:
-        _wait_until(lambda: bool(list(there.glob("badcases-*/collected-gw1.json"))))
+        _wait_until(lambda: bool(list(there.glob("workers/*/collected-gw1.json"))))
         workers = _children_of(run.pid)
         run.kill()
     assert len(workers) == 2
     _wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
     subprocess.run([*command, "--adapter", "v9"], cwd=root, env=environment, capture_output=True, check=False)
-    assert list(there.glob("badcases-*")) == []
+    assert list(there.glob("workers/*")) == []
 
 
 def _wait_until(there: Callable[[], bool], seconds: float = 30) -> None:
@@ -154,19 +154,35 @@ def test_a_test_that_checks_nothing_is_red(pytester: pytest.Pytester, project: M
     result.stdout.fnmatch_lines(["*does the test call badcase.check()*"])
 
 
-def test_nothing_is_left_in_the_temporary_folder(
-    pytester: pytest.Pytester, project: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_folder_is_left(pytester: pytest.Pytester, project: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """The folder in which controller and workers meet is gone at the end."""
     project()
     there = pytester.mkdir("there")
-    monkeypatch.setenv("TMPDIR", str(there))
-    assert tempfile.gettempdir() != str(there)
+    monkeypatch.setenv("HARNESS_CACHE_DIR", str(there))
     pytester.runpytest("badcases", "-n", "2")
-    assert list(there.glob("badcases-*")) == []
+    assert list(there.glob("workers/*")) == []
 
 
 def test_other_suites_may_use_xdist(pytester: pytest.Pytester) -> None:
     """Without a bad case, -n is nobody's business but xdist's."""
     pytester.makepyfile("import pytest\n@pytest.mark.parametrize('n', range(4))\ndef test_ok(n): pass")
     pytester.runpytest("-n", "2").assert_outcomes(passed=4)
+
+
+def test_results_that_cannot_be_passed_on_are_no_failed_tests(pytester: pytest.Pytester, project: Make) -> None:
+    """The folder is lost in the middle: waiting tests are errors, and the exit code says that the harness broke."""
+    root = project(settings="[tool.harness.engine_options]\ndelay = 1\n", cases=[record(f"n{i}") for i in range(4)])
+    pyproject = root / "pyproject.toml"
+    text = re.sub('engine = "[^"]*"', 'engine = "tests.support.slow_engine:SlowEngine"', pyproject.read_text("utf-8"))
+    pyproject.write_text(text, "utf-8")
+    there = pytester.mkdir("there")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HARNESS_CACHE_DIR": str(there)}
+    command = [sys.executable, "-m", "pytest", "badcases", "-n", "2"]
+    with subprocess.Popen(command, cwd=root, env=environment, stdout=subprocess.PIPE, text=True) as run:
+        _wait_until(lambda: bool(list(there.glob("workers/*/collected-gw1.json"))))
+        (folder,) = there.glob("workers/*")
+        shutil.rmtree(folder)
+        folder.write_text("no folder any more", "utf-8")
+        output, _ = run.communicate(timeout=60)
+    assert run.returncode == 3, output
+    assert " failed" not in output
