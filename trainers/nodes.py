@@ -85,7 +85,8 @@ def taken_up(prepared: Prepared) -> Attempt | None:
         state = state_of(SlurmJob(noted.job, noted.cluster))
         if state is None:
             raise TrainerError(f"Slurm does not answer about job {noted.job} of an earlier call; try again")
-        return Attempt(folder, noted) if state.going else None
+        # It may have ended well since its files were looked at.
+        return Attempt(folder, noted) if state.going or _files_follow(folder, noted, state) else None
     return None
 
 
@@ -128,9 +129,7 @@ def run_elsewhere(prepared: Prepared, python: Path, watch: Watch, earlier: Attem
     state = wait(job, tick, every=_EVERY)
     # Nobody knows the end of a job that was forgotten; its files do.
     good = state.name in ("COMPLETED", "")
-    until = time.monotonic() + _FILES_LAG
-    while good and not noted.finished(folder) and not _failure(folder) and time.monotonic() < until:
-        time.sleep(_EVERY)
+    _files_follow(folder, noted, state)
     how = _ENDINGS.get(state.name, "")
     return End(
         code=0 if good else 1, log=log, job=f"{job}, {state}", words=f"{how}; go on with --resume" if how else "",
@@ -170,6 +169,16 @@ def _what_to_run(prepared: Prepared, python: Path, *, again: bool) -> str:
 
 def _log(folder: Path, noted: Elsewhere) -> Path:
     return folder / (f"slurm-{noted.job}.log" if noted.by == "slurm" else "train.log")
+
+
+def _files_follow(folder: Path, noted: Elsewhere, state: SlurmState) -> bool:
+    """Whether a job that may have ended well has left its weights; on a shared folder they are seen a little later."""
+    until = time.monotonic() + _FILES_LAG
+    while state.name in ("COMPLETED", "") and not noted.finished(folder):
+        if _failure(folder) or time.monotonic() >= until:
+            return False
+        time.sleep(_EVERY)
+    return noted.finished(folder)
 
 
 def _failure(folder: Path) -> bool:

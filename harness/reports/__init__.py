@@ -16,7 +16,7 @@ from harness.reports.json_report import write_json
 from harness.reports.markdown_report import to_markdown
 from harness.reports.model import Report
 from harness.reports.xlsx_report import write_xlsx
-from harness.safe.files import sweep, write_text
+from harness.safe.files import sweep_below, write_text
 
 __all__ = ["Report", "ReportWriter", "forget_reports", "register_report", "shipped_reports", "write_all"]
 
@@ -70,9 +70,7 @@ def write_all(report: Report, folder: Path) -> tuple[Path, ...]:
     Raises:
         ReportError: at least one could not be written; names them all, and the others were written.
     """
-    # A run that was killed while its reports were written is never written to again.
-    for run in folder.parent.glob("*/"):
-        sweep(run)
+    sweep_below(folder.parent)
     problems: list[str] = []
     written: list[Path] = []
     for name, write in {**_SHIPPED, **_registered}.items():

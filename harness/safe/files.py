@@ -10,7 +10,7 @@ child processes are opened where the process starts. The trainer's environment d
 
 A writer holds a lock (flock) on its temporary file or folder. What a killed writer left has none, so the next write
 into the same folder removes it. A folder that is never written again, that of a dead run, is swept by name:
-:func:`sweep`.
+:func:`sweep_below`.
 
 Trade-off: a write needs twice the space for a moment.
 """
@@ -45,6 +45,7 @@ __all__ = [
     "replace_with",
     "scratch_folder",
     "sweep",
+    "sweep_below",
     "write_bytes",
     "write_text",
 ]
@@ -282,6 +283,12 @@ def sweep(folder: Path) -> None:
                     left.unlink(missing_ok=True)
             finally:
                 os.close(descriptor)
+
+
+def sweep_below(parent: Path) -> None:
+    """Sweep every folder in ``parent``: where each run has its own, that of a killed one is never written to again."""
+    for folder in parent.glob("*/"):
+        sweep(folder)
 
 
 def _own(parent: Path, name: str, suffix: str = "", *, folder: bool = False) -> tuple[Path, int]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.safe.files import append_line, copy_file
+from harness.safe.files import append_line, copy_file, sweep_below
 from harness.safe.records import dump
 from harness.trackers.entry import Entry
 
@@ -23,6 +23,7 @@ class JsonLines:
 
     def send(self, entry: Entry) -> str:
         """Append the entry; a second one of that name is a second line, with the newer files."""
+        sweep_below(self._folder / "files")
         for file in entry.files:
             copy_file(file, self._folder / "files" / entry.name / file.name)
         line = {"name": entry.name, "kind": entry.kind, "facts": entry.facts, "metrics": entry.metrics}

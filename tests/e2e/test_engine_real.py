@@ -20,6 +20,7 @@ from harness.engines.canary import prove_adapter
 from harness.errors import AdapterError
 from harness.metrics.repetition import measure
 from harness.models.weights import AdapterWeights
+from tests.support.llama import random_lora
 
 pytestmark = pytest.mark.e2e
 
@@ -45,20 +46,9 @@ def prompts(embedded_model: Path) -> Prompts:
 @pytest.fixture(scope="module")
 def adapters(embedded_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, AdapterWeights]:
     """Random adapters: one without any effect, one with a small one, one with a plain one."""
-    import torch
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM
-
     made = {}
-    for number, (name, scale) in enumerate({"zero": 0.0, "small": 0.01, "other": 0.1}.items()):
-        torch.manual_seed(number)
-        model = AutoModelForCausalLM.from_pretrained(embedded_model, dtype=torch.bfloat16)
-        tuned = get_peft_model(model, LoraConfig(r=8, target_modules=["q_proj", "v_proj", "down_proj"]))
-        for parameter, weights in tuned.named_parameters():
-            if "lora_B" in parameter:
-                weights.data.normal_(0.0, scale) if scale else weights.data.zero_()
-        path = tmp_path_factory.mktemp("adapters") / name
-        tuned.save_pretrained(path)
+    for number, (name, std) in enumerate({"zero": 0.0, "small": 0.01, "other": 0.1}.items()):
+        path = random_lora(embedded_model, tmp_path_factory.mktemp("adapters") / name, seed=number, std=std)
         made[name] = AdapterWeights(name, path, f"digest of {name}")
     return made
 

@@ -15,6 +15,7 @@ from harness.engines.base import Completion, Engine, Request
 from harness.engines.canary import prove_adapter
 from harness.engines.growing import Joinable
 from harness.models.weights import AdapterWeights
+from tests.support.llama import random_lora
 
 pytestmark = [
     pytest.mark.e2e,
@@ -32,18 +33,7 @@ OPTIONS: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def adapter(embedded_model: Path, tmp_path_factory: pytest.TempPathFactory) -> AdapterWeights:
     """A random adapter with a plain effect."""
-    import torch
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM
-
-    torch.manual_seed(1)
-    model = AutoModelForCausalLM.from_pretrained(embedded_model, dtype=torch.bfloat16)
-    tuned = get_peft_model(model, LoraConfig(r=8, target_modules=["q_proj", "v_proj", "down_proj"]))
-    for parameter, weights in tuned.named_parameters():
-        if "lora_B" in parameter:
-            weights.data.normal_(0.0, 0.1)
-    path = tmp_path_factory.mktemp("adapters") / "other"
-    tuned.save_pretrained(path)
+    path = random_lora(embedded_model, tmp_path_factory.mktemp("adapters") / "other", seed=1, std=0.1)
     return AdapterWeights("other", path, "d" * 64)
 
 

@@ -21,6 +21,7 @@ from harness.engines.base import Completion, Engine, Outcome, Request
 from harness.engines.canary import prove_adapter
 from harness.engines.server import ServerEngine
 from harness.models.weights import AdapterWeights
+from tests.support.llama import random_lora
 
 pytestmark = pytest.mark.e2e
 
@@ -71,18 +72,10 @@ def engine(served: Served, embedded_model: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.fixture(scope="module")
 def adapter(embedded_model: Path, tmp_path_factory: pytest.TempPathFactory) -> AdapterWeights:
     """A random adapter with an effect."""
-    import torch
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM
-
-    torch.manual_seed(3)
-    model = AutoModelForCausalLM.from_pretrained(embedded_model, dtype=torch.float32)
-    tuned = get_peft_model(model, LoraConfig(r=8, target_modules=["q_proj", "v_proj"]))
-    for name, parameter in tuned.named_parameters():
-        if "lora_B" in name:
-            parameter.data.normal_(0.0, 0.05)
-    path = tmp_path_factory.mktemp("adapters") / "small"
-    tuned.save_pretrained(path)
+    path = random_lora(
+        embedded_model, tmp_path_factory.mktemp("adapters") / "small", seed=3, std=0.05, dtype="float32",
+        targets=("q_proj", "v_proj"),
+    )  # fmt: skip
     return AdapterWeights("small", path, "5" * 64)
 
 

@@ -120,6 +120,16 @@ def test_reports_of_a_killed_run_leave_nothing(failing: Make, capsys: Capture) -
     assert list(dead.iterdir()) == []
 
 
+def test_files_of_a_killed_runs_tracker_leave_nothing(failing: Make, capsys: Capture) -> None:
+    """Each tracked run has a folder of its own as well."""
+    root = failing()
+    dead = root / "reports" / "tracked" / "files" / "dead"
+    dead.mkdir(parents=True)
+    (dead / ".tmp-verdicts-abc.jsonl").touch()
+    assert main(["track", "--to", "jsonl"]) == 0
+    assert list(dead.iterdir()) == []
+
+
 def test_progress_that_is_no_file_or_damaged_costs_no_training(tmp_path: Path) -> None:
     """A pipe in its place blocked the page for ever, and a cut line ended a training in a traceback."""
     path = tmp_path / "progress.jsonl"

@@ -9,22 +9,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from harness.cli import main
 from harness.engines.base import Engine
 from harness.engines.scripted import ScriptedEngine
-from harness.models.adapters.folder import CONFIG, WEIGHTS
-from harness.models.adapters.tensors import write_tensors
 from harness.project.manifest import read_manifest
 from harness.store import Store
 from tests.integration.conftest import Make
 from tests.support.fake_slurm import slurm_commands
 from tests.support.projects import CLEAN, LOOP
-from tests.support.trainings import fake_python, tiny_model
+from tests.support.trainings import fake_python, left_weights, tiny_model
 
-MODULE = "base_model.model.model.layers.0.self_attn.q_proj"
 SCRIPT = {"sea": {"": LOOP, "v4.1": CLEAN}, "hill": CLEAN, "calm": {"": CLEAN, "v4.1": CLEAN + " Yes."}}
 TRAINS = """
 if sys.argv[-1] == "prepare":
@@ -43,12 +39,7 @@ def root(project: Make, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPat
     made = project(script=SCRIPT)
     shutil.rmtree(made / "model")
     tiny_model(made / "model")
-    ones = {
-        f"{MODULE}.lora_A.weight": np.ones((2, 32), np.float32),
-        f"{MODULE}.lora_B.weight": np.ones((32, 2), np.float32),
-    }
-    write_tensors(made / "adapter" / WEIGHTS, ones)
-    (made / "adapter" / CONFIG).write_text('{"peft_type": "LORA", "r": 2, "lora_alpha": 4}', "utf-8")
+    left_weights(made / "adapter")
     monkeypatch.setenv("HARNESS_TRAINER_PYTHON", str(fake_python(made / "python", TRAINS)))
     # A Slurm of this machine's own takes no job from inside one.
     monkeypatch.setenv("SLURM_JOB_ID", "1")

@@ -1,16 +1,15 @@
 """Hostile text in every place that something from outside can reach, in the real programs that show it.
 
 Each string of :mod:`tests.support.hostile`, and as many made of their pieces, is a prompt, an answer, a standard
-answer, a tag, an engine's error and a reason to skip of a recorded run. The run is then shown by
-Chromium (the static page and ``harness view``), LibreOffice, a terminal (tmux), a Markdown renderer, an XML parser and
-PostgreSQL. Nothing may run, open a connection, leave its place or change the text beside it.
+answer, a tag, an engine's error and a reason to skip of a recorded run. The run is then shown by Chromium (the static
+page and ``harness view``), LibreOffice, a terminal (tmux), a Markdown renderer, an XML parser, SQLite and PostgreSQL.
+Nothing may run, open a connection, leave its place or change the text beside it.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 from harness.judging.results import CaseResult, Reason, Status, Verdict
 from harness.reports.model import Report
@@ -78,10 +77,3 @@ def hostile_results(texts: Mapping[str, str]) -> Iterator[CaseResult]:
 def hostile_report(texts: Mapping[str, str]) -> Report:
     """Those cases as a report whose gate failed."""
     return report(*hostile_results(texts), gate=failed_gate("the gate"))
-
-
-def written(folder: Path, name: str, text: str) -> Path:
-    """A file that a program reads."""
-    path = folder / name
-    path.write_text(text, "utf-8")
-    return path

@@ -22,7 +22,6 @@ from harness.reports.markdown_report import to_markdown
 from harness.reports.model import Report
 from harness.safe.escape import for_page, for_xlsx, for_xml
 from harness.store import Store
-from tests.soak.hostile import written
 
 if TYPE_CHECKING:
     from playwright.sync_api import Dialog, Page, Request
@@ -60,7 +59,9 @@ def _program(*names: str) -> str:
 def static_page(report: Report, texts: Mapping[str, str]) -> list[str]:
     """The one-file report in Chromium: every case is opened."""
     with _folder() as folder:
-        return _in_chromium(written(folder, "report.html", to_html(report)).as_uri(), texts)
+        path = folder / "report.html"
+        path.write_text(to_html(report), "utf-8")
+        return _in_chromium(path.as_uri(), texts)
 
 
 def view(report: Report, texts: Mapping[str, str]) -> list[str]:
@@ -191,7 +192,8 @@ def terminal(report: Report, texts: Mapping[str, str]) -> list[str]:
     tmux = _program("tmux")
     with _folder() as folder:
         shown = "".join(failure_text(r, 100, color=True) + "\n" for a in report.adapters for r in a.results)
-        path = written(folder, "shown.txt", f"{shown}{_ENDED}\n")
+        path = folder / "shown.txt"
+        path.write_text(f"{shown}{_ENDED}\n", "utf-8")
         socket = ["-S", str(folder / "tmux.sock"), "-f", "/dev/null"]
         script = f'cat {path}; sleep 0.2; read -t 0.5 -n 1 answer; echo "ANSWER[$answer]"; sleep 60'
         start = [tmux, *socket, "new-session", "-d", "-x", "100", "-y", "50", "-s", "it", "bash", "-c", script]

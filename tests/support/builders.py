@@ -16,7 +16,7 @@ from harness.pairs import Pair
 from harness.reports.model import AdapterResults, Report, RunFacts, TrainingFacts
 from harness.suite.gate import GateCheck, GateOutcome, GateVerdict
 
-__all__ = ["attempt", "case", "failed_gate", "looped", "pair", "report", "result", "scores"]
+__all__ = ["attempt", "case", "failed_gate", "looped", "pair", "report", "result", "samples", "scores"]
 
 
 def case(
@@ -92,6 +92,17 @@ def attempt(
         tokens=max(len(answer) // 4, 1),
         seconds=len(answer) / 400,
     )
+
+
+def samples(passes: int, of: int, good: Verdict, bad: Verdict) -> tuple[Attempt, ...]:
+    """Attempts of a case with ``of`` samples, of which the first ``passes`` have the verdict ``good``."""
+    return tuple(
+        Attempt(
+            sample=i, answer="", finish_reason="stop", scores=Scores({"repetition": 0.0}),
+            verdict=good if i < passes else bad,
+        )
+        for i in range(of)
+    )  # fmt: skip
 
 
 def result(

@@ -3,13 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from trainers.worker import packed_pairs
 
-__all__ = ["llama_with_lora"]
+__all__ = ["llama_with_lora", "random_lora"]
+
+
+def random_lora(
+    model: Path,
+    folder: Path,
+    *,
+    seed: int,
+    std: float,
+    dtype: str = "bfloat16",
+    targets: Sequence[str] = ("q_proj", "v_proj", "down_proj"),
+) -> Path:
+    """A LoRA of rank 8 on a real model, with a plain effect; with ``std`` 0 it has none. Returns its folder."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(seed)
+    whole = AutoModelForCausalLM.from_pretrained(model, dtype=getattr(torch, dtype))
+    tuned = get_peft_model(whole, LoraConfig(r=8, target_modules=list(targets)))
+    for name, weights in tuned.named_parameters():
+        if "lora_B" in name:
+            weights.data.normal_(0.0, std) if std else weights.data.zero_()
+    tuned.save_pretrained(folder)
+    return folder
 
 
 def llama_with_lora(targets: Sequence[str], *, vocabulary: int = 50, std: float = 0.2) -> Any:

@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from harness.cases.model import Message
+from harness.models.adapters.folder import CONFIG, WEIGHTS
 from harness.models.adapters.tensors import write_tensors
 from harness.pairs import Pair
 
-__all__ = ["CHATML", "fake_python", "pairs", "sparse_model", "tiny_model"]
+__all__ = ["CHATML", "fake_python", "left_weights", "pairs", "sparse_model", "tiny_model"]
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
@@ -51,6 +52,18 @@ def tiny_model(folder: Path, *, seed: int = 0, spoilt: bool = False, missing: in
         "rope_theta": 10000.0, "hidden_act": "silu",
     }  # fmt: skip
     (folder / "config.json").write_text(json.dumps(config), "utf-8")
+    return folder
+
+
+def left_weights(folder: Path) -> Path:
+    """An adapter of :func:`tiny_model` that a training could leave, for :func:`fake_python`'s ``leave()``."""
+    module = "base_model.model.model.layers.0.self_attn.q_proj"
+    ones = {
+        f"{module}.lora_A.weight": np.ones((2, _HIDDEN), np.float32),
+        f"{module}.lora_B.weight": np.ones((_HIDDEN, 2), np.float32),
+    }
+    write_tensors(folder / WEIGHTS, ones)
+    (folder / CONFIG).write_text('{"peft_type": "LORA", "r": 2, "lora_alpha": 4}', "utf-8")
     return folder
 
 

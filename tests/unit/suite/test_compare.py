@@ -7,10 +7,9 @@ from dataclasses import replace
 import pytest
 
 from harness.cases.decoding import Decoding
-from harness.judging.results import Attempt, CaseResult, Reason, Status, Verdict
-from harness.metrics.types import Scores
+from harness.judging.results import CaseResult, Reason, Status, Verdict
 from harness.suite.compare import CHANGE_ORDER, ROLES, Change, Paired, changes, compare, pair_up
-from tests.support.builders import case, result
+from tests.support.builders import case, result, samples
 
 GOOD = Verdict(Status.PASS)
 BAD = Verdict(Status.FAIL, (Reason(rule="similarity", text="too far"),))
@@ -24,13 +23,7 @@ def one(name: str, verdict: Verdict = GOOD, repetition: float = 0.0, adapter: st
 def sampled(passes: int, of: int = 4, method: str = "sample") -> CaseResult:
     """A case of several samples, of which so many pass."""
     decoding = Decoding(method="sample", temperature=0.7, samples=of) if method == "sample" else Decoding()
-    attempts = tuple(
-        Attempt(
-            sample=i, answer="", finish_reason="stop", scores=Scores({"repetition": 0.0}),
-            verdict=GOOD if i < passes else BAD,
-        )
-        for i in range(of)
-    )  # fmt: skip
+    attempts = samples(passes, of, GOOD, BAD)
     return CaseResult(case(decoding=decoding), "v1", attempts, GOOD if passes else BAD)
 
 

@@ -12,12 +12,11 @@ import pytest
 from harness.cases.decoding import Decoding
 from harness.cases.model import Case, Role
 from harness.engines.base import FinishReason
-from harness.judging.results import Attempt, CaseResult, Reason, Status, Verdict
+from harness.judging.results import CaseResult, Reason, Status, Verdict
 from harness.judging.verdict import combine
-from harness.metrics.types import Scores
 from harness.project.settings import Limits
 from harness.suite.gate import GateCheck, GateOutcome, GateVerdict, combine_gates, judge_suite
-from tests.support.builders import case, failed_gate, result
+from tests.support.builders import case, failed_gate, result, samples
 
 GOOD = Verdict(Status.PASS)
 BAD = Verdict(Status.FAIL, (Reason(rule="similarity", text="too far"),))
@@ -283,13 +282,7 @@ def sampled(name: str, passes: int, of: int = 8, role: Role = "fix") -> CaseResu
     """A case of ``of`` samples, of which so many pass; half must."""
     decoding = Decoding(method="sample", temperature=0.7, samples=of, min_pass=of // 2)
     the_case: Case = case(f"badcase1/{name}", decoding=decoding, role=role)
-    attempts = tuple(
-        Attempt(
-            sample=i, answer="", finish_reason="stop", scores=Scores({"repetition": 0.0}),
-            verdict=GOOD if i < passes else BAD,
-        )
-        for i in range(of)
-    )  # fmt: skip
+    attempts = samples(passes, of, GOOD, BAD)
     return CaseResult(the_case, "v1", attempts, combine([a.verdict for a in attempts], of // 2))
 
 

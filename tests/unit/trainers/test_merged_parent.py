@@ -9,16 +9,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from harness.errors import TrainerError
-from harness.models.adapters.folder import CONFIG, WEIGHTS
-from harness.models.adapters.tensors import write_tensors
 from harness.models.prompts import PromptRenderer
 from harness.project.slurm import Slurm
 from tests.support.adapters import lora
-from tests.support.trainings import fake_python, pairs, sparse_model, tiny_model
+from tests.support.trainings import fake_python, left_weights, pairs, sparse_model, tiny_model
 from trainers import TrainProgress, TrainRequest
 from trainers.job import prepare
 from trainers.launch import Launch
@@ -26,20 +23,13 @@ from trainers.llamafactory_trainer import LlamaFactory
 from trainers.merged_parent import release, with_merged_parents
 from trainers.recipe import Recipe
 
-MODULE = "base_model.model.model.layers.0.self_attn.q_proj"
-
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A tiny model, a parent adapter, and weights that a training could leave."""
     tiny_model(tmp_path / "model")
     lora(tmp_path / "parent", width=32)
-    ones = {
-        f"{MODULE}.lora_A.weight": np.ones((2, 32), np.float32),
-        f"{MODULE}.lora_B.weight": np.ones((32, 2), np.float32),
-    }
-    write_tensors(tmp_path / "adapter" / WEIGHTS, ones)
-    (tmp_path / "adapter" / CONFIG).write_text('{"peft_type": "LORA", "r": 2, "lora_alpha": 4}', "utf-8")
+    left_weights(tmp_path / "adapter")
     monkeypatch.setenv("HARNESS_TRAINER_PYTHON", str(tmp_path / "python"))
     return tmp_path
 

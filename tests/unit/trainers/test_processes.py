@@ -12,15 +12,13 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from harness.errors import SettingsError, TrainerError, TrainerMissing
 from harness.models.adapters.folder import CONFIG, WEIGHTS
 from harness.models.adapters.lineage import read_lineage
-from harness.models.adapters.tensors import write_tensors
 from harness.models.prompts import PromptRenderer
-from tests.support.trainings import fake_python, pairs, tiny_model
+from tests.support.trainings import fake_python, left_weights, pairs, tiny_model
 from trainers import TrainProgress, TrainRequest
 from trainers.attempt import last_checkpoint
 from trainers.job import check_request
@@ -29,7 +27,6 @@ from trainers.recipe import Recipe
 from trainers.worker import entry
 
 WAIT = "say(phase='loading'); (output.parent / 'pid').write_text(str(os.getpid())); time.sleep(60)"
-MODULE = "base_model.model.model.layers.0.self_attn.q_proj"
 STEP = "say(phase='training', step={0}, total_steps=2, loss=0.5, margins=0.1, accuracies=1.0)\n"
 GOOD = (
     "say(phase='loading')\n" + STEP.format(1) + STEP.format(2) + "say(phase='saving', step=2, total_steps=2)\nleave()\n"
@@ -40,12 +37,7 @@ GOOD = (
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A tiny model, weights that a training could leave, and the trainer's Python named by the environment."""
     tiny_model(tmp_path / "model")
-    ones = {
-        f"{MODULE}.lora_A.weight": np.ones((2, 32), np.float32),
-        f"{MODULE}.lora_B.weight": np.ones((32, 2), np.float32),
-    }
-    write_tensors(tmp_path / "adapter" / WEIGHTS, ones)
-    (tmp_path / "adapter" / CONFIG).write_text('{"peft_type": "LORA", "r": 2, "lora_alpha": 4}', "utf-8")
+    left_weights(tmp_path / "adapter")
     monkeypatch.setenv("HARNESS_TRAINER_PYTHON", str(tmp_path / "python"))
     return tmp_path
 

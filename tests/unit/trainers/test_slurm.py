@@ -12,17 +12,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from harness.errors import SettingsError, TrainerError, TrainingNotStarted
-from harness.models.adapters.folder import CONFIG, WEIGHTS
-from harness.models.adapters.tensors import write_tensors
 from harness.models.prompts import PromptRenderer
 from harness.project.settings import read_settings
 from harness.project.slurm import Slurm
 from tests.support.fake_slurm import COMMANDS, slurm_commands
-from tests.support.trainings import fake_python, pairs, tiny_model
+from tests.support.trainings import fake_python, left_weights, pairs, tiny_model
 from trainers import TrainProgress, TrainRequest, TrainResult
 from trainers.elsewhere import attempts_elsewhere
 from trainers.launch import Launch
@@ -31,7 +28,6 @@ from trainers.multinode import slurm_script
 from trainers.recipe import Recipe
 from trainers.slurm import slurm_here
 
-MODULE = "base_model.model.model.layers.0.self_attn.q_proj"
 RANKED = """
 if sys.argv[-1] == "prepare":
     (output.parent / "prepared").write_text("")
@@ -68,12 +64,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     place = tmp_path / "a project"
     place.mkdir()
     tiny_model(place / "model")
-    ones = {
-        f"{MODULE}.lora_A.weight": np.ones((2, 32), np.float32),
-        f"{MODULE}.lora_B.weight": np.ones((32, 2), np.float32),
-    }
-    write_tensors(place / "adapter" / WEIGHTS, ones)
-    (place / "adapter" / CONFIG).write_text('{"peft_type": "LORA", "r": 2, "lora_alpha": 4}', "utf-8")
+    left_weights(place / "adapter")
     monkeypatch.setenv("HARNESS_TRAINER_PYTHON", str(place / "python"))
     return place
 
