@@ -26,7 +26,7 @@ _COLUMNS = {
     "messages": "conversations", "chosen": "chosen", "rejected": "rejected", "kto_tag": "label",
 }  # fmt: skip
 """The registry's names of columns, and those of :mod:`trainers.formats`."""
-_OWN = ("case_id", "origin", "rejected_finished", "fault_at", "chat_template_kwargs")
+_OWN = ("case_id", "origin", "rejected_finished", "fault_at", "chosen_from", "chat_template_kwargs")
 """Columns of the harness, which LLaMA-Factory ignores; read under any registry."""
 _ROLES = {
     "user_tag": ("user", "human"), "assistant_tag": ("assistant", "gpt"), "system_tag": ("system", "system"),

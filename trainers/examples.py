@@ -91,6 +91,8 @@ class PairLike(Protocol):
     def rejected_finished(self) -> bool: ...
     @property
     def fault_at(self) -> int: ...
+    @property
+    def chosen_from(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,8 @@ class PairExample:
     sound: int = 0
     """Ids of the rejected answer before its fault; they are not unlearned. A token may reach over the border, so the
     record leaves one at least to unlearn."""
+    context: int = 0
+    """Ids of the chosen answer that are not learnt; one at least is."""
 
     @property
     def length(self) -> int:
@@ -127,7 +131,8 @@ class PairExample:
             "prompt": list(self.prompt), "chosen": list(self.chosen), "rejected": list(self.rejected),
         }  # fmt: skip
         sound = min(self.sound, len(self.rejected) - 1)
-        return record | ({"sound": sound} if sound else {})
+        context = min(self.context, len(self.chosen) - 1)
+        return record | ({"sound": sound} if sound else {}) | ({"context": context} if context else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,16 +217,25 @@ def pair_examples(pairs: Iterable[PairLike], renderer: Renderer) -> Iterator[Pai
             chosen=(*renderer.answer_ids(pair.chosen), end),
             rejected=(*rejected, end) if pair.rejected_finished else rejected,
             sound=len(renderer.answer_ids(pair.rejected[: pair.fault_at])) if pair.fault_at else 0,
+            context=len(renderer.answer_ids(pair.chosen[: pair.chosen_from])) if pair.chosen_from else 0,
         )
 
 
+def learnt_by(stage: str, pairs: Sequence[PairLike]) -> list[PairLike]:
+    """The pairs that a stage learns from; those whose chosen answer is learnt in part are for dpo alone."""
+    return [p for p in pairs if stage == "dpo" or not p.chosen_from]
+
+
 def stage_examples(stage: str, pairs: Sequence[PairLike], renderer: Renderer) -> Iterator[Example]:
-    """What a stage learns from pairs: dpo the pairs, kto each answer once as liked or disliked, sft the chosen ones."""
+    """What a stage learns from pairs: dpo the pairs, kto each answer once as liked or disliked, sft the chosen ones.
+
+    A pair that teaches an end alone is for dpo: its words are those of an answer that nobody asked for.
+    """
     if stage == "dpo":
         yield from pair_examples(pairs, renderer)
         return
     seen: set[tuple[tuple[int, ...], tuple[int, ...]]] = set()
-    for pair in pair_examples(pairs, renderer):
+    for pair in pair_examples(learnt_by(stage, pairs), renderer):
         prompt = tuple(pair.prompt)
         for answer, liked in ((tuple(pair.chosen), True), (tuple(pair.rejected), False)):
             if (prompt, answer) in seen:

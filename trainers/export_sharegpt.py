@@ -55,7 +55,8 @@ def _plain(record: TrainingRecord, stage: str) -> dict[str, Any]:
     if stage == "kto":
         return {"messages": [*turns, _said(record.chosen)], "label": record.label}
     return {"messages": turns, "chosen": _said(record.chosen), "rejected": _said(record.rejected),
-            "rejected_finished": record.rejected_finished, "fault_at": record.fault_at}  # fmt: skip
+            "rejected_finished": record.rejected_finished, "fault_at": record.fault_at,
+            "chosen_from": record.chosen_from}  # fmt: skip
 
 
 def _said(text: str) -> dict[str, str]:

@@ -58,7 +58,7 @@ _KNOWN_OF_A_TURN = {
 }
 _KNOWN = {
     *_PROMPT, *_CHOSEN, *_REJECTED, *_ANSWER, *_LABEL, *_TURNS,
-    "input", "query", "system", "history", "rejected_finished", "fault_at", "case_id", "origin", "text",
+    "input", "query", "system", "history", "rejected_finished", "fault_at", "chosen_from", "case_id", "origin", "text",
     "chat_template_kwargs",
 }  # fmt: skip
 _GUANACO = re.compile(r"### ?(Human|Assistant): ?")
@@ -80,6 +80,8 @@ class TrainingRecord:
     """False where the record says that the rejected answer was cut off."""
     fault_at: int = 0
     """Characters of the rejected answer that are not unlearned, since its fault comes after them."""
+    chosen_from: int = 0
+    """Characters of the chosen answer that are not learnt; all of them where only its end is."""
     label: bool | None = None
     """kto: whether the answer was liked."""
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
@@ -346,6 +348,7 @@ def _dpo(row: Mapping[str, Any], messages: Sequence[Message], where: str) -> Tra
     return TrainingRecord(
         source=where, messages=tuple(messages), chosen=chosen, rejected=rejected, rejected_finished=finished,
         fault_at=_fault_at(row.get("fault_at", 0), rejected),
+        chosen_from=_chosen_from(row.get("chosen_from", 0), chosen),
         fields={name: row[name] for name in ("case_id", "origin", "rejected_finished") if row.get(name) is not None},
     )  # fmt: skip
 
@@ -356,6 +359,13 @@ def _fault_at(given: object, rejected: str) -> int:
         raise _Wrong(f"fault_at = {given!r} must be a number of characters, 0 or more")
     if given and given >= len(rejected):
         raise _Wrong(f"fault_at = {given} is not within the rejected answer of {len(rejected)} characters; remove it")
+    return given
+
+
+def _chosen_from(given: object, chosen: str) -> int:
+    """Where the chosen answer is learnt from; its end is left to learn in any case."""
+    if isinstance(given, bool) or not isinstance(given, int) or not 0 <= given <= len(chosen):
+        raise _Wrong(f"chosen_from = {given!r} must be a number of characters, 0 to {len(chosen)}")
     return given
 
 

@@ -56,11 +56,13 @@ def _pairs(block: Sequence[TrainingRecord], renderer: BulkRenderer) -> Iterator[
     rejected = _answers([r.rejected for r in block], renderer)
     end = renderer.end_of_turn
     before = _answers([r.rejected[: r.fault_at] for r in block], renderer)
-    for record, prompt, first, second, sound in zip(block, prompts, chosen, rejected, before, strict=True):
+    context = _answers([r.chosen[: r.chosen_from] for r in block], renderer)
+    parts = zip(block, prompts, chosen, rejected, before, context, strict=True)
+    for record, prompt, first, second, sound, known in parts:
         first.append(end)
         if record.rejected_finished:
             second.append(end)
-        yield PairExample(record.source, prompt, first, second, len(sound))
+        yield PairExample(record.source, prompt, first, second, len(sound), len(known))
 
 
 def _feedback(block: Sequence[TrainingRecord], renderer: BulkRenderer) -> Iterator[FeedbackExample]:

@@ -27,7 +27,7 @@ from harness.safe.records import digest
 from harness.store import Store
 from trainers import Trainer, TrainRequest, TrainResult
 from trainers.elsewhere import launch_elsewhere
-from trainers.examples import stage_examples
+from trainers.examples import learnt_by, stage_examples
 from trainers.launch import Launch
 from trainers.llamafactory_trainer import LlamaFactory
 from trainers.placement import PLACED, Placement, place
@@ -175,4 +175,4 @@ class PairTraining:
         return max((n for n in lengths if n <= limit), default=limit)
 
     def _examples(self, pairs: Sequence[Pair]) -> int:
-        return len(pairs) * (2 if self._plan.stage == "kto" else 1)
+        return len(learnt_by(self._plan.stage, pairs)) * (2 if self._plan.stage == "kto" else 1)

@@ -16,13 +16,13 @@ Not supported: paraphrased prompts. A paraphrase is a new case, and people shoul
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 from harness.cases.model import Case, Message
 from harness.judging.results import Attempt, CaseResult, Status
+from harness.pairs.ends import SENTENCE, end_pairs
 from harness.pairs.model import Origin, Pair
 from harness.pairs.prompts import same_prompt, varied
 from harness.pairs.rejected import COPIES, MAX_CHARACTERS, rejected_answers
@@ -34,11 +34,8 @@ __all__ = ["RULES", "build_pairs", "early_end", "loop_copy", "pairs_of_case", "s
 
 T = TypeVar("T")
 
-RULES = 2
+RULES = 3
 """Version of how pairs are built; raised with every change, so that pairs of earlier rules are not trained on again."""
-
-_SENTENCE = re.compile(r"(?:[.!?](?=\s)|[。！？]|(?<=\S)\n)(?=\s*\S)")
-"""Where a sentence or line ends and another one follows."""
 
 _VARY_EVERY = 3
 """One pair in so many stands under a varied prompt."""
@@ -71,7 +68,7 @@ def loop_copy(answer: str, copies: int = 4) -> str:
 
 def early_end(answer: str) -> str | None:
     """The first half of a clean answer's sentences (or lines); None where it has only one."""
-    ends = [m.end() for m in _SENTENCE.finditer(answer.strip())]
+    ends = [m.end() for m in SENTENCE.finditer(answer.strip())]
     return answer.strip()[: ends[(len(ends) - 1) // 2]].rstrip() if ends else None
 
 
@@ -157,6 +154,7 @@ def build_pairs(
     branches: Mapping[str, Sequence[str]],
     looping: Mapping[str, Sequence[Attempt]],
     *,
+    unended: Mapping[str, Sequence[Attempt]] | None = None,
     ordinary: Mapping[str, str] | None = None,
     replay: float = 0.4,
     protected: Iterable[Case] = (),
@@ -171,6 +169,7 @@ def build_pairs(
         clean: by case id, see :func:`pairs_of_case`.
         branches: by case id.
         looping: by case id.
+        unended: by case id; sampled answers that were cut off and do not loop.
         ordinary: the model's own clean answers to bundled prompts, by their ids.
         replay: share of replay pairs among all; ``_MIN_REPLAY`` where that is more.
         protected: cases whose prompts no bundled replay pair may have; those that are not of role ``fix`` count.
@@ -185,6 +184,8 @@ def build_pairs(
     ]
     built += _unended(passing, max(len(built) // _UNENDED, _MIN_UNENDED)) if built else []
     room = max(int(len(built) * replay / (1 - replay)), _MIN_REPLAY if built and replay else 0)
+    sampled = {i: (*(unended or {}).get(i, ()), *looping.get(i, ())) for i in {*(unended or {}), *looping}}
+    built += end_pairs([*failures, *passing], sampled)
     guarded = [c for c in protected if c.role != "fix"]
     replayed = _replay(passing, ordinary or {}, room, guarded, _early_share((*failures, *passing)))
     return tuple(

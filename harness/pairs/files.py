@@ -88,6 +88,7 @@ def _record(pair: Pair) -> dict[str, Any]:
         "instruction": last.content, "input": "", "chosen": pair.chosen, "rejected": pair.rejected,
         "system": system, "history": history, "case_id": pair.case_id, "origin": pair.origin,
         "rejected_finished": pair.rejected_finished, "fault_at": pair.fault_at,
+        **({"chosen_from": pair.chosen_from} if pair.chosen_from else {}),
         **({"chat_template_kwargs": dict(pair.chat_template_kwargs)} if pair.chat_template_kwargs else {}),
     }  # fmt: skip
 
@@ -111,6 +112,7 @@ def _pair(record: TrainingRecord, problems: list[str]) -> Pair:
         chat_template_kwargs=record.chat_template_kwargs,
         rejected_finished=record.rejected_finished if said else not _ends_in_loop(record.rejected),
         fault_at=record.fault_at,
+        chosen_from=record.chosen_from,
     )
 
 

@@ -21,7 +21,7 @@ from harness.judging.results import Attempt, CaseResult, Status
 from harness.metrics.patterns import first_match
 from harness.metrics.types import Loop
 
-__all__ = ["COPIES", "MAX_CHARACTERS", "Rejected", "before_fault", "rejected_answers", "trim_loop"]
+__all__ = ["COPIES", "MAX_CHARACTERS", "Rejected", "before_fault", "rejected_answers", "second_copy", "trim_loop"]
 
 COPIES = (4, 2, 8)
 """Copies of the loop that the rejected answers keep, in turn: variety, so that no single length is learnt."""
@@ -87,7 +87,7 @@ def trim_loop(answer: str, loop: Loop, copies: int) -> str:
 def _trimmed(attempts: Sequence[Attempt]) -> list[Rejected]:
     loops = [(a, a.scores.loops[0]) for a in attempts if a.verdict.repeater and a.scores and a.scores.loops]
     return [
-        Rejected(text, copies >= loop.copies and _ended(a), min(_second_copy(loop), len(text) - 1))
+        Rejected(text, copies >= loop.copies and _ended(a), min(second_copy(loop), len(text) - 1))
         for turn in range(len(COPIES))
         for number, (a, loop) in enumerate(loops)
         for copies in (COPIES[(number + turn) % len(COPIES)],)
@@ -95,7 +95,7 @@ def _trimmed(attempts: Sequence[Attempt]) -> list[Rejected]:
     ]
 
 
-def _second_copy(loop: Loop) -> int:
+def second_copy(loop: Loop) -> int:
     """Where a loop says something for the second time; copies of a templated loop differ in length."""
     return loop.start + max(1, round((loop.end - loop.start) / loop.copies))
 

@@ -194,6 +194,7 @@ def pairs_file(settings: Settings, training: str) -> Path:
 
 def _changed(pair: Pair, chosen: str, rejected: str) -> Pair:
     """The pair with other texts; where the rejected one changed, nothing is known of its beginning."""
+    learnt = pair.chosen_from if chosen.strip() == pair.chosen.strip() else 0
     if rejected.strip() == pair.rejected.strip():
-        return replace(pair, chosen=chosen)
-    return replace(pair, chosen=chosen, rejected=rejected, fault_at=0)
+        return replace(pair, chosen=chosen, chosen_from=learnt)
+    return replace(pair, chosen=chosen, chosen_from=learnt, rejected=rejected, fault_at=0)

@@ -84,16 +84,16 @@ def columns(example: dict[str, Any]) -> dict[str, Any]:
     """One example in the columns that LLaMA-Factory's collators read, by its keys.
 
     ``prompt, chosen, rejected``: DPO, with the number of ids of the rejected answer that are ``sound`` and not
-    unlearned; ``prompt, answer, kl, label``: KTO (``kl``: another example's answer, which estimates the divergence);
-    ``ids, spans``: SFT, with the half-open spans that are trained on.
+    unlearned, and of the chosen one's that are ``context`` and not learnt; ``prompt, answer, kl, label``: KTO (``kl``:
+    another example's answer, which estimates the divergence); ``ids, spans``: SFT, with the half-open spans that are
+    trained on.
     """
     row: dict[str, Any] = {"images": None, "videos": None, "audios": None}
     if "chosen" in example:
         start = len(example["prompt"])
-        row |= _sequence("chosen_", example["prompt"] + example["chosen"], [(start, None)])
-        row |= _sequence(
-            "rejected_", example["prompt"] + example["rejected"], [(start + example.get("sound", 0), None)]
-        )
+        for side, skipped in (("chosen", "context"), ("rejected", "sound")):
+            counted = [(start + example.get(skipped, 0), None)]
+            row |= _sequence(f"{side}_", example["prompt"] + example[side], counted)
     elif "label" in example:
         row |= _sequence("", example["prompt"] + example["answer"], [(len(example["prompt"]), None)])
         row |= _sequence("kl_", example["prompt"] + example["kl"], [(len(example["prompt"]), None)])

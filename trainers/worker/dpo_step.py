@@ -199,10 +199,16 @@ def _starts_late(labels: torch.Tensor) -> list[bool]:
 
 
 def _lonely_ends(labels: torch.Tensor) -> list[bool]:
-    """Of each pair, whether the chosen answer's last token does not end the rejected one, which was cut off."""
-    last = [row[row != _IGNORED][-1] for row in labels]
-    half = len(last) // 2
-    return [bool(chosen != rejected) for chosen, rejected in zip(last[:half], last[half:], strict=True)]
+    """Of each pair, whether the chosen answer's last token does not end the rejected one, which was cut off.
+
+    Where the end is all that is learnt of the chosen answer, it is what the pair compares.
+    """
+    counted = [row[row != _IGNORED] for row in labels]
+    half = len(counted) // 2
+    return [
+        len(chosen) > 1 and bool(chosen[-1] != rejected[-1])
+        for chosen, rejected in zip(counted[:half], counted[half:], strict=True)
+    ]
 
 
 def _counted(logits: torch.Tensor, labels: torch.Tensor) -> list[torch.Tensor]:

@@ -1,0 +1,95 @@
+"""Pairs that teach where an answer ends: the model's own answer up to a sentence, ended there, against its going on.
+
+A model that loops or rambles on does not end, and the other pairs hardly teach it to: the end is one token of a chosen
+answer, behind words that this model would not have said. Here the end follows what the model did say. Nothing but the
+end is learnt (``chosen_from``), and nothing but what came instead of it is unlearned (``fault_at``). The sentence is
+the one at which the answer is nearest to the standard answer's length, so that answers do not become shorter than what
+is asked for. The ended beginning must pass its case's rules.
+
+Not supported: a case without a standard answer, since nothing says how long its answer is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from harness.judging.results import Attempt, CaseResult, Status
+from harness.judging.verdict import judge
+from harness.metrics import measure, score
+from harness.pairs.model import Pair
+from harness.pairs.rejected import second_copy
+
+__all__ = ["SENTENCE", "end_pairs"]
+
+SENTENCE = re.compile(r"(?:[.!?](?=\s)|[。！？]|(?<=\S)\n)(?=\s*\S)")
+"""Where a sentence or line ends and another one follows."""
+_NUMBER_ALONE = re.compile(r"(?:^|\n)\W*\d+[.)]$")
+"""A beginning that stops at the number of a list's next entry."""
+_LENGTHS = (0.7, 2.0)
+"""Minimum and maximum length of an ended beginning, in lengths of the standard answer."""
+_GOING_ON = 40
+"""Characters after the end that are unlearned: what decides is the first few tokens."""
+_PER_CASE = 2
+_TRIES = 3
+"""Sentences that are tried for one answer, the nearest to the standard answer's length first."""
+
+
+def end_pairs(results: Sequence[CaseResult], sampled: Mapping[str, Sequence[Attempt]]) -> list[Pair]:
+    """At most two pairs of each case of role ``fix`` whose answer was cut off, with or without a loop.
+
+    Args:
+        results: failing and passing ones.
+        sampled: further answers of the same model, by case id.
+    """
+    pairs: list[Pair] = []
+    for result in results:
+        if result.case.role == "fix" and result.case.standard_answer:
+            found = {
+                pair.chosen: pair
+                for attempt in (*result.attempts[:1], *sampled.get(result.case.id, ()))
+                if attempt.finish_reason == "length" and attempt.answer.strip() != result.case.standard_answer.strip()
+                for pair in _ended(result, attempt)
+            }
+            pairs += list(found.values())[:_PER_CASE]
+    return pairs
+
+
+def _ended(result: CaseResult, attempt: Attempt) -> Iterator[Pair]:
+    """The pair of one answer; none where no sentence is near enough to the standard answer's length."""
+    case = result.case
+    for end in _ends(attempt, case.standard_answer or "")[:_TRIES]:
+        text = attempt.answer[:end].rstrip()
+        rejected = attempt.answer[: end + _GOING_ON]
+        if judge(case, score(text, case), "stop").status is Status.PASS and rejected[len(text) :].strip():
+            yield Pair(
+                case_id=case.id,
+                messages=case.messages,
+                chat_template_kwargs=case.chat_template_kwargs,
+                chosen=text,
+                rejected=rejected,
+                origin="end",
+                chosen_from=len(text),
+                fault_at=len(text),
+            )
+            return
+
+
+def _ends(attempt: Attempt, standard: str) -> list[int]:
+    """Ends of sentences before anything is said again, the nearest to the standard answer's length first."""
+    loops = attempt.scores.loops if attempt.scores else ()
+    sound = second_copy(loops[0]) if loops else len(attempt.answer)
+    ends = [
+        m.end()
+        for m in SENTENCE.finditer(attempt.answer, 0, sound)
+        if not _NUMBER_ALONE.search(attempt.answer[: m.end()].rstrip())
+    ]
+    wanted, *lengths = (
+        float(scores.values["units"]) for scores in measure([standard, *(attempt.answer[:e] for e in ends)])
+    )
+    near = [
+        (abs(length - wanted), end)
+        for length, end in zip(lengths, ends, strict=True)
+        if _LENGTHS[0] * wanted <= length <= _LENGTHS[1] * wanted
+    ]
+    return [end for _, end in sorted(near)]
