@@ -3,7 +3,8 @@
 An answer is sound here when it does not loop and ended by itself; one that was cut off has no length of its own. There
 are two medians to compare, and each alone misleads. Over all sound answers, cured ones count after and not before, and
 they often answer prompts that ask for more. Over the cases that are sound on both sides, answers that rambled to the
-limit become shorter, which is part of the cure. So the lengths have changed when both medians say so.
+limit become shorter, which is part of the cure. So the lengths have changed when both medians say so. A case with
+``max_length_ratio`` says itself how long its answer may be, and to make it shorter is the fix; it is not compared.
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ class SoundLengths:
 
 
 def sound_lengths(before: Sequence[CaseResult], after: Sequence[CaseResult]) -> SoundLengths:
-    """The lengths of both sides; cases that only one side has do not count."""
-    pairs = [(p.before, p.after) for p in pair_up(before, after)]
+    """The lengths of both sides; cases that only one side has, or with a limit of their own, do not count."""
+    pairs = [(p.before, p.after) for p in pair_up(before, after) if not p.after.case.thresholds.max_length_ratio]
     sides = [[_length(p[side]) for p in pairs] for side in (0, 1)]
     all_before, all_after = ([v for v in side if v is not None] for side in sides)
     both = [(a, b) for a, b in zip(*sides, strict=True) if a is not None and b is not None]

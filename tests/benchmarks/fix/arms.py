@@ -38,7 +38,7 @@ __all__ = ["ARMS", "Arm", "Lines", "Size", "choose_cases", "run_arm"]
 
 PARENT = "v4.0"
 GREEDY = "~greedy"
-_PEERS = Path(__file__).with_name("peers.toml")
+_RECIPES = Path(__file__).with_name("recipes")
 _HAND_MADE = 4
 
 
@@ -65,9 +65,19 @@ ARMS: Mapping[str, Arm] = {
             name="peers",
             text="four hand-made pairs, lr 1e-4, 5 epochs, last checkpoint",
             stage="dpo",
-            recipe=str(_PEERS),
+            recipe=str(_RECIPES / "peers.toml"),
             rounds=1,
             hand_made=True,
+        ),
+        *(
+            Arm(name=name, text=text, recipe=str(_RECIPES / f"{name}.toml"), rounds=1)
+            for name, text in (
+                ("whole", "the default without unlikelihood and ends apart"),
+                ("simpo", "SimPO in the place of DPO"),
+                ("orpo", "ORPO in the place of DPO"),
+                ("slow", "a third of the rate, three times the steps"),
+                ("attention", "a LoRA on the attention's layers only"),
+            )
         ),
     )
 }

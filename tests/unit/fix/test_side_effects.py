@@ -153,3 +153,14 @@ def test_where_no_case_is_sound_on_both_sides_all_sound_answers_decide() -> None
 def test_lengths_of_0_are_no_problem() -> None:
     """Eight answers of marks alone have no length to keep."""
     assert length_problem(sound_lengths(side(*[0.0] * 8), side(*[50.0] * 8))) is None
+
+
+def test_a_case_that_limits_its_length_itself_has_no_length_to_keep() -> None:
+    """Its answers were too long, and shorter ones are the cure."""
+    limited = [
+        replace(r, case=replace(r.case, thresholds=replace(r.case.thresholds, max_length_ratio=1.5)))
+        for r in side(*[100.0] * 10)
+    ]
+    cured = [replace(r, case=old.case) for r, old in zip(side(*[10.0] * 10), limited, strict=True)]
+    assert sound_lengths(limited, cured).fewest == 0
+    assert length_problem(sound_lengths(limited, cured)) is None
