@@ -17,7 +17,7 @@ from harness.cases.model import Message
 from harness.errors import DataError
 from harness.models.prompts import PromptRenderer
 from tests.support.trainings import pairs, tiny_model
-from trainers.examples import PairExample, TurnsExample, pair_examples, write_examples
+from trainers.examples import PairExample, TurnsExample, pair_examples, stage_examples, write_examples
 from trainers.formats import Source, TrainingRecord
 from trainers.read_files import read_rows
 from trainers.recipe import Recipe
@@ -97,6 +97,8 @@ def test_formats_in_use_are_read(tmp_path: Path, stage: str, row: dict[str, Any]
         ("dpo", {"messages": [{"role": "tool", "content": "x"}], "chosen": "a", "rejected": "b"}, "role 'tool'"),
         ("dpo", {"messages": [USER, {"role": "system", "content": "x"}], "chosen": "a", "rejected": "b"}, "system"),
         ("dpo", {"instruction": "Hi", "chosen": "a", "rejected": "b", "rejected_finished": "no"}, "rejected_finished"),
+        ("dpo", {"instruction": "Hi", "chosen": "a", "rejected": "b", "chosen_from": 2}, "chosen_from = 2"),
+        ("dpo", {"instruction": "Hi", "chosen": "a", "rejected": "b", "chosen_from": "1"}, "0 to 1"),
         ("sft", {"messages": [USER]}, "end with a turn of the assistant"),
         ("sft", {"instruction": "Hi"}, "no output"),
         ("sft", {"instruction": "Hi", "output": "x", "history": ["a"]}, "history"),
@@ -216,9 +218,26 @@ def test_the_end_of_turn_closes_what_the_model_ended(renderer: PromptRenderer) -
     assert (*first.rejected, end) == tuple(second.rejected)
 
 
+END = replace(pairs(1)[0], chosen_from=len(pairs(1)[0].chosen), origin="end")
+"""A pair of which only the chosen answer's end is learnt."""
+
+
+def test_of_an_end_nothing_but_the_end_is_learnt(renderer: PromptRenderer) -> None:
+    """The words before it carry the label that loss functions ignore."""
+    row = columns(next(iter(pair_examples([END], renderer))).record())
+    assert [label for label in row["chosen_labels"] if label != -100] == [renderer.end_of_turn]
+
+
+@pytest.mark.parametrize("stage", ["kto", "sft"])
+def test_an_end_is_for_dpo_alone(renderer: PromptRenderer, stage: str) -> None:
+    """The other stages would learn the words before it."""
+    assert list(stage_examples(stage, [END], renderer)) == []
+    assert len(list(stage_examples("dpo", [END], renderer))) == 1
+
+
 def test_blocks_render_as_single_pairs_do(renderer: PromptRenderer) -> None:
     """The fast way for a hundred thousand has the ids of the slow one."""
-    made = pairs(40)
+    made = [*pairs(40), END]
     records = [
         TrainingRecord(
             source=p.case_id,
@@ -226,6 +245,7 @@ def test_blocks_render_as_single_pairs_do(renderer: PromptRenderer) -> None:
             chosen=p.chosen,
             rejected=p.rejected,
             rejected_finished=p.rejected_finished,
+            chosen_from=p.chosen_from,
         )
         for p in made
     ]

@@ -103,6 +103,17 @@ def test_a_pair_keeps_its_fault_only_while_its_rejected_answer_stays(edits: Edit
     assert import_pairs(pairs)[0].fault_at == 0
 
 
+def test_a_pair_is_an_end_only_while_its_chosen_answer_stays(edits: Edits, pairs: Path) -> None:
+    """What a person wrote is learnt whole."""
+    records = json.loads(pairs.read_text("utf-8"))
+    records[0]["chosen_from"] = 2
+    pairs.write_text(json.dumps(records), "utf-8")
+    edits.edit_pair(pairs.parent.name, digest_file(pairs), 0, (records[0]["chosen"], "Worse worse."))
+    assert import_pairs(pairs)[0].chosen_from == 2
+    edits.edit_pair(pairs.parent.name, digest_file(pairs), 0, ("Better.", "Worse worse."))
+    assert import_pairs(pairs)[0].chosen_from == 0
+
+
 @pytest.mark.parametrize(
     ("texts", "number", "problem"),
     [(("", "Bad."), 0, "chosen is empty"), (("Same.", "Same."), 0, "are the same"), (None, 7, "has no pair 8")],
