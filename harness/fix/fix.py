@@ -236,7 +236,7 @@ class Fix:
             self._display.step(advice(without, len(self.plan.training)))
         return build_pairs(
             self.plan.training, self.plan.passing, drawn.clean, drawn.branches, drawn.looping,
-            unended=drawn.unended, ordinary=drawn.ordinary, protected=self._protected(),
+            faulty=drawn.faulty, ordinary=drawn.ordinary, protected=self._protected(),
         )  # fmt: skip
 
     def train(self, pairs: Sequence[Pair]) -> TrainResult:

@@ -154,7 +154,7 @@ def build_pairs(
     branches: Mapping[str, Sequence[str]],
     looping: Mapping[str, Sequence[Attempt]],
     *,
-    unended: Mapping[str, Sequence[Attempt]] | None = None,
+    faulty: Mapping[str, Sequence[Attempt]] | None = None,
     ordinary: Mapping[str, str] | None = None,
     replay: float = 0.4,
     protected: Iterable[Case] = (),
@@ -169,7 +169,7 @@ def build_pairs(
         clean: by case id, see :func:`pairs_of_case`.
         branches: by case id.
         looping: by case id.
-        unended: by case id; sampled answers that were cut off and do not loop.
+        faulty: by case id; sampled answers that do not loop, and failed or had to be cut off.
         ordinary: the model's own clean answers to bundled prompts, by their ids.
         replay: share of replay pairs among all; ``_MIN_REPLAY`` where that is more.
         protected: cases whose prompts no bundled replay pair may have; those that are not of role ``fix`` count.
@@ -184,7 +184,7 @@ def build_pairs(
     ]
     built += _unended(passing, max(len(built) // _UNENDED, _MIN_UNENDED)) if built else []
     room = max(int(len(built) * replay / (1 - replay)), _MIN_REPLAY if built and replay else 0)
-    sampled = {i: (*(unended or {}).get(i, ()), *looping.get(i, ())) for i in {*(unended or {}), *looping}}
+    sampled = {i: (*(faulty or {}).get(i, ()), *looping.get(i, ())) for i in {*(faulty or {}), *looping}}
     built += end_pairs([*failures, *passing], sampled)
     guarded = [c for c in protected if c.role != "fix"]
     replayed = _replay(passing, ordinary or {}, room, guarded, _early_share((*failures, *passing)))

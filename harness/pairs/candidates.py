@@ -3,10 +3,10 @@
 Preference training works best on what the model itself would say: chosen answers in its own words, and rejected ones
 that it really gives. Every candidate is scored like any answer. Candidates that pass with a margin, ended by themselves
 and are similar enough to the standard answer (in script, length and wording) become chosen answers, the most similar
-first. Looping candidates become further rejected answers, and those that had to be cut off show where to end. The
-bundled prompts of :mod:`harness.pairs.replay_prompts` are answered in the same start of the engine, for replay. Samples
-are stored like any generation, so a repeated or resumed fix draws none twice. They come in two rounds: the second half
-of a case's samples is drawn only where the first did not give as many clean answers as are kept.
+first. Looping candidates become further rejected answers, and others that failed or had to be cut off show where to
+end. The bundled prompts of :mod:`harness.pairs.replay_prompts` are answered in the same start of the engine, for
+replay. Samples are stored like any generation, so a repeated or resumed fix draws none twice. They come in two rounds:
+the second half of a case's samples is drawn only where the first did not give as many clean answers as are kept.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ class Candidates:
     branches: Mapping[str, tuple[str, ...]]
     """Whole answers that begin like the failing one and leave it before its fault."""
     looping: Mapping[str, tuple[Attempt, ...]]
-    unended: Mapping[str, tuple[Attempt, ...]] = field(default_factory=dict)
-    """Answers that do not loop and had to be cut off."""
+    faulty: Mapping[str, tuple[Attempt, ...]] = field(default_factory=dict)
+    """Answers that do not loop, and failed or had to be cut off."""
     ordinary: Mapping[str, str] = field(default_factory=dict)
     """Clean answers to the bundled prompts."""
 
@@ -228,7 +228,7 @@ def _sort(
     clean: dict[str, list[tuple[float, str]]] = defaultdict(list)
     branches: dict[str, list[tuple[float, str]]] = defaultdict(list)
     looping: dict[str, list[Attempt]] = defaultdict(list)
-    unended: dict[str, list[Attempt]] = defaultdict(list)
+    faulty: dict[str, list[Attempt]] = defaultdict(list)
     ordinary: dict[str, str] = {}
     for index, draw in enumerate(draws):
         if (completion := answers.get(index)) is None:
@@ -249,8 +249,8 @@ def _sort(
                 ordinary[case.id] = text
             elif not refuses(text) or refuses(case.standard_answer or ""):
                 (branches if draw.prefix else clean)[case.id].append((scores.values.get("similarity", 0.0), text))
-        elif not draw.prefix and (verdict.repeater or completion.finish_reason == "length"):
-            (looping if verdict.repeater else unended)[case.id].append(
+        elif not draw.prefix and (verdict.status is Status.FAIL or completion.finish_reason == "length"):
+            (looping if verdict.repeater else faulty)[case.id].append(
                 Attempt(
                     sample=index,
                     answer=text,
@@ -265,7 +265,7 @@ def _sort(
         clean={i: _best(candidates, sampling.keep) for i, candidates in clean.items()},
         branches={i: _best(candidates, 1) for i, candidates in branches.items()},
         looping={i: tuple(candidates[:2]) for i, candidates in looping.items()},
-        unended={i: tuple(candidates) for i, candidates in unended.items()},
+        faulty={i: tuple(candidates) for i, candidates in faulty.items()},
         ordinary=ordinary,
     )
 

@@ -4,9 +4,10 @@ A model that loops or rambles on does not end, and the other pairs hardly teach 
 answer, behind words that this model would not have said. Here the end follows what the model did say. Nothing but the
 end is learnt (``chosen_from``), and nothing but what came instead of it is unlearned (``fault_at``). The sentence is
 the one at which the answer is nearest to the standard answer's length, so that answers do not become shorter than what
-is asked for. The ended beginning must pass its case's rules.
+is asked for. The ended beginning must pass its case's rules, so this cures whatever came after it: a loop, a forbidden
+pattern, too many words, no end.
 
-Not supported: a case without a standard answer, since nothing says how long its answer is.
+Not supported: a case without a standard answer, but for a forbidden pattern, before which its answer ends.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from harness.cases.model import Case
 from harness.judging.results import Attempt, CaseResult, Status
 from harness.judging.verdict import judge
 from harness.metrics import measure, score
 from harness.pairs.model import Pair
-from harness.pairs.rejected import second_copy
+from harness.pairs.rejected import first_forbidden, second_copy
 
 __all__ = ["SENTENCE", "end_pairs"]
 
@@ -36,7 +38,7 @@ _TRIES = 3
 
 
 def end_pairs(results: Sequence[CaseResult], sampled: Mapping[str, Sequence[Attempt]]) -> list[Pair]:
-    """At most two pairs of each case of role ``fix`` whose answer was cut off, with or without a loop.
+    """At most two pairs of each case of role ``fix`` with an answer that failed or had to be cut off.
 
     Args:
         results: failing and passing ones.
@@ -44,21 +46,23 @@ def end_pairs(results: Sequence[CaseResult], sampled: Mapping[str, Sequence[Atte
     """
     pairs: list[Pair] = []
     for result in results:
-        if result.case.role == "fix" and result.case.standard_answer:
-            found = {
-                pair.chosen: pair
-                for attempt in (*result.attempts[:1], *sampled.get(result.case.id, ()))
-                if attempt.finish_reason == "length" and attempt.answer.strip() != result.case.standard_answer.strip()
-                for pair in _ended(result, attempt)
-            }
-            pairs += list(found.values())[:_PER_CASE]
+        case = result.case
+        if case.role != "fix" or result.verdict.status not in (Status.PASS, Status.FAIL):
+            continue
+        found = {
+            pair.chosen: pair
+            for attempt in (*result.attempts[:1], *sampled.get(case.id, ()))
+            if attempt.finish_reason == "length" or attempt.verdict.status is Status.FAIL
+            if attempt.answer.strip() != (case.standard_answer or "").strip()
+            for pair in _ended(case, attempt)
+        }
+        pairs += list(found.values())[:_PER_CASE]
     return pairs
 
 
-def _ended(result: CaseResult, attempt: Attempt) -> Iterator[Pair]:
+def _ended(case: Case, attempt: Attempt) -> Iterator[Pair]:
     """The pair of one answer; none where no sentence is near enough to the standard answer's length."""
-    case = result.case
-    for end in _ends(attempt, case.standard_answer or "")[:_TRIES]:
+    for end in _ends(case, attempt)[:_TRIES]:
         text = attempt.answer[:end].rstrip()
         rejected = attempt.answer[: end + _GOING_ON]
         if judge(case, score(text, case), "stop").status is Status.PASS and rejected[len(text) :].strip():
@@ -75,17 +79,22 @@ def _ended(result: CaseResult, attempt: Attempt) -> Iterator[Pair]:
             return
 
 
-def _ends(attempt: Attempt, standard: str) -> list[int]:
-    """Ends of sentences before anything is said again, the nearest to the standard answer's length first."""
+def _ends(case: Case, attempt: Attempt) -> list[int]:
+    """Ends of sentences before the fault, the nearest to the standard answer's length first."""
     loops = attempt.scores.loops if attempt.scores else ()
-    sound = second_copy(loops[0]) if loops else len(attempt.answer)
+    forbidden = first_forbidden(attempt.answer, case)
+    sound = min(
+        second_copy(loops[0]) if loops else len(attempt.answer), forbidden[0] if forbidden else len(attempt.answer)
+    )
     ends = [
         m.end()
-        for m in SENTENCE.finditer(attempt.answer, 0, sound)
-        if not _NUMBER_ALONE.search(attempt.answer[: m.end()].rstrip())
+        for m in SENTENCE.finditer(attempt.answer)
+        if m.end() <= sound and not _NUMBER_ALONE.search(attempt.answer[: m.end()].rstrip())
     ]
+    if not case.standard_answer:
+        return ends[: -_TRIES - 1 : -1] if forbidden else []
     wanted, *lengths = (
-        float(scores.values["units"]) for scores in measure([standard, *(attempt.answer[:e] for e in ends)])
+        float(scores.values["units"]) for scores in measure([case.standard_answer, *(attempt.answer[:e] for e in ends)])
     )
     near = [
         (abs(length - wanted), end)

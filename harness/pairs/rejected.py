@@ -21,7 +21,10 @@ from harness.judging.results import Attempt, CaseResult, Status
 from harness.metrics.patterns import first_match
 from harness.metrics.types import Loop
 
-__all__ = ["COPIES", "MAX_CHARACTERS", "Rejected", "before_fault", "rejected_answers", "second_copy", "trim_loop"]
+__all__ = [
+    "COPIES", "MAX_CHARACTERS", "Rejected", "before_fault", "first_forbidden", "rejected_answers", "second_copy",
+    "trim_loop",
+]  # fmt: skip
 
 COPIES = (4, 2, 8)
 """Copies of the loop that the rejected answers keep, in turn: variety, so that no single length is learnt."""
@@ -69,7 +72,7 @@ def before_fault(result: CaseResult) -> str:
         loop = attempt.scores.loops[0]
         text = attempt.answer[: loop.start + loop.period].rstrip()
     else:
-        span = _match(attempt, result.case)
+        span = first_forbidden(attempt.answer, result.case)
         text = attempt.answer[: span[0]].rstrip() if span else ""
     return text if len(text) >= _MIN_BEGINNING else ""
 
@@ -102,7 +105,7 @@ def second_copy(loop: Loop) -> int:
 
 def _forbidden(attempt: Attempt, case: Case) -> Rejected | None:
     """The answer up to the end of the first forbidden match; None where there is none."""
-    span = _match(attempt, case)
+    span = first_forbidden(attempt.answer, case)
     if span is None:
         return None
     start, end = span
@@ -110,8 +113,9 @@ def _forbidden(attempt: Attempt, case: Case) -> Rejected | None:
     return Rejected(attempt.answer[:end], whole and _ended(attempt), start)
 
 
-def _match(attempt: Attempt, case: Case) -> tuple[int, int] | None:
-    spans = (first_match(pattern, attempt.answer) for pattern in case.must_not_include)
+def first_forbidden(answer: str, case: Case) -> tuple[int, int] | None:
+    """Start and end of the first match of a forbidden pattern that is not empty."""
+    spans = (first_match(pattern, answer) for pattern in case.must_not_include)
     return min((span for span in spans if span is not None and span[1] > span[0]), default=None)
 
 

@@ -76,3 +76,22 @@ def test_an_answer_does_not_end_at_the_number_of_a_lists_next_entry() -> None:
     """The full stop behind a number ends no sentence."""
     (pair,) = end_pairs([cut_off("1. Fish live there in the sea\n2. Whales live there too\n3. Birds that")], {})
     assert pair.chosen == "1. Fish live there in the sea\n2. Whales live there too"
+
+
+@pytest.mark.parametrize("standard", [None, STANDARD], ids=["no standard answer", "a standard answer"])
+def test_an_answer_ends_before_a_forbidden_pattern(standard: str | None) -> None:
+    """Where it begins is known, whatever the length should be."""
+    failed = cut_off(RAMBLING, Status.FAIL, standard_answer=standard, must_not_include=("Birds",))
+    ended = replace(failed, attempts=(replace(failed.attempts[0], finish_reason="stop"),))
+    (pair,) = end_pairs([ended], {})
+    assert pair.chosen == f"{BEGINNING}A boat sails by."
+    assert pair.rejected[pair.fault_at :].startswith(" Birds")
+
+
+def test_an_answer_that_is_too_long_ends_at_the_length_that_is_wanted() -> None:
+    """It ended by itself, and too late."""
+    limits = replace(case().thresholds, max_length_ratio=1.5)
+    failed = cut_off(RAMBLING, Status.FAIL, thresholds=limits)
+    ended = replace(failed, attempts=(replace(failed.attempts[0], finish_reason="stop"),))
+    (pair,) = end_pairs([ended], {})
+    assert len(pair.chosen.split()) <= 15
