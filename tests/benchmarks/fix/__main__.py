@@ -25,6 +25,7 @@ import shutil
 import sys
 import time
 from collections import defaultdict
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -110,7 +111,7 @@ def report(place: Path = PLACE) -> None:
         "command": "python -m tests.benchmarks.fix " + " ".join(sys.argv[1:]), **about(),
         "units": {"training_minutes": "minutes", "length_ratio": "1", "shares": "0..1", "spread": "sample standard "
                   "deviation over seeds"},
-        "limits": {name: {"what": what, "least": low, "most": high} for name, (what, low, high) in LIMITS.items()},
+        "limits": {name: asdict(limit) for name, limit in LIMITS.items()},
         "arms": {name: arm.text for name, arm in ARMS.items()}, "summary": summary, "results": results,
     }  # fmt: skip
     write_text(place.with_suffix(".json"), json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
@@ -124,10 +125,10 @@ def show(size: str, results: list[Any], columns: dict[str, Any]) -> None:
     minutes = "".join(f"{_cell(c['training_minutes'], '.1f'):>17}" for c in columns.values())
     say(f"{'training, minutes':<56}{'':>10}{minutes}")
     for decoding in ("beam", "greedy"):
-        for name, (what, low, high) in LIMITS.items():
+        for name, limit in LIMITS.items():
             cells = "".join(f"{_cell(c[decoding][name], '.3f'):>17}" for c in columns.values())
-            wanted = f"{low:g}..{high:g}" if low and high != 1 else f">= {low:g}" if high == 1 else f"<= {high:g}"
-            say(f"{decoding + ': ' + what:<56}{wanted if high else '':>10}{cells}")
+            wanted = _range(limit.beam if decoding == "beam" else limit.greedy)
+            say(f"{decoding + ': ' + limit.text:<56}{wanted:>10}{cells}")
         for name, what in LANGUAGES.items():
             cells = "".join(f"{_cell(c[decoding][name], '.3f'):>17}" for c in columns.values())
             say(f"{decoding + ': ' + what:<56}{'':>10}{cells}")
@@ -142,6 +143,13 @@ def _columns(by_arm: dict[str, list[Any]]) -> dict[str, Any]:
             found = [s for s in stood if s is not None]
             made[f"{arm}, {count}"] = summarise(found) | {"seeds": len(found)}
     return made
+
+
+def _range(wanted: tuple[float, float] | None) -> str:
+    if wanted is None:
+        return ""
+    low, high = wanted
+    return f">= {low:g}" if high == 1 else f"<= {high:g}" if not low else f"{low:g}..{high:g}"
 
 
 def _cell(value: dict[str, Any], form: str) -> str:
