@@ -347,17 +347,17 @@ def _dpo(row: Mapping[str, Any], messages: Sequence[Message], where: str) -> Tra
         raise _Wrong(f"rejected_finished = {given!r} must be true or false")
     return TrainingRecord(
         source=where, messages=tuple(messages), chosen=chosen, rejected=rejected, rejected_finished=finished,
-        fault_at=_fault_at(row.get("fault_at", 0), rejected),
+        fault_at=_fault_at(row.get("fault_at", 0), rejected, finished),
         chosen_from=_chosen_from(row.get("chosen_from", 0), chosen),
         fields={name: row[name] for name in ("case_id", "origin", "rejected_finished") if row.get(name) is not None},
     )  # fmt: skip
 
 
-def _fault_at(given: object, rejected: str) -> int:
-    """Where the fault begins; a text that was shortened since has none behind its end."""
+def _fault_at(given: object, rejected: str, finished: bool) -> int:
+    """Where the fault begins, which may be the end itself; a text that was shortened since has none behind its end."""
     if isinstance(given, bool) or not isinstance(given, int) or given < 0:
         raise _Wrong(f"fault_at = {given!r} must be a number of characters, 0 or more")
-    if given and given >= len(rejected):
+    if given and given >= len(rejected) + finished:
         raise _Wrong(f"fault_at = {given} is not within the rejected answer of {len(rejected)} characters; remove it")
     return given
 

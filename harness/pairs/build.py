@@ -6,9 +6,9 @@ stands against the very answer that it left. What they share cancels out, and on
 that passed but had to be cut off stands against the standard answer, because it never ends.
 
 Replay pairs keep what worked, answers that repeat themselves for good reason included. A good answer stands against its
-looped copy, or against its own beginning, ended too early. Early ends are few while many answers never end, since they
-teach to go on, and more once most answers end. Without them every pair would teach to end sooner, and sound answers
-would shrink to half.
+looped copy, or against its own beginning, ended too early. Early ends are the counterweight of the pairs that teach
+where to end (:mod:`harness.pairs.ends`): with those alone sound answers shrink to half and less. Of an early end
+nothing but the end is at fault.
 
 Not supported: paraphrased prompts. A paraphrase is a new case, and people should write those.
 """
@@ -18,11 +18,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from harness.cases.model import Case, Message
 from harness.judging.results import Attempt, CaseResult, Status
-from harness.pairs.ends import SENTENCE, end_pairs
+from harness.pairs.ends import early_end, end_pairs
 from harness.pairs.model import Origin, Pair
 from harness.pairs.prompts import same_prompt, varied
 from harness.pairs.rejected import COPIES, MAX_CHARACTERS, rejected_answers
@@ -49,10 +49,16 @@ _UNENDED = 4
 """One pair of a passing answer that never ended to so many of failing ones, at most ..."""
 _MIN_UNENDED = 4
 """... but these at least, if there are any: a second round has few failing ones."""
+_ENDS = 5
+"""One pair that teaches an end to so many of failing cases: a single token that is all of a pair weighs much."""
 _MAX_EARLY_SHARE = 1 / 2
 """Share of replay pairs whose rejected answer is an early end, where every answer ends by itself ..."""
 _MANY_UNENDED = 0.75
 """... and the share of answers that never end from which there is none."""
+_EARLY_ENDS = 2
+"""Early ends, at least, to each pair that teaches an end."""
+_EARLY_AT = (0.5, 0.0, 1.0)
+"""Where they end, in turn, as a share of the sentences before the last one."""
 
 
 def loop_copy(answer: str, copies: int = 4) -> str:
@@ -64,12 +70,6 @@ def loop_copy(answer: str, copies: int = 4) -> str:
         head, last = text[:-_MAX_LOOPED_UNITS], text[-_MAX_LOOPED_UNITS:]
     joint = "" if last[:1].isspace() or not last.isascii() else "\n" if head.endswith("\n") else " "
     return head + last + (joint + last) * copies
-
-
-def early_end(answer: str) -> str | None:
-    """The first half of a clean answer's sentences (or lines); None where it has only one."""
-    ends = [m.end() for m in SENTENCE.finditer(answer.strip())]
-    return answer.strip()[: ends[(len(ends) - 1) // 2]].rstrip() if ends else None
 
 
 def pairs_of_case(
@@ -185,12 +185,14 @@ def build_pairs(
     built += _unended(passing, max(len(built) // _UNENDED, _MIN_UNENDED)) if built else []
     room = max(int(len(built) * replay / (1 - replay)), _MIN_REPLAY if built and replay else 0)
     sampled = {i: (*(faulty or {}).get(i, ()), *looping.get(i, ())) for i in {*(faulty or {}), *looping}}
-    built += end_pairs([*failures, *passing], sampled)
+    ends = spread(end_pairs([*failures, *passing], sampled), len(built) // _ENDS)
     guarded = [c for c in protected if c.role != "fix"]
-    replayed = _replay(passing, ordinary or {}, room, guarded, _early_share((*failures, *passing)))
+    replayed = _replay(
+        passing, ordinary or {}, room, guarded, _early_share((*failures, *passing)), _EARLY_ENDS * len(ends)
+    )
     return tuple(
         replace(pair, chosen=well_formed(pair.chosen), rejected=well_formed(pair.rejected))
-        for pair in (*built, *replayed)
+        for pair in (*built, *ends, *replayed)
     )
 
 
@@ -231,9 +233,16 @@ def _early_share(results: Sequence[CaseResult]) -> float:
 
 
 def _replay(
-    passing: Sequence[CaseResult], ordinary: Mapping[str, str], room: int, guarded: Sequence[Case], early: float
+    passing: Sequence[CaseResult],
+    ordinary: Mapping[str, str],
+    room: int,
+    guarded: Sequence[Case],
+    early: float,
+    ends: int,
 ) -> list[Pair]:
-    """Good answers against their looped copies, a share of ``early`` against their early ends.
+    """``room`` good answers against their looped copies, a share of ``early`` against their early ends.
+
+    Where that gives fewer early ends than ``ends``, further ones make up for it.
 
     A third is kept for answers that repeat themselves legitimately: passing cases that repeat most, and bundled ones.
     The rest are the suite's own passing answers, then everyday ones. An answer that was cut off is none to imitate.
@@ -262,21 +271,38 @@ def _replay(
     kept += spread(rest, room - len(kept))
     kept += spread(everyday, room - len(kept))
     kept += [o for o in by_right if o not in kept][: room - len(kept)]
-    pairs = []
     early_ones = set(spread(range(len(kept)), round(len(kept) * early)))
-    for number, (case_id, messages, answer) in enumerate(kept):
-        ended = early_end(answer) if number in early_ones else None
-        rejected = ended or loop_copy(answer, COPIES[number % len(COPIES)])
-        pairs.append(
-            Pair(
-                case_id=case_id,
-                messages=messages,
-                chat_template_kwargs=kwargs.get(case_id, {}),
-                chosen=answer,
-                rejected=rejected,
-                origin="replay",
-                rejected_finished=ended is not None,
-                fault_at=0 if ended else len(answer.rstrip()),
-            )
-        )
+    pairs = [
+        _against(answer, number, number in early_ones, case_id=case_id, messages=messages, kwargs=kwargs)
+        for number, (case_id, messages, answer) in enumerate(kept)
+    ]
+    pairs += [
+        _against(answer, number, True, case_id=case_id, messages=messages, kwargs=kwargs)
+        for number, (case_id, messages, answer) in enumerate(spread(kept, max(0, ends - len(early_ones))))
+        if early_end(answer)
+    ]
     return pairs
+
+
+def _against(
+    answer: str,
+    number: int,
+    early: bool,
+    *,
+    case_id: str,
+    messages: tuple[Message, ...],
+    kwargs: Mapping[str, Mapping[str, Any]],
+) -> Pair:
+    """A good answer against its early end, or against its looped copy."""
+    ended = early_end(answer, _EARLY_AT[number % len(_EARLY_AT)]) if early else None
+    rejected = ended or loop_copy(answer, COPIES[number % len(COPIES)])
+    return Pair(
+        case_id=case_id,
+        messages=messages,
+        chat_template_kwargs=kwargs.get(case_id, {}),
+        chosen=answer,
+        rejected=rejected,
+        origin="replay",
+        rejected_finished=ended is not None,
+        fault_at=len(rejected) if ended else len(answer.rstrip()),
+    )

@@ -12,6 +12,7 @@ Not supported: a case without a standard answer, but for a forbidden pattern, be
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -28,11 +29,12 @@ SENTENCE = re.compile(r"(?:[.!?](?=\s)|[。！？]|(?<=\S)\n)(?=\s*\S)")
 """Where a sentence or line ends and another one follows."""
 _NUMBER_ALONE = re.compile(r"(?:^|\n)\W*\d+[.)]$")
 """A beginning that stops at the number of a list's next entry."""
-_LENGTHS = (0.7, 2.0)
+_LENGTHS = (1.0, 2.5)
 """Minimum and maximum length of an ended beginning, in lengths of the standard answer."""
 _GOING_ON = 40
 """Characters after the end that are unlearned: what decides is the first few tokens."""
-_PER_CASE = 2
+_PER_CASE = 1
+"""Answers of a case that are ended."""
 _TRIES = 3
 """Sentences that are tried for one answer, the nearest to the standard answer's length first."""
 
@@ -49,29 +51,30 @@ def end_pairs(results: Sequence[CaseResult], sampled: Mapping[str, Sequence[Atte
         case = result.case
         if case.role != "fix" or result.verdict.status not in (Status.PASS, Status.FAIL):
             continue
-        found = {
-            pair.chosen: pair
+        answers = {
+            attempt.answer: attempt
             for attempt in (*result.attempts[:1], *sampled.get(case.id, ()))
             if attempt.finish_reason == "length" or attempt.verdict.status is Status.FAIL
             if attempt.answer.strip() != (case.standard_answer or "").strip()
-            for pair in _ended(case, attempt)
         }
-        pairs += list(found.values())[:_PER_CASE]
+        found = (made for attempt in answers.values() if (made := list(_ended(case, attempt))))
+        pairs += [pair for made in itertools.islice(found, _PER_CASE) for pair in made]
     return pairs
 
 
 def _ended(case: Case, attempt: Attempt) -> Iterator[Pair]:
-    """The pair of one answer; none where no sentence is near enough to the standard answer's length."""
-    for end in _ends(case, attempt)[:_TRIES]:
+    """The pairs of one answer; none where no sentence is near enough to the standard answer's length."""
+    sentences = _sentences(case, attempt)
+    for end in _nearest(case, attempt, sentences)[:_TRIES]:
         text = attempt.answer[:end].rstrip()
-        rejected = attempt.answer[: end + _GOING_ON]
-        if judge(case, score(text, case), "stop").status is Status.PASS and rejected[len(text) :].strip():
+        going_on = attempt.answer[: end + _GOING_ON]
+        if judge(case, score(text, case), "stop").status is Status.PASS and going_on[len(text) :].strip():
             yield Pair(
                 case_id=case.id,
                 messages=case.messages,
                 chat_template_kwargs=case.chat_template_kwargs,
                 chosen=text,
-                rejected=rejected,
+                rejected=going_on,
                 origin="end",
                 chosen_from=len(text),
                 fault_at=len(text),
@@ -79,20 +82,30 @@ def _ended(case: Case, attempt: Attempt) -> Iterator[Pair]:
             return
 
 
-def _ends(case: Case, attempt: Attempt) -> list[int]:
-    """Ends of sentences before the fault, the nearest to the standard answer's length first."""
+def early_end(answer: str, share: float = 0.5) -> str | None:
+    """The first sentences (or lines) of a clean answer, half of them or another share; None where it has only one."""
+    ends = [m.end() for m in SENTENCE.finditer(answer.strip())]
+    return answer.strip()[: ends[int((len(ends) - 1) * share)]].rstrip() if ends else None
+
+
+def _sentences(case: Case, attempt: Attempt) -> list[int]:
+    """Ends of sentences before the fault."""
     loops = attempt.scores.loops if attempt.scores else ()
     forbidden = first_forbidden(attempt.answer, case)
     sound = min(
         second_copy(loops[0]) if loops else len(attempt.answer), forbidden[0] if forbidden else len(attempt.answer)
     )
-    ends = [
+    return [
         m.end()
         for m in SENTENCE.finditer(attempt.answer)
         if m.end() <= sound and not _NUMBER_ALONE.search(attempt.answer[: m.end()].rstrip())
     ]
+
+
+def _nearest(case: Case, attempt: Attempt, ends: Sequence[int]) -> list[int]:
+    """Ends near enough to the standard answer's length, the nearest first; before a forbidden pattern the last ones."""
     if not case.standard_answer:
-        return ends[: -_TRIES - 1 : -1] if forbidden else []
+        return list(ends[: -_TRIES - 1 : -1]) if first_forbidden(attempt.answer, case) else []
     wanted, *lengths = (
         float(scores.values["units"]) for scores in measure([case.standard_answer, *(attempt.answer[:e] for e in ends)])
     )

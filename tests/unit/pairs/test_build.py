@@ -121,8 +121,29 @@ def test_replay_punishes_ending_early_where_most_answers_end(unended: int, ended
     replay = [p for p in build_pairs(failed, passed, {}, {}, {}, ordinary=own) if p.origin == "replay"]
     found = [p for p in replay if p.rejected_finished]
     assert len(found) == round(len(replay) * early)
-    assert {p.rejected for p in found} <= {"The sea is wide."}
+    assert all(p.chosen.startswith(p.rejected) and p.fault_at == len(p.rejected) < len(p.chosen) for p in found)
     assert all(p.rejected.startswith(p.chosen) for p in replay if not p.rejected_finished)
+
+
+def test_early_ends_outweigh_the_ends() -> None:
+    """Beside the looped copies, after the first sentence, after half of them, and before the last one."""
+    answer = "The sea is wide. It sings at night. The sailors sleep. Waves are high. Wind blows and then it"
+    failed = [
+        result(case(f"badcase1/f{i}"), answer, verdict=Verdict(Status.FAIL, ()), finish_reason="length")
+        for i in range(40)
+    ]
+    own = {o.id: "One. Two. Three. Four." for o in (*ORDINARY, *EVERYDAY)}
+    pairs = build_pairs(failed, [], {}, {}, {}, ordinary=own)
+    ends = [p for p in pairs if p.origin == "end"]
+    early = [p for p in pairs if p.origin == "replay" and p.rejected_finished]
+    assert (len(ends), len(early)) == (8, 16)
+    assert {p.rejected for p in early} == {"One.", "One. Two.", "One. Two. Three."}
+
+
+@pytest.mark.parametrize(("share", "ended"), [(0.0, "One."), (0.5, "One. Two."), (1.0, "One. Two. Three.")])
+def test_an_early_end_may_come_earlier_or_later(share: float, ended: str) -> None:
+    """A share of the sentences before the last one, at least one of them."""
+    assert early_end("One. Two. Three. Four.", share) == ended
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_nothing_but_the_end_is_learnt() -> None:
     "found",
     [
         cut_off(RAMBLING, standard_answer=None),
-        cut_off(RAMBLING, standard_answer="Blue."),
+        cut_off(RAMBLING, standard_answer="Blue"),
         cut_off(RAMBLING, standard_answer=" ".join(["word"] * 200)),
         cut_off(RAMBLING, role="holdout"),
         cut_off(RAMBLING, must_not_include=("sea",)),
@@ -61,15 +61,13 @@ def test_where_no_end_is_known_there_is_no_pair(found: CaseResult) -> None:
     assert end_pairs([found], {}) == []
 
 
-def test_sampled_answers_end_too_and_a_case_has_two_pairs_at_most() -> None:
-    """What the model says by another decoding ends in other places."""
+def test_a_sampled_answer_is_ended_where_the_models_own_cannot_be() -> None:
+    """What the model says by another decoding has sentences; a case has one pair."""
     sampled: list[Attempt] = [
-        replace(cut_off(answer).attempts[0], answer=answer)
-        for answer in (RAMBLING, "Waves are high. Ships are small today. Wind blows. Salt dries. So it", RAMBLING[4:])
+        replace(cut_off(answer).attempts[0], answer=answer) for answer in (RAMBLING, RAMBLING[4:])
     ]
-    pairs = end_pairs([cut_off(LOOPING)], {"badcase1/f": sampled})
-    assert len(pairs) == 2
-    assert len({p.chosen for p in pairs}) == 2
+    (pair,) = end_pairs([cut_off("one endless line of words that goes on " * 3)], {"badcase1/f": sampled})
+    assert RAMBLING.startswith(pair.chosen)
 
 
 def test_an_answer_does_not_end_at_the_number_of_a_lists_next_entry() -> None:

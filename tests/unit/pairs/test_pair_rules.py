@@ -270,7 +270,7 @@ def test_a_replayed_answer_keeps_its_prompt_and_stands_against_copies_in_turn() 
         assert pair.rejected[: pair.fault_at] == CLEAN
         assert pair.rejected[pair.fault_at :].count("The sailors sleep.") in (4, 2, 8)
     ended = [p for p in pairs if p.rejected_finished]
-    assert all((p.rejected, p.fault_at) == ("The sea is wide.", 0) for p in ended)
+    assert all(CLEAN.startswith(p.rejected) and p.fault_at == len(p.rejected) < len(CLEAN) for p in ended)
 
 
 def test_answers_that_repeat_most_are_replayed_first() -> None:
