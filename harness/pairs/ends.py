@@ -3,9 +3,12 @@
 A model that loops or rambles on does not end, and the other pairs hardly teach it to: the end is one token of a chosen
 answer, behind words that this model would not have said. Here the end follows what the model did say. Nothing but the
 end is learnt (``chosen_from``), and nothing but what came instead of it is unlearned (``fault_at``). The sentence is
-the one at which the answer is nearest to the standard answer's length, so that answers do not become shorter than what
-is asked for. The ended beginning must pass its case's rules, so this cures whatever came after it: a loop, a forbidden
+the first at which the answer is as long as the standard answer, so that answers do not become shorter than what is
+asked for. The ended beginning must pass its case's rules, so this cures whatever came after it: a loop, a forbidden
 pattern, too many words, no end.
+
+Trade-off: a single token that is all of a pair weighs much. Many such pairs end every answer at its first sentence, so
+:mod:`harness.pairs.build` takes few, and twice as many early ends of good answers as their counterweight.
 
 Not supported: a case without a standard answer, but for a forbidden pattern, before which its answer ends.
 """
@@ -14,7 +17,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from harness.cases.model import Case
 from harness.judging.results import Attempt, CaseResult, Status
@@ -23,9 +26,9 @@ from harness.metrics import measure, score
 from harness.pairs.model import Pair
 from harness.pairs.rejected import first_forbidden, second_copy
 
-__all__ = ["SENTENCE", "end_pairs"]
+__all__ = ["early_end", "end_pairs"]
 
-SENTENCE = re.compile(r"(?:[.!?](?=\s)|[。！？]|(?<=\S)\n)(?=\s*\S)")
+_SENTENCE = re.compile(r"(?:[.!?](?=\s)|[。！？]|(?<=\S)\n)(?=\s*\S)")
 """Where a sentence or line ends and another one follows."""
 _NUMBER_ALONE = re.compile(r"(?:^|\n)\W*\d+[.)]$")
 """A beginning that stops at the number of a list's next entry."""
@@ -33,14 +36,12 @@ _LENGTHS = (1.0, 2.5)
 """Minimum and maximum length of an ended beginning, in lengths of the standard answer."""
 _GOING_ON = 40
 """Characters after the end that are unlearned: what decides is the first few tokens."""
-_PER_CASE = 1
-"""Answers of a case that are ended."""
 _TRIES = 3
 """Sentences that are tried for one answer, the nearest to the standard answer's length first."""
 
 
 def end_pairs(results: Sequence[CaseResult], sampled: Mapping[str, Sequence[Attempt]]) -> list[Pair]:
-    """At most two pairs of each case of role ``fix`` with an answer that failed or had to be cut off.
+    """At most one pair of each case of role ``fix`` with an answer that failed or had to be cut off.
 
     Args:
         results: failing and passing ones.
@@ -57,19 +58,19 @@ def end_pairs(results: Sequence[CaseResult], sampled: Mapping[str, Sequence[Atte
             if attempt.finish_reason == "length" or attempt.verdict.status is Status.FAIL
             if attempt.answer.strip() != (case.standard_answer or "").strip()
         }
-        found = (made for attempt in answers.values() if (made := list(_ended(case, attempt))))
-        pairs += [pair for made in itertools.islice(found, _PER_CASE) for pair in made]
+        ended = (pair for attempt in answers.values() if (pair := _ended(case, attempt)) is not None)
+        pairs += itertools.islice(ended, 1)
     return pairs
 
 
-def _ended(case: Case, attempt: Attempt) -> Iterator[Pair]:
-    """The pairs of one answer; none where no sentence is near enough to the standard answer's length."""
+def _ended(case: Case, attempt: Attempt) -> Pair | None:
+    """The pair of one answer; None where no sentence is near enough to the standard answer's length."""
     sentences = _sentences(case, attempt)
     for end in _nearest(case, attempt, sentences)[:_TRIES]:
         text = attempt.answer[:end].rstrip()
         going_on = attempt.answer[: end + _GOING_ON]
         if judge(case, score(text, case), "stop").status is Status.PASS and going_on[len(text) :].strip():
-            yield Pair(
+            return Pair(
                 case_id=case.id,
                 messages=case.messages,
                 chat_template_kwargs=case.chat_template_kwargs,
@@ -79,12 +80,12 @@ def _ended(case: Case, attempt: Attempt) -> Iterator[Pair]:
                 chosen_from=len(text),
                 fault_at=len(text),
             )
-            return
+    return None
 
 
 def early_end(answer: str, share: float = 0.5) -> str | None:
     """The first sentences (or lines) of a clean answer, half of them or another share; None where it has only one."""
-    ends = [m.end() for m in SENTENCE.finditer(answer.strip())]
+    ends = [m.end() for m in _SENTENCE.finditer(answer.strip())]
     return answer.strip()[: ends[int((len(ends) - 1) * share)]].rstrip() if ends else None
 
 
@@ -97,7 +98,7 @@ def _sentences(case: Case, attempt: Attempt) -> list[int]:
     )
     return [
         m.end()
-        for m in SENTENCE.finditer(attempt.answer)
+        for m in _SENTENCE.finditer(attempt.answer)
         if m.end() <= sound and not _NUMBER_ALONE.search(attempt.answer[: m.end()].rstrip())
     ]
 
