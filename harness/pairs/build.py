@@ -49,7 +49,7 @@ _UNENDED = 4
 """One pair of a passing answer that never ended to so many of failing ones, at most ..."""
 _MIN_UNENDED = 4
 """... but these at least, if there are any: a second round has few failing ones."""
-_ENDS = 5
+_ENDS = 8
 """One pair that teaches an end to so many of failing cases: a single token that is all of a pair weighs much."""
 _MAX_EARLY_SHARE = 1 / 2
 """Share of replay pairs whose rejected answer is an early end, where every answer ends by itself ..."""

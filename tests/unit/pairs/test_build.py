@@ -136,7 +136,7 @@ def test_early_ends_outweigh_the_ends() -> None:
     pairs = build_pairs(failed, [], {}, {}, {}, ordinary=own)
     ends = [p for p in pairs if p.origin == "end"]
     early = [p for p in pairs if p.origin == "replay" and p.rejected_finished]
-    assert (len(ends), len(early)) == (8, 16)
+    assert (len(ends), len(early)) == (5, 10)
     assert {p.rejected for p in early} == {"One.", "One. Two.", "One. Two. Three."}
 
 
