@@ -97,7 +97,7 @@ class Store(Answers, Parts):
     # -- runs ----------------------------------------------------------------------------------------------------
 
     def begin_run(self, planned: int, facts: Mapping[str, Any], *, part: Part | None = None) -> Run:
-        """Record that a run has begun; its id is a time stamp plus chance, so two at once never share one.
+        """Record that a run has begun; its id is a time stamp plus chance, drawn again where a run has it.
 
         Args:
             planned: how many results it has. The parts of a run know that themselves.
@@ -136,15 +136,17 @@ class Store(Answers, Parts):
 
     def _add_run(self, planned: int, facts: Mapping[str, Any], group: str) -> Run | None:
         """A new run; None where its group has one by now."""
-        run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-        row = with_seal(_RUN, run_id, now(), None, "started", planned, json.dumps(facts), "")
         kind = str(facts.get("kind", "suite"))
-        with self._database.transaction():
-            added = self._database.one(self._database.sql.add_run, **row, kind=kind, run_group=group or None)
-            if added is None:
-                return None
-            self._database.write(self._database.sql.count_run, value=added[0])
-        return self._only(run_id)
+        while True:
+            run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+            row = with_seal(_RUN, run_id, now(), None, "started", planned, json.dumps(facts), "")
+            with self._database.transaction():
+                added = self._database.one(self._database.sql.add_run, **row, kind=kind, run_group=group or None)
+                if added is not None:
+                    self._database.write(self._database.sql.count_run, value=added[0])
+                    return self._only(run_id)
+                if group and self.run_of_group(group) is not None:
+                    return None
 
     def finish_run(
         self, run_id: str, status: RunStatus, facts: Mapping[str, Any] | None = None, *, part: Part | None = None

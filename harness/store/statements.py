@@ -85,12 +85,10 @@ class Statements:
 
     @cached_property
     def add_run(self) -> Prepared:
-        """Adds a run and gives its number; gives nothing where another run has the group."""
+        """Adds a run and gives its number; gives nothing where another run has the id or the group."""
         names = [c.name for c in runs.c if c.name != "sequence"]
         statement = self._insert(runs).values({n: bindparam(n) for n in names})
-        return self._prepare(
-            statement.on_conflict_do_nothing(index_elements=[runs.c.run_group]).returning(runs.c.sequence)
-        )
+        return self._prepare(statement.on_conflict_do_nothing().returning(runs.c.sequence))
 
     @cached_property
     def count_run(self) -> Prepared:

@@ -19,7 +19,7 @@ from harness.project.deadlines import Deadlines
 from tests.support.vllm_server import Exchange, FakeServer, every, write_model
 
 Behaviour = Callable[[Exchange], Awaitable[None]]
-SOON = Deadlines(first_token=0.6, engine_stall=0.6)
+SOON = Deadlines(first_token=1.5, engine_stall=1.5)
 POISON = 7
 """A prompt that begins with it meets the fault."""
 

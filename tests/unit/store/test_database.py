@@ -36,6 +36,12 @@ NOT_FINITE = Attempt(
 )
 
 
+def test_runs_that_begin_in_the_same_second_have_ids_of_their_own(store: Store) -> None:
+    """Two thousand in a few seconds draw some of the 65,536 endings twice; those are drawn again."""
+    ids = [store.begin_run(1, {}).id for _ in range(2000)]
+    assert len(set(ids)) == 2000
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "reports" / "harness.sqlite")
