@@ -247,7 +247,13 @@ def _report(result: FixResult) -> None:
     if drift := result.version.checkpoint.drift:
         echo(_drift_text(drift))
     name = result.adapter.name
-    if result.promotion.blessed:
+    if result.promotion.blessed and not result.promotion.lengths_compared:
+        echo(tr(
+            "{name} is blessed: it fixes cases, breaks no guard and cuts off no more answers; too few are sound to "
+            "compare lengths",
+            name=name,
+        ))  # fmt: skip
+    elif result.promotion.blessed:
         echo(tr(
             "{name} is blessed: it fixes cases, breaks no guard, cuts off no more answers and keeps their length",
             name=name,

@@ -30,6 +30,8 @@ class Promotion:
     blessed: bool
     reasons: tuple[str, ...]
     """Why not; empty when blessed."""
+    lengths_compared: bool = True
+    """Whether there were enough sound answers for their lengths to have a say."""
 
 
 def decide(
@@ -67,9 +69,10 @@ def decide(
         against.append(tr("more answers are cut off: {new} of them, {old} before", new=f"{new:.0%}", old=f"{old:.0%}"))
     if not comparison.fixed:
         against.append(tr("no case was fixed"))
-    against += [problem] if (problem := length_problem(sound_lengths(before, after))) else []
+    lengths = sound_lengths(before, after)
+    against += [problem] if (problem := length_problem(lengths)) else []
     against += drift_problems(drift, max_drift)
-    return Promotion(not against, tuple(against))
+    return Promotion(not against, tuple(against), lengths.comparable)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,6 +43,11 @@ class SoundLengths:
     """Sound answers on the side that has fewer."""
 
     @property
+    def comparable(self) -> bool:
+        """Whether there are enough answers for the medians to tell anything."""
+        return self.fewest >= MIN_SOUND and (self.ratio is not None or self.paired_ratio is not None)
+
+    @property
     def ratio(self) -> float | None:
         """After by before over all sound answers."""
         return _ratio(self.before, self.after)
@@ -72,7 +77,7 @@ def sound_lengths(before: Sequence[CaseResult], after: Sequence[CaseResult]) -> 
 def length_problem(lengths: SoundLengths) -> str | None:
     """Why the lengths speak against a version; None where they do not, or are too few to tell."""
     ratios = [r for r in (lengths.ratio, lengths.paired_ratio) if r is not None]
-    if lengths.fewest < MIN_SOUND or not ratios:
+    if not lengths.comparable:
         return None
     low, high = LENGTHS
     if max(ratios) >= low and min(ratios) <= high:

@@ -46,7 +46,7 @@ def decided(before: Sequence[CaseResult] = BEFORE, after: Sequence[CaseResult] =
 @pytest.mark.parametrize("suite_cases", [0, 2, 3], ids=["no condition", "fewer", "all"])
 def test_a_version_that_fixes_and_breaks_nothing_is_blessed(suite_cases: int) -> None:
     """Without any reason against it, where the whole suite was run."""
-    assert decided(suite_cases=suite_cases) == Promotion(blessed=True, reasons=())
+    assert decided(suite_cases=suite_cases) == Promotion(blessed=True, reasons=(), lengths_compared=False)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_what_speaks_against_a_version_is_named(
     before: tuple[CaseResult, ...], after: tuple[CaseResult, ...], reasons: list[str]
 ) -> None:
     """Each reason alone keeps it a candidate, and several are all told."""
-    assert decided(before, after) == Promotion(blessed=False, reasons=tuple(reasons))
+    assert decided(before, after) == Promotion(blessed=False, reasons=tuple(reasons), lengths_compared=False)
 
 
 def test_a_part_of_the_suite_blesses_nothing() -> None:

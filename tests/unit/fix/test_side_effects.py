@@ -42,6 +42,12 @@ def test_a_few_answers_tell_nothing_about_lengths() -> None:
     assert length_problem(sound_lengths(side(*[100.0] * 7), side(*[10.0] * 7))) is None
 
 
+@pytest.mark.parametrize(("answers", "comparable"), [(7, False), (8, True)])
+def test_a_few_answers_are_said_to_be_too_few(answers: int, comparable: bool) -> None:
+    """Nobody may read that lengths were kept where nothing could be compared."""
+    assert sound_lengths(side(*[100.0] * answers), side(*[90.0] * answers)).comparable is comparable
+
+
 def test_answers_that_were_cut_off_or_loop_have_no_length() -> None:
     """Only what ended by itself counts, on its own side."""
     before = [sound(0, 50.0), sound(1, 250.0, "length"), result(case("badcase1/c2"), LOOPING, LOOPS)]
