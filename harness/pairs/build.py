@@ -30,7 +30,7 @@ from harness.pairs.replay_prompts import EVERYDAY, ORDINARY
 from harness.safe.escape import well_formed
 from harness.suite.figures import figures
 
-__all__ = ["RULES", "build_pairs", "early_end", "loop_copy", "pairs_of_case", "spread"]
+__all__ = ["RULES", "build_pairs", "loop_copy", "pairs_of_case", "spread"]
 
 T = TypeVar("T")
 
@@ -56,7 +56,7 @@ _MAX_EARLY_SHARE = 1 / 2
 _MANY_UNENDED = 0.75
 """... and the share of answers that never end from which there is none."""
 _EARLY_ENDS = 2
-"""Early ends, at least, to each pair that teaches an end."""
+"""Good answers that are ended early, to each pair that teaches an end; one of a single sentence has no early end."""
 _EARLY_AT = (0.5, 0.0, 1.0)
 """Where they end, in turn, as a share of the sentences before the last one."""
 

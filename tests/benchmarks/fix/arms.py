@@ -11,7 +11,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,9 @@ __all__ = ["ARMS", "Arm", "Lines", "Size", "choose_cases", "run_arm"]
 
 PARENT = "v4.0"
 GREEDY = "~greedy"
-_RECIPES = Path(__file__).with_name("recipes")
+_PEERS = Path(__file__).with_name("peers.toml")
 _HAND_MADE = 4
+_ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,8 @@ class Arm:
     text: str
     stage: str = "dpo"
     recipe: str = "fix"
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the recipe that are other than in its file."""
     rounds: int = 2
     hand_made: bool = False
     """Four pairs as a person writes them, instead of the model's own answers."""
@@ -65,18 +68,18 @@ ARMS: Mapping[str, Arm] = {
             name="peers",
             text="four hand-made pairs, lr 1e-4, 5 epochs, last checkpoint",
             stage="dpo",
-            recipe=str(_RECIPES / "peers.toml"),
+            recipe=str(_PEERS),
             rounds=1,
             hand_made=True,
         ),
         *(
-            Arm(name=name, text=text, recipe=str(_RECIPES / f"{name}.toml"), rounds=1)
-            for name, text in (
-                ("whole", "the default without unlikelihood and ends apart"),
-                ("simpo", "SimPO in the place of DPO"),
-                ("orpo", "ORPO in the place of DPO"),
-                ("slow", "a third of the rate, three times the steps"),
-                ("attention", "a LoRA on the attention's layers only"),
+            Arm(name=name, text=text, changes=changes, rounds=1)
+            for name, text, changes in (
+                ("whole", "the default without unlikelihood and ends apart", {"unlikelihood": 0.0, "end_apart": False}),
+                ("simpo", "SimPO in the place of DPO", {"pref_loss": "simpo", "pref_beta": 2.0, "end_apart": False}),
+                ("orpo", "ORPO in the place of DPO", {"pref_loss": "orpo", "pref_ftx": 0.0, "end_apart": False}),
+                ("slow", "a third of the rate, three times the steps", {"learning_rate": 1e-4, "epochs": 7.5}),
+                ("attention", "a LoRA on the attention's layers only", {"lora_targets": _ATTENTION}),
             )
         ),
     )
@@ -184,7 +187,7 @@ def run_arm(bench: Bench, arm: Arm, seed: int, size: Size, cases: Sequence[Case]
     before = bench.answer(cases, PARENT)
     key = f"{size.key}-{len(cases)}"
     parent, run = PARENT, bench.suite_run(cases, PARENT, key)
-    recipe = named_recipe(arm.recipe, seed=seed, max_steps=size.steps)
+    recipe = named_recipe(arm.recipe, seed=seed, max_steps=size.steps, **arm.changes)
     trained_on: set[str] = set()
     rounds: list[dict[str, Any]] = []
     most = min(arm.rounds, size.rounds)

@@ -29,8 +29,8 @@ from harness.pairs import (
     pairs_of_case,
     trim_loop,
 )
-from harness.pairs.build import early_end
 from harness.pairs.candidates import Candidates, draw_candidates, refuses
+from harness.pairs.ends import early_end
 from harness.pairs.prompts import same_prompt, varied
 from harness.pairs.replay_prompts import EVERYDAY, ORDINARY, Ordinary
 from harness.project.manifest import Adapter

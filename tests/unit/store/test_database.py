@@ -36,12 +36,6 @@ NOT_FINITE = Attempt(
 )
 
 
-def test_runs_that_begin_in_the_same_second_have_ids_of_their_own(store: Store) -> None:
-    """Two thousand in a few seconds draw some of the 65,536 endings twice; those are drawn again."""
-    ids = [store.begin_run(1, {}).id for _ in range(2000)]
-    assert len(set(ids)) == 2000
-
-
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "reports" / "harness.sqlite")
@@ -73,6 +67,12 @@ def result(case_id: str = "badcase1/a", adapter: str = "v4.0", status: Status = 
         ),
         verdict,
     )
+
+
+def test_runs_that_begin_in_the_same_second_have_ids_of_their_own(store: Store) -> None:
+    """Two thousand in a few seconds draw some of the 65,536 endings twice; those are drawn again."""
+    ids = [store.begin_run(1, {}).id for _ in range(2000)]
+    assert len(set(ids)) == 2000
 
 
 def test_a_generation_is_found_by_its_key(store: Store) -> None:
