@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         record_server,
     )
     from harness.engines.vllm_engine import distribution
-    from harness.engines.vllm_options import vllm_options
+    from harness.engines.vllm_options import copies_forks, vllm_options
     from harness.models.folder import locate_model
     from harness.safe.processes import process_facts
     from harness.safe.secrets import keep_secret
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
                 address=server.address, model=model.name, model_path=str(path), stamps=file_stamps(path),
                 dtype=given.get("dtype", "auto"), max_model_len=options["max_model_len"] or sys.maxsize,
                 max_loras=loras, max_lora_rank=rank if loras else 0, trust_remote_code=model.trust_remote_code,
-                options=deciding_options(given), process=process_facts(server.pid),
+                options=deciding_options(given), forks=copies_forks(options), process=process_facts(server.pid),
             )  # fmt: skip
             record = record_server(warm, key), warm
             if args.json:

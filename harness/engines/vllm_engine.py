@@ -24,7 +24,7 @@ from harness.engines.base import EngineInfo, Failure, OnProgress, Outcome, Progr
 from harness.engines.growing import more_requests
 from harness.engines.model_folder import adapter_problem, end_ids, length_problem
 from harness.engines.vllm_generations import BeamGeneration, Generation, PlainGeneration, decoding_problem
-from harness.engines.vllm_options import vllm_options
+from harness.engines.vllm_options import copies_forks, vllm_options
 from harness.engines.vllm_streams import LlmStreams, one_line
 from harness.errors import EngineError, EngineMissing
 from harness.models.processor import cpu_dtype
@@ -108,7 +108,6 @@ class VllmEngine:
         start = vllm_options(
             model_path, cpu=self._cpu, max_loras=max_loras, max_lora_rank=max_lora_rank, dtype=dtype, **options
         )
-        forks = start.get("kv_transfer_config") is not None
         try:
             self._llm: Any = llm_class(**start)
         except Exception as error:
@@ -122,7 +121,7 @@ class VllmEngine:
         self._loras: dict[str, Any] = {}
         self._known: set[str] = set()
         """Digests of all adapters so far."""
-        self._streams = LlmStreams(self._llm, lambda request: self._lora(request.adapter), forks=forks)
+        self._streams = LlmStreams(self._llm, lambda request: self._lora(request.adapter), forks=copies_forks(start))
 
     def generate(self, requests: Sequence[Request]) -> Iterator[Outcome]:
         """Yield outcomes as they finish; see :class:`harness.engines.base.Engine`."""

@@ -13,7 +13,7 @@ from typing import Any
 from harness.engines.model_folder import context_length
 from harness.models.processor import cpu_dtype
 
-__all__ = ["command_line", "vllm_options"]
+__all__ = ["command_line", "copies_forks", "vllm_options"]
 
 _GIB = 1024**3
 _MIN_BATCHED_TOKENS = 4096
@@ -84,6 +84,11 @@ def vllm_options(
     if kv_cache := kv_cache_gib or (2.0 if cpu else None):
         options["kv_cache_memory_bytes"] = int(kv_cache * _GIB)
     return options | _lora_options(max_loras, max_lora_rank, cpu) | dict(llm_options or {})
+
+
+def copies_forks(options: Mapping[str, Any]) -> bool:
+    """Whether a vLLM that is started with ``options`` copies the last block of a fork's parent."""
+    return options.get("kv_transfer_config") == _FORKS
 
 
 def command_line(options: Mapping[str, Any]) -> list[str]:

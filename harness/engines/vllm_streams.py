@@ -30,8 +30,6 @@ class LlmStreams:
         self._lora_of = lora_of
         self._forks = forks
         self._runs: dict[str, Generation] = {}
-        self._internal: dict[str, str] = {}
-        """vLLM's own names of our streams, where forks need them."""
         self._count = 0
 
     def open(self, run: Generation, ids: list[int], params: dict[str, Any], parent: str | None = None) -> str:
@@ -41,25 +39,20 @@ class LlmStreams:
 
         self._count += 1
         key = f"harness-{self._count}"
-        known_as = self._internal.get(parent) if parent is not None else None
-        if known_as is not None:
-            params["extra_args"] = {"kv_transfer_params": {"fork_of": known_as}}
-        internal = self._llm.llm_engine.add_request(
+        if self._forks and parent is not None:
+            params["extra_args"] = {"kv_transfer_params": {"fork_of": parent}}
+        self._llm.llm_engine.add_request(
             key,
             {"prompt_token_ids": ids},
             SamplingParams(**params, output_kind=RequestOutputKind.DELTA),
             lora_request=self._lora_of(run.request),
         )
         self._runs[key] = run
-        if self._forks:
-            self._internal[key] = internal
         return key
 
     def drop(self, keys: Sequence[str]) -> None:
         """Abort engine requests."""
         live = [key for key in keys if self._runs.pop(key, None) is not None]
-        for key in live:
-            self._internal.pop(key, None)
         if live:
             self._llm.llm_engine.abort_request(live)
 
@@ -79,7 +72,6 @@ class LlmStreams:
                 continue
             if output.finished:
                 del self._runs[output.request_id]
-                self._internal.pop(output.request_id, None)
             run.take(output.request_id, output.outputs[0], output.finished)
 
 

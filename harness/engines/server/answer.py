@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
 from collections.abc import Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,8 @@ _NEUTRAL = {
 }  # fmt: skip
 """What a server would otherwise take from the model's generation config."""
 _UNKNOWN_TO_SERVERS = ("detokenize",)
+_KEEP_STEPS = 4
+"""Steps of the engine that a dropped stream's blocks wait for its forks, whose requests may arrive later."""
 
 
 def problem(request: Request, rows: int, *, server_beam: bool) -> str | None:
@@ -56,6 +59,7 @@ class Answer:
         """Under which the server that is asked serves the model or adapter."""
         self._generation: Generation | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._id = uuid.uuid4().hex
         self._count = 0
         self._end = asyncio.Event()
         self._spent = False
@@ -106,11 +110,13 @@ class Answer:
         assert generation.result is not None
         return generation.result
 
-    def open(self, run: Generation, ids: list[int], params: dict[str, Any], parent: str | None = None) -> str:  # noqa: ARG002
+    def open(self, run: Generation, ids: list[int], params: dict[str, Any], parent: str | None = None) -> str:
         """Start one streamed completion (see :class:`harness.engines.vllm_generations.Streams`)."""
         self._count += 1
-        key = str(self._count)
+        key = f"{self._id}-{self._count}"
         known = {name: value for name, value in params.items() if name not in _UNKNOWN_TO_SERVERS}
+        if self._dispatch.forks and "logprobs" in params:
+            known |= _fork(key, parent)
         self._tasks[key] = asyncio.create_task(self._pump(run, key, list(ids), known))
         return key
 
@@ -188,3 +194,12 @@ class Answer:
             request_id=self.request.id, text=best.text, token_ids=best.token_ids,
             finish_reason="stop" if best.finish_reason == "stop" else "length", seconds=time.monotonic() - began,
         )  # fmt: skip
+
+
+def _fork(key: str, parent: str | None) -> dict[str, Any]:
+    """What tells harness/engines/vllm_fork.py from which stream this one forks off."""
+    params: dict[str, Any] = {"keep_steps": _KEEP_STEPS}
+    if parent is not None:
+        # vLLM's name of a completion's first prompt.
+        params["fork_of"] = f"cmpl-{parent}-0"
+    return {"request_id": key, "kv_transfer_params": params}

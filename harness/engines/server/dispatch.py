@@ -52,6 +52,7 @@ class Dispatch:
         retries: int,
         n_best: int,
         max_adapters: int | None,
+        forks: bool = False,
     ) -> None:
         """See :class:`harness.engines.server.engine.ServerEngine`; ``ends`` are the ids that end an answer."""
         self._model_path = model_path
@@ -64,6 +65,7 @@ class Dispatch:
         self.retries = retries
         self.n_best = n_best
         self._max_adapters = max_adapters
+        self.forks = forks
         self._lanes: list[ServerLane] = []
         self._ended_tokens = 0
         self._active: dict[asyncio.Task[Outcome], Answer] = {}

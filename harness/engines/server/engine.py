@@ -60,6 +60,7 @@ class ServerEngine:
         key: str | None = None,
         info: EngineInfo | None = None,
         max_adapters: int | None = None,
+        forks: bool = False,
         deadlines: Deadlines | None = None,
         on_progress: OnProgress | None = None,
         trust_remote_code: bool = False,
@@ -80,6 +81,7 @@ class ServerEngine:
             key: of the servers; None: the one in the environment.
             info: the identity, where the servers were asked before; None: ask them now.
             max_adapters: how many the server may be asked to load; None is no limit.
+            forks: whether the servers were started with harness/engines/vllm_fork.py.
             deadlines: how long a server may be silent; None: the defaults.
             on_progress: called with progress, in the thread that consumes :meth:`generate`.
             trust_remote_code: whether a tokenizer's Python code may run.
@@ -103,7 +105,7 @@ class ServerEngine:
         self._dispatch = Dispatch(
             model_path=model_path, model=model, text=text, ends=end_ids(model_path, text.eos_token_id),
             server_beam=beam_search == "server", load_adapters=load_adapters, rows=max_num_seqs, retries=retries,
-            n_best=n_best, max_adapters=max_adapters,
+            n_best=n_best, max_adapters=max_adapters, forks=forks,
         )  # fmt: skip
         self._on_progress = on_progress or (lambda _: None)
         self._closed = False

@@ -44,6 +44,8 @@ class WarmServer:
     trust_remote_code: bool
     options: Mapping[str, Any] = field(default_factory=dict)
     """Any other option of the engine that may change an answer."""
+    forks: bool = False
+    """Whether it copies the last block of a fork's parent (harness/engines/vllm_fork.py)."""
     process: Mapping[str, Any]
     """See :func:`harness.safe.processes.process_facts`."""
 

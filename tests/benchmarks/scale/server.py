@@ -27,7 +27,7 @@ from harness.engines.base import Completion, Engine, Request
 from harness.engines.server import ServerEngine
 from harness.engines.server.launch import LaunchedServer
 from harness.engines.vllm_engine import distribution
-from harness.engines.vllm_options import vllm_options
+from harness.engines.vllm_options import copies_forks, vllm_options
 from harness.models.embedded import embedded_model
 from harness.safe.files import write_text
 from tests.benchmarks.beam.__main__ import bundled_prompts
@@ -56,7 +56,12 @@ def main() -> int:
     ):
         server.wait_until_ready(600)
         asked = ServerEngine(
-            model, base_url=server.address, model="model", key=key, max_num_seqs=options["max_num_seqs"]
+            model,
+            base_url=server.address,
+            model="model",
+            key=key,
+            max_num_seqs=options["max_num_seqs"],
+            forks=copies_forks(options),
         )
         with closing(asked):
             for engine in (own, asked):

@@ -92,6 +92,28 @@ def test_what_a_request_leaves_open_is_not_left_to_the_server(model: Path) -> No
         assert {"temperature", "top_p", "top_k", "min_p", "repetition_penalty", "presence_penalty"} <= body.keys()
 
 
+@pytest.mark.parametrize("forks", [False, True], ids=["plain", "forks"])
+def test_a_fork_names_its_parent_only_where_the_server_copies_blocks(model: Path, forks: bool) -> None:
+    """Every parent is a stream that was opened before; elsewhere another connector would read these parameters."""
+    bodies: list[dict[str, Any]] = []
+
+    async def behave(exchange: Exchange) -> None:
+        bodies.append(exchange.body)
+        await exchange.answer()
+
+    with FakeServer(behave) as server:
+        [outcome] = ask(model, server.address, [request(beam_width=4, max_tokens=12)], forks=forks)
+    assert isinstance(outcome, Completion)
+    if not forks:
+        assert not any({"request_id", "kv_transfer_params"} & body.keys() for body in bodies)
+        return
+    opened = {f"cmpl-{body['request_id']}-0": body["prompt"] for body in bodies}
+    named = [(body["prompt"], body["kv_transfer_params"].get("fork_of")) for body in bodies]
+    assert len(opened) == len(bodies)
+    assert [parent for _, parent in named if parent is None] == [None], "the first stream alone has no parent"
+    assert all(prompt[: len(opened[parent])] == opened[parent] for prompt, parent in named if parent is not None)
+
+
 def test_no_more_sequences_are_under_way_than_the_server_may_hold(model: Path) -> None:
     """The others wait here, and every one is answered."""
     running, most = 0, 0
