@@ -45,6 +45,8 @@ from harness.trackers.sending import Sent, send_run, sent_lines
 
 __all__ = ["Planned", "Session"]
 
+_LARGE_RUN = 2_000
+"""Results from which a run's page is made when it ends, since later it takes seconds to open."""
 T = TypeVar("T")
 
 
@@ -283,6 +285,10 @@ class Session:
             end_session(self._marker)
         if self._conclusion is not None:
             self._sent = send_run(self._conclusion, self._evaluation.settings)
+            if run.planned > _LARGE_RUN:
+                from harness.view.prepared import keep_page
+
+                keep_page(self._conclusion, self._evaluation.settings)
         results = self._evaluation.results.values()
         failed = any(r.verdict.status is Status.ERROR for r in results)
         lost = self._thread is not None and bool(self._thread.problem)

@@ -22,14 +22,13 @@ from starlette.routing import Route
 from harness.errors import HarnessError, StoreError
 from harness.language import language, set_language
 from harness.project.settings import Settings
-from harness.reports.conclusion import Conclusion
-from harness.reports.html_report import run_page
 from harness.reports.page.document import policy
 from harness.safe.escape import for_page
 from harness.view.edits import Edits
 from harness.view.guard import Guard
 from harness.view.live import live_state, run_progress
-from harness.view.pages import home_page, navigation, training_page, trainings_page, version_page, versions_page
+from harness.view.pages import home_page, training_page, trainings_page, version_page, versions_page
+from harness.view.prepared import shown_run
 from harness.view.reading import Reading
 
 __all__ = ["create_app"]
@@ -96,13 +95,6 @@ def create_app(settings: Settings, *, token: str, port: int, warm: bool = False)
     ]
     guard = Middleware(Guard, token=token, port=port)
     return Starlette(routes=routes, middleware=[guard], exception_handlers={404: _not_found, 500: _broke})
-
-
-def shown_run(conclusion: Conclusion) -> str:
-    """The page of a run."""
-    run = conclusion.run
-    live = {"run": run.id, "data": f"/run/{run.id}/cases.json", "now": f"/run/{run.id}/now.json"}
-    return run_page(conclusion.report, live, navigation(""))
 
 
 class _Application:

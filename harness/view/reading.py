@@ -13,7 +13,7 @@ import json
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -165,13 +165,7 @@ class Reading:
 
     def cases(self, run_id: str) -> bytes:
         """The recorded cases of a run for the page's script: JSON, as gzip."""
-
-        def make(conclusion: Conclusion) -> bytes:
-            data = page_data(conclusion.report)
-            text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-            return gzip.compress(text.encode("utf-8"), 1)
-
-        return self._once(run_id, "json.gz", make)
+        return self._once(run_id, "json.gz", _packed)
 
     def now(self, run_id: str) -> dict[str, Any]:
         """What the case files say now of a run's cases: by id the standard answer, and marks by version and sample.
@@ -205,6 +199,18 @@ class Reading:
     def _prepare(self, run: Run, make: Callable[[Conclusion], str]) -> None:
         self.page(run.id, make)
         self.cases(run.id)
+
+    def keep(self, conclusion: Conclusion, make: Callable[[Conclusion], str]) -> None:
+        """Keep the page, cases and figures of a run that has ended, from its conclusion."""
+        with Store.existing(self.settings.database) as store:
+            run = store.run(conclusion.run.id)
+            digest = self._digest(run, store)
+        if not digest:
+            return
+        self._kept.put(digest, "html", make(conclusion).encode())
+        self._kept.put(digest, "json.gz", _packed(conclusion))
+        known = {a.name: figures(a.results) for a in conclusion.report.adapters if a.name in run.adapters}
+        self._kept.put(_figures_digest(run), "figures", dump(known).encode())
 
     def _once(self, run_id: str, kind: str, make: Callable[[Conclusion], bytes]) -> bytes:
         """What ``make`` gives, from memory or a file where the run has ended and was looked at before."""
@@ -250,11 +256,19 @@ class Reading:
         elif settings.baseline and settings.baseline not in run.adapters:
             runs = store.runs(adapter=settings.baseline, finished=True)
             baseline += [[r.id, r.results_seal] for r in runs]
-        manifest = settings.manifest_path
         return digest([
             program(), language(), run, settings.recorded_limits, settings.allow_partial, baseline,
-            digest_file(manifest) if manifest.is_file() else "",
+            self._entries({*run.adapters, settings.baseline}),
         ])  # fmt: skip
+
+    def _entries(self, names: Collection[str]) -> object:
+        """What the manifest says of versions, of which the page shows a part."""
+        path = self.settings.manifest_path
+        try:
+            adapters = read_manifest(path).adapters
+        except HarnessError:
+            return digest_file(path) if path.is_file() else ""
+        return [adapters[name] for name in sorted(names) if name in adapters]
 
     def cases_now(self) -> dict[str, Case]:
         """The cases of the suite as the files say now; none where they cannot be read."""
@@ -275,6 +289,11 @@ class Reading:
         root = self.settings.reports / "trainings"
         folders = [p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")] if root.is_dir() else []
         return tuple(sorted(folders, key=lambda p: p.stat().st_mtime, reverse=True))
+
+
+def _packed(conclusion: Conclusion) -> bytes:
+    text = json.dumps(page_data(conclusion.report), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return gzip.compress(text.encode("utf-8"), 1)
 
 
 def _mark(case: Case, attempt: Attempt) -> str:

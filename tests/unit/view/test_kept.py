@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from harness.project.manifest import read_manifest
 from harness.project.settings import Settings, read_settings
-from harness.reports.conclusion import Conclusion
+from harness.reports.conclusion import Conclusion, review_run
 from harness.store import Store
 from harness.view.kept import Kept
 from harness.view.pages import home_page
+from harness.view.prepared import keep_page, shown_run
 from harness.view.reading import Reading
 from tests.support.recorded import recorded_project
 
@@ -47,13 +49,46 @@ def test_a_page_is_made_again_when_something_changed(settings: Settings, what: s
     run = newest(settings)
     Reading(settings).page(run, lambda _: "before")
     if what == "manifest":
-        settings.manifest_path.write_text(settings.manifest_path.read_text() + "\n# looked at\n")
+        text = settings.manifest_path.read_text()
+        settings.manifest_path.write_text(text.replace('status = "candidate"', 'status = "blessed"'))
     elif what == "limit":
         settings = replace(settings, gate_min_cases=3, max_regressions=2)
     else:
         for path in (settings.reports / "view").glob("*.html"):
             path.unlink()
     assert Reading(settings).page(run, lambda _: "after") == "after"
+
+
+def test_a_version_that_a_run_does_not_show_leaves_its_page(settings: Settings) -> None:
+    """Every fix adds a version; the pages of all earlier runs stay as they are."""
+    run = newest(settings)
+    Reading(settings).page(run, lambda _: "before")
+    with settings.manifest_path.open("a") as file:
+        file.write('\n[adapters."v9.0"]\nmodel = "tiny"\n')
+    assert Reading(settings).page(run, never) == "before"
+
+
+def test_a_page_that_is_kept_at_the_end_of_a_run_is_the_one_that_would_be_made(settings: Settings) -> None:
+    """So a large run opens without being read and judged again."""
+    run = newest(settings)
+    with Store(settings.database) as store:
+        conclusion = review_run(store.run(run), store, read_manifest(settings.manifest_path), settings)
+    made, cases = shown_run(conclusion), Reading(settings).cases(run)
+    known = Reading(settings).figures(conclusion.run)
+    for path in (settings.reports / "view").iterdir():
+        path.unlink()
+    keep_page(conclusion, settings)
+    later = Reading(settings)
+    assert (later.page(run, never), later.cases(run)) == (made, cases)
+    assert later.listed_figures([replace(conclusion.run, planned=10_000)]) == {run: known}
+
+
+def test_a_run_that_cannot_be_kept_ends_all_the_same(settings: Settings) -> None:
+    """Its reports are written; the page is made when it is opened."""
+    with Store(settings.database) as store:
+        conclusion = review_run(store.run("last"), store, read_manifest(settings.manifest_path), settings)
+    Path(settings.database).unlink()
+    keep_page(conclusion, settings)
 
 
 def test_figures_are_those_of_the_results(settings: Settings) -> None:
