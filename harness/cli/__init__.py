@@ -32,7 +32,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "serve": "keep a model warm on this machine: a rerun of the suite starts at once",
         "watch": "run what fails again whenever a case file changes",
         "score": "score texts without a model",
-        "baseline": "write a version's results as a file to compare with in CI",
+        "baseline": "write a version's results as a file to compare with in CI, or check such files",
         "noise": "measure how often equal runs disagree: the A/A flip rate",
     },
     "collect": {

@@ -23,7 +23,7 @@ from harness.metrics.types import Scores
 from harness.safe.files import write_text
 from harness.safe.read import read_json, reason
 
-__all__ = ["BaselineFile", "matching", "read_baseline", "write_baseline"]
+__all__ = ["BaselineFile", "StaleCases", "matching", "read_baseline", "write_baseline"]
 
 _SCHEMA = 1
 _NO_ANSWER = "(the answer is not in the baseline file)"
@@ -62,6 +62,32 @@ class BaselineFile:
             for case in cases
             if case.id in self.cases and self.cases[case.id]["digest"] == case_digest(case)
         )
+
+    def stale(self, cases: Iterable[Case]) -> StaleCases:
+        """How these cases, a whole suite, differ from those of the file."""
+        now = {case.id: case_digest(case) for case in cases}
+        return StaleCases(
+            changed=tuple(
+                name for name, digest in now.items() if self.cases.get(name, {}).get("digest", digest) != digest
+            ),
+            missing=tuple(name for name in now if name not in self.cases),
+            gone=tuple(name for name in self.cases if name not in now),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaleCases:
+    """Ids by which a baseline file and a suite differ, in their order."""
+
+    changed: tuple[str, ...]
+    """In both, and another test since: its baseline does not count."""
+    missing: tuple[str, ...]
+    """In the suite only."""
+    gone: tuple[str, ...]
+    """In the file only."""
+
+    def __bool__(self) -> bool:
+        return bool(self.changed or self.missing or self.gone)
 
 
 def matching(results: Sequence[CaseResult], cases: Iterable[Case]) -> tuple[CaseResult, ...]:
