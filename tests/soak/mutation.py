@@ -76,6 +76,7 @@ TESTS = {
     "harness/suite/compare.py": _SUITE,
     "harness/pairs/build.py": _PAIRS,
     "harness/pairs/rejected.py": _PAIRS,
+    "harness/pairs/ends.py": (("tests/unit/pairs/test_ends.py",), ("tests/unit/pairs",)),
     "harness/fix/promotion.py": _FIX,
     "harness/fix/side_effects.py": _FIX,
     "harness/fix/checkpoints.py": tuple(reversed(_FIX)),
