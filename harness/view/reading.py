@@ -9,6 +9,7 @@ a standard answer that was corrected since, a mark.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import threading
 import time
@@ -21,7 +22,6 @@ from typing import Any, TypeVar
 
 from harness.cases.model import Case
 from harness.errors import CaseFileError, HarnessError, StoreError
-from harness.judging.results import Attempt
 from harness.language import language
 from harness.project.manifest import Manifest, read_manifest
 from harness.project.settings import Settings
@@ -172,19 +172,18 @@ class Reading:
 
         A case that the files do not hold any more is absent.
         """
-        conclusion = self.conclusion(run_id)
         current = self.cases_now()
         found: dict[str, Any] = {}
-        for version in conclusion.report.adapters:
-            for result in version.results:
-                case = current.get(result.case.id)
+        for version, answers in json.loads(self._once(run_id, "answers.json", _answers)).items():
+            for name, attempts in answers:
+                case = current.get(name)
                 if case is None:
                     continue
-                entry = found.setdefault(for_page(case.id), {"standard": case.standard_answer, "answers": {}})
+                entry = found.setdefault(for_page(name), {"standard": case.standard_answer, "answers": {}})
                 if entry["standard"] is not None:
                     entry["standard"] = for_page(entry["standard"])
-                marks = {str(a.sample): _mark(case, a) for a in result.attempts}
-                entry["answers"][for_page(version.name)] = {k: v for k, v in marks.items() if v}
+                marks = {sample: _mark(case, digest, whole) for sample, digest, whole in attempts}
+                entry["answers"][for_page(version)] = {k: v for k, v in marks.items() if v}
         return found
 
     def warm(self, make: Callable[[Conclusion], str]) -> None:
@@ -199,6 +198,7 @@ class Reading:
     def _prepare(self, run: Run, make: Callable[[Conclusion], str]) -> None:
         self.page(run.id, make)
         self.cases(run.id)
+        self._once(run.id, "answers.json", _answers)
 
     def keep(self, conclusion: Conclusion, make: Callable[[Conclusion], str]) -> None:
         """Keep the page, cases and figures of a run that has ended, from its conclusion."""
@@ -209,6 +209,7 @@ class Reading:
             return
         self._kept.put(digest, "html", make(conclusion).encode())
         self._kept.put(digest, "json.gz", _packed(conclusion))
+        self._kept.put(digest, "answers.json", _answers(conclusion))
         known = {a.name: figures(a.results) for a in conclusion.report.adapters if a.name in run.adapters}
         self._kept.put(_figures_digest(run), "figures", dump(known).encode())
 
@@ -240,7 +241,7 @@ class Reading:
             known = make()
             with self._lock:
                 self._made[key] = known
-                while len(self._made) > 3 * _KEPT_RUNS:
+                while len(self._made) > 4 * _KEPT_RUNS:
                     self._made.popitem(last=False)
         return known
 
@@ -293,17 +294,32 @@ class Reading:
 
 def _packed(conclusion: Conclusion) -> bytes:
     text = json.dumps(page_data(conclusion.report), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return gzip.compress(text.encode("utf-8"), 1)
+    return gzip.compress(text.encode("utf-8"), 1, mtime=0)
 
 
-def _mark(case: Case, attempt: Attempt) -> str:
-    """``accepted``, ``rejected``, ``whole`` for a whole answer without a mark, else nothing."""
-    bare = attempt.answer.strip()
-    for name, answers in (("accepted", case.accepted_answers), ("rejected", case.rejected_answers)):
-        if any(bare == a.strip() for a in answers):
-            return name
+def _answers(conclusion: Conclusion) -> bytes:
+    """Of each version its cases: id, and of each attempt its sample, the digest of its answer, whether it is whole."""
     # An answer whose generation was stopped as a loop is not whole, so it cannot be accepted.
-    return "whole" if bare and attempt.finish_reason != "loop" else ""
+    return json.dumps({
+        version.name: [
+            (r.case.id, [(str(a.sample), _bare(a.answer), bool(a.answer.strip()) and a.finish_reason != "loop")
+                         for a in r.attempts])
+            for r in version.results
+        ]
+        for version in conclusion.report.adapters
+    }).encode()  # fmt: skip
+
+
+def _mark(case: Case, bare: str, whole: bool) -> str:
+    """``accepted``, ``rejected``, ``whole`` for a whole answer without a mark, else nothing."""
+    for name, answers in (("accepted", case.accepted_answers), ("rejected", case.rejected_answers)):
+        if any(bare == _bare(a) for a in answers):
+            return name
+    return "whole" if whole else ""
+
+
+def _bare(answer: str) -> str:
+    return hashlib.sha256(answer.strip().encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _figures_digest(run: Run) -> str:
