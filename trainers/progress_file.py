@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import statistics
 import time
 from contextlib import suppress
@@ -84,18 +85,10 @@ class Watch:
             return
         phase: Phase = row["phase"]
         step, moment = int(row.get("step", 0)), float(row["time"])
-        if phase not in get_args(Phase):
+        if phase not in get_args(Phase) or not math.isfinite(moment):
             raise ValueError(f"no phase {phase!r}")
-        if (phase, step) != (self._last.phase, self._last.step):
-            self._moved = time.monotonic()
-        self.phases.setdefault(phase, moment)
-        for name, values in self.series.items():
-            if isinstance(row.get(name), float):
-                values.append((step, row[name]))
-        if "loss" in row:
-            self.steps.append((step, moment))
         last = self._last
-        self._last = TrainProgress(
+        progress = TrainProgress(
             phase=phase,
             step=step,
             total_steps=int(row.get("total_steps", 0)),
@@ -106,12 +99,28 @@ class Watch:
             elapsed=0.0,
             remaining=_number(row, "remaining", last.remaining),
         )
+        if (phase, step) != (self._last.phase, self._last.step):
+            self._moved = time.monotonic()
+        self.phases.setdefault(phase, moment)
+        for name, values in self.series.items():
+            if isinstance(row.get(name), float):
+                values.append((step, row[name]))
+        if "loss" in row:
+            self.steps.append((step, moment))
+        self._last = progress
 
 
 def _number(row: dict[str, Any], name: str, last: float | None) -> float | None:
-    """A figure of a line; the last one where the line has none."""
+    """A figure of a line; the last one where the line has none.
+
+    Raises:
+        ValueError: it is not finite. A training ends at such a figure and does not write it.
+    """
     value = row.get(name, last)
-    return value if isinstance(value, float) else float(value) if type(value) is int else last
+    number = value if isinstance(value, float) else float(value) if type(value) is int else last
+    if number is not None and not math.isfinite(number):
+        raise ValueError(f"{name} is {number}")
+    return number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,10 +4,15 @@ A clean checkout in CI has no run database. A baseline file is small, one line f
 the digest of what decides the case's verdict, the verdicts of its samples, the repetition score, and how many tokens
 were generated, by which ``--shard`` balances its parts. Answers are not in it. A case that has changed since has no
 baseline, whichever of the two it comes from.
+
+A file carries a digest of its own content. Without it a single damaged character could take a case out of the
+comparison, and a gate that counts regressions would pass. Trade-off: a file is not edited by hand, nor merged line by
+line; it is written again.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,9 +28,10 @@ from harness.metrics.types import Scores
 from harness.safe.files import write_text
 from harness.safe.read import read_json, reason
 
-__all__ = ["BaselineFile", "StaleCases", "matching", "read_baseline", "write_baseline"]
+__all__ = ["BaselineFile", "StaleCases", "matching", "read_baseline", "seal_of", "write_baseline"]
 
-_SCHEMA = 1
+_SCHEMA = 2
+_REMEDY = "write it with: harness baseline write NAME"
 _NO_ANSWER = "(the answer is not in the baseline file)"
 
 
@@ -98,12 +104,18 @@ def matching(results: Sequence[CaseResult], cases: Iterable[Case]) -> tuple[Case
 
 def write_baseline(path: Path, adapter: str, results: Sequence[CaseResult], facts: Mapping[str, Any]) -> Path:
     """Write the results of a whole run as a baseline; a line for each case, in the order of their ids."""
-    lines = [
-        f"  {json.dumps(r.case.id)}: {json.dumps(_entry(r), sort_keys=True)}"
-        for r in sorted(results, key=lambda r: r.case.id)
-    ]
-    head = json.dumps({"schema": _SCHEMA, "adapter": adapter, **facts}, indent=1, sort_keys=True)
-    return write_text(path, head.removesuffix("\n}") + ',\n "cases": {\n' + ",\n".join(lines) + "\n }\n}\n")
+    cases = {r.case.id: _entry(r) for r in sorted(results, key=lambda r: r.case.id)}
+    head = {"schema": _SCHEMA, "adapter": adapter, **facts}
+    head["seal"] = seal_of({**head, "cases": cases})
+    lines = [f"  {json.dumps(name)}: {json.dumps(entry, sort_keys=True)}" for name, entry in cases.items()]
+    text = json.dumps(head, indent=1, sort_keys=True)
+    return write_text(path, text.removesuffix("\n}") + ',\n "cases": {\n' + ",\n".join(lines) + "\n }\n}\n")
+
+
+def seal_of(data: Mapping[str, Any]) -> str:
+    """sha256 of a baseline file's content without its ``seal``, as 64 hex digits."""
+    content = {name: value for name, value in data.items() if name != "seal"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def read_baseline(name: str, root: Path) -> BaselineFile:
@@ -117,11 +129,21 @@ def read_baseline(name: str, root: Path) -> BaselineFile:
     try:
         data = read_json(path)
     except (OSError, ValueError) as error:
-        raise UsageError(f"--baseline {path}: {reason(error)}; write one with: harness baseline write NAME") from error
+        raise UsageError(f"--baseline {path}: {reason(error)}; {_REMEDY}") from error
     if not isinstance(data, dict) or data.get("schema") != _SCHEMA or not _sound(data):
-        raise UsageError(f"--baseline {path}: is not a baseline file of schema {_SCHEMA}; write it again")
-    facts = {k: v for k, v in data.items() if k not in ("schema", "adapter", "cases")}
+        raise UsageError(f"--baseline {path}: is not a baseline file of schema {_SCHEMA}; {_REMEDY}")
+    if not _unchanged(data):
+        raise UsageError(f"--baseline {path}: was changed after it was written; {_REMEDY}")
+    facts = {k: v for k, v in data.items() if k not in ("schema", "adapter", "cases", "seal")}
     return BaselineFile(adapter=data["adapter"], facts=facts, cases=data["cases"])
+
+
+def _unchanged(data: Mapping[str, Any]) -> bool:
+    try:
+        return data.get("seal") == seal_of(data)
+    except RecursionError:
+        # What could just be read, and is nested too deep to be written.
+        return False
 
 
 def _sound(data: Mapping[str, Any]) -> bool:

@@ -72,7 +72,7 @@ def test_the_file_is_small_and_one_line_a_case(committed: Path) -> None:
     ]  # fmt: skip
     assert not any(CLEAN in line or LOOP[:40] in line for line in lines)
     data = json.loads(text)
-    assert (data["schema"], data["adapter"]) == (1, "v4.0")
+    assert (data["schema"], data["adapter"]) == (2, "v4.0")
 
 
 def test_a_baseline_needs_a_whole_run(project: Make, pytester: pytest.Pytester, capsys: Capture) -> None:
@@ -86,10 +86,10 @@ def test_a_baseline_needs_a_whole_run(project: Make, pytester: pytest.Pytester, 
 @pytest.mark.parametrize(
     "content",
     [
-        None, "", "[]", "{}", '{"schema": 2, "adapter": "v4.0", "cases": {}}',
-        '{"schema": 1, "adapter": "v4.0", "cases": {"a": 1}}',
-        '{"schema": 1, "adapter": "v4.0", "cases": {"a": {"digest": "x", "samples": ["GREEN"], "verdict": "PASS"}}}',
-        '{"schema": 1, "adapter": "v4.0", "cases": {"a": {"digest": "", "samples": [], "verdict": "PASS", '
+        None, "", "[]", "{}", '{"schema": 1, "adapter": "v4.0", "cases": {}}',
+        '{"schema": 2, "adapter": "v4.0", "cases": {"a": 1}}',
+        '{"schema": 2, "adapter": "v4.0", "cases": {"a": {"digest": "x", "samples": ["GREEN"], "verdict": "PASS"}}}',
+        '{"schema": 2, "adapter": "v4.0", "cases": {"a": {"digest": "", "samples": [], "verdict": "PASS", '
         '"repetition": NaN}}}',
     ],
     ids=["missing", "empty", "list", "object", "schema", "case", "verdict", "NaN"],
@@ -103,3 +103,24 @@ def test_a_wrong_file_is_a_usage_error(project: Make, pytester: pytest.Pytester,
     assert done.ret == 4
     assert "--baseline" in done.stderr.str()
     assert "Traceback" not in done.stderr.str() + done.stdout.str()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('"PASS"', '"FAIL"'), ("badcase1/hill", "badcase1/kill"), ('"repetition": 0.0', '"repetition": 0.9'),
+        ('"seal"', '"sea1"'),
+    ],
+    ids=["a verdict", "an id", "a score", "the seal"],
+)  # fmt: skip
+def test_a_file_that_was_changed_is_refused(
+    committed: Path, pytester: pytest.Pytester, before: str, after: str
+) -> None:
+    """One damaged character would take a case out of the comparison, and what broke there would pass."""
+    path = committed / "baselines" / "v4.0.json"
+    text = path.read_text("utf-8")
+    assert before in text
+    path.write_text(text.replace(before, after, 1), "utf-8")
+    done = pytester.runpytest("badcases", "--baseline", "baselines/v4.0.json")
+    assert done.ret == 4
+    done.stderr.fnmatch_lines(["*v4.0.json: was changed after it was written; write it with: harness baseline write*"])

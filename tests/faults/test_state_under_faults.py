@@ -20,6 +20,7 @@ from harness.project.settings import read_settings
 from harness.safe.files import locked, scratch_folder, sweep
 from harness.safe.processes import is_alive, process_facts
 from harness.store import Store
+from harness.suite.baseline import seal_of
 from harness.view.kept import Kept
 from tests.faults.conftest import Make
 from trainers import TrainProgress
@@ -230,7 +231,7 @@ def test_a_baseline_without_a_score_is_not_judgeable(failing: Make, capsys: Capt
     data = json.loads(path.read_text())
     for entry in data["cases"].values():
         del entry["repetition"]
-    path.write_text(json.dumps(data))
+    path.write_text(json.dumps({**data, "seal": seal_of(data)}))
     capsys.readouterr()
     assert main(["gate", "--baseline", str(path)]) == 3
     assert "not judgeable: a repetition score to compare with is not a number" in capsys.readouterr().out

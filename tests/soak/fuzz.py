@@ -135,7 +135,7 @@ _SEEDS: dict[str, list[bytes]] = {
     "adapter-config": [b'{"peft_type": "LORA", "r": 8, "lora_alpha": 16, "rank_pattern": {"q": 4}, "bias": "none"}'],
     "safetensors": [b'\x3c\0\0\0\0\0\0\0{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}\0\0\0\0'],
     "stored-result": [b'{"case": {"id": "a", "folder": "b", "messages": []}, "adapter": "v", "attempts": []}'],
-    "baseline": [b'{"schema": 1, "adapter": "v4.0", "cases": {"a/b": {"digest": "x", "status": "PASS"}}}'],
+    "baseline": [b'{"schema": 2, "adapter": "v4.0", "cases": {"a/b": {"digest": "x", "status": "PASS"}}}'],
     "pairs": [b'[{"instruction": "a", "input": "", "chosen": "b", "rejected": "c", "history": [["d", "e"]]}]',
               b'[{"conversations": ' + _TURNS + b', "chosen": {"from": "gpt", "value": "x"}, "rejected": "y"}]'],
     "sft-csv": [b"instruction,output\na,b\n"],

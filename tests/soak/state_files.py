@@ -6,6 +6,7 @@ happened. What a person writes (settings, recipes, case files) is in the list to
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ from harness.runs.fingerprints import check_fingerprints
 from harness.runs.sessions import begin_session
 from harness.safe.processes import process_facts
 from harness.store import Store
+from harness.suite.baseline import seal_of
 from harness.view.app import create_app
 from tests.soak import killed_commands as commands
 from tests.soak.places import Said, environment, here
@@ -200,7 +202,8 @@ def make_everything(root: Path) -> Path:
     _must(here(["fix", "--failed", "--adapter", "v4.0", "--as", "v4.2"], root, scripted), 0)
     # The gate with this baseline is red: the case that fails had passed.
     baseline = root / "baselines" / "v4.0.json"
-    baseline.write_text(baseline.read_text("utf-8").replace('"FAIL"', '"PASS"'), "utf-8")
+    facts = json.loads(baseline.read_text("utf-8").replace('"FAIL"', '"PASS"'))
+    baseline.write_text(json.dumps({**facts, "seal": seal_of(facts)}), "utf-8")
     (root / "adapters_manifest.toml").write_bytes(manifest)
     shutil.rmtree(root / "adapters" / "v4.2")
     shutil.rmtree(root / "reports" / "trainings" / "v5.0-sft" / "attempt-1" / "adapter")

@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -58,7 +59,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="bench-adapters-") as place:
         whole, short = Path(place) / "whole", Path(place) / "short"
         make_project(whole, tag="demo")
-        make_project(short, "[tool.harness.decoding]\nmax_tokens = 1\n", tag="demo")
+        make_project(short, tag="demo")
+        for path in short.glob("badcases/*/case.toml"):
+            path.write_text(re.sub(r"(?m)^max_tokens = \d+$", "max_tokens = 1", path.read_text("utf-8")), "utf-8")
         _register((whole, short), Path(place) / "loras")
         for number in range(args.rounds):
             start = _run(short, NAMES[:1])

@@ -125,6 +125,18 @@ def test_a_damaged_progress_file_is_no_training(page: TestClient, project: Path)
     assert page.get(f"/training/{TRAINING}").status_code == 200
 
 
+@pytest.mark.parametrize("value", ["Infinity", "NaN", "1e999"])
+@pytest.mark.parametrize("name", ["loss", "remaining", "time"])
+def test_a_figure_that_is_no_number_costs_its_line(page: TestClient, project: Path, name: str, value: str) -> None:
+    """A damaged line; the page goes on with the one before."""
+    good = {"phase": "training", "time": 1.0, "step": 3, "total_steps": 40, "loss": 0.5, "remaining": 90.0}
+    path = progress(project, good)
+    with path.open("a") as file:
+        file.write(json.dumps({**good, "step": 4, name: "X"}).replace('"X"', value) + "\n")
+    [told] = page.get("/live.json").json()["trainings"]
+    assert (told["step"], told["loss"]) == (3, 0.5)
+
+
 def test_damaged_pairs_are_told_on_their_page(page: TestClient, project: Path) -> None:
     """Nothing is guessed from half a file."""
     for path in (project / "reports" / "trainings" / TRAINING).glob("*.json*"):
