@@ -193,4 +193,8 @@ def _place(registry: Path, file_name: str) -> Path:
     """Where a dataset's file lies: at its path, beside the registry, or under its last name beside the registry."""
     path = registry.parent / file_name
     beside = registry.parent / PurePosixPath(file_name).name
-    return path if path.is_file() or not beside.is_file() else beside
+    try:
+        return path if path.is_file() or not beside.is_file() else beside
+    except (OSError, ValueError):
+        # No file can have this name, which is said when it is read.
+        return path

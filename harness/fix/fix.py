@@ -25,7 +25,7 @@ from harness.cases.suite import SuiteFacts, case_digest, describe_suite
 from harness.engines import open_engine
 from harness.engines.base import Engine
 from harness.engines.kept_engine import KeptEngine
-from harness.errors import AdapterError, UsageError
+from harness.errors import AdapterError, DataError, UsageError
 from harness.fix.checkpoints import Selection, choose, judge_checkpoints, looked_at
 from harness.fix.display import Display
 from harness.fix.engine_room import ELSEWHERE, room_needed
@@ -206,6 +206,8 @@ class Fix:
         protected = self._protected()
         # All that people wrote is read and checked before time is spent on sampling.
         given = import_pairs(edited, self._display.step) if edited is not None else None
+        if edited is not None and not given:
+            raise DataError(f"{edited}: holds no pair to train on")
         cases = [r.case for r in self.plan.training]
         by_hand = read_hand_made(self._settings.badcases, cases, self._display.step)
         check_pairs(given if given is not None else by_hand, protected)

@@ -14,6 +14,7 @@ cannot be read counts as absent.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -67,6 +68,14 @@ class _Selected:
     selection: Selection
 
 
+@dataclass(frozen=True, slots=True)
+class _Sealed:
+    """A stored state with the digest of its content: a damaged one counts as absent, and its step is done again."""
+
+    state: str
+    seal: str
+
+
 class Journal:
     """The stored steps of one fix."""
 
@@ -92,7 +101,9 @@ class Journal:
             return None
         made_from = self._load(_MadeFrom, "made_from.json")
         if made_from is not None and made_from.inputs == inputs:
-            return import_pairs(path)
+            if not (pairs := import_pairs(path)):
+                raise DataError(f"{path}: holds no pair to train on; delete it, and new ones are made")
+            return pairs
         if made_from is None or made_from.pairs != digest_file(path):
             raise DataError(
                 f"{path}: was edited, and the failing cases, settings or hand-made pairs that it was made from have "
@@ -103,7 +114,7 @@ class Journal:
     def save_pairs(self, pairs: Sequence[Pair], inputs: str) -> None:
         """Keep the pairs, as a dataset of LLaMA-Factory."""
         path = export_pairs(pairs, self.folder)
-        write_text(self.folder / "made_from.json", dump(_MadeFrom(inputs, digest_file(path))))
+        self._save(_MadeFrom(inputs, digest_file(path)), "made_from.json")
 
     def trained(self, asked: str) -> TrainResult | None:
         """The result of an earlier training of what is ``asked`` for, if its checkpoints are whole."""
@@ -119,7 +130,7 @@ class Journal:
 
     def save_trained(self, result: TrainResult, asked: str) -> None:
         """Keep the result of a training."""
-        write_text(self.folder / "trained.json", dump(_Trained(asked, result)))
+        self._save(_Trained(asked, result), "trained.json")
 
     def selection(self, asked: str) -> Selection | None:
         """The checkpoint that an earlier call chose among the same ones."""
@@ -128,7 +139,7 @@ class Journal:
 
     def save_selection(self, selection: Selection, asked: str) -> None:
         """Keep the chosen checkpoint."""
-        write_text(self.folder / "selected.json", dump(_Selected(asked, selection)))
+        self._save(_Selected(asked, selection), "selected.json")
 
     def record(self, status: str, facts: Mapping[str, Any]) -> None:
         """Write the state of the training into the store; it keeps its first start."""
@@ -149,6 +160,15 @@ class Journal:
     def _load(self, kind: type[T], name: str) -> T | None:
         """A state file; None where it is absent, damaged, or of another version."""
         try:
-            return load(kind, read_text(self.folder / name))
+            sealed = load(_Sealed, read_text(self.folder / name))
+            return load(kind, sealed.state) if sealed.seal == _seal(sealed.state) else None
         except (OSError, ValueError, RecursionError, HarnessError):
             return None
+
+    def _save(self, value: object, name: str) -> None:
+        state = dump(value)
+        write_text(self.folder / name, dump(_Sealed(state, _seal(state))))
+
+
+def _seal(state: str) -> str:
+    return hashlib.sha256(state.encode("utf-8", "surrogatepass")).hexdigest()

@@ -8,13 +8,14 @@ checks and lineage. A name is claimed before anything starts: two trainings neve
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import get_args
+from typing import TypeVar, get_args
 
 from harness.errors import DataError, SettingsError, TrainerError, TrainingNotStarted, UsageError
 from harness.fix.names import claimed, new_name
@@ -51,6 +52,8 @@ __all__ = [
     "prepared_request",
     "train",
 ]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +151,20 @@ def plan_training(
     )  # fmt: skip
 
 
+def _some(records: Iterable[T], paths: Sequence[Path]) -> Iterator[T]:
+    """``records``, of which there must be one.
+
+    Raises:
+        DataError: there is none; names the files.
+    """
+    found = False
+    for record in records:
+        found = True
+        yield record
+    if not found:
+        raise DataError(f"{', '.join(map(str, paths))}: no example to train on")
+
+
 def prepared_request(plan: TrainPlan, settings: Settings, store: Store) -> tuple[TrainRequest, Source]:
     """The request for the trainer, and the source, which later holds notes about the data."""
     renderer = open_renderer(plan.model, plan.model_path, store)
@@ -160,7 +177,7 @@ def prepared_request(plan: TrainPlan, settings: Settings, store: Store) -> tuple
     request = TrainRequest(
         stage=plan.stage,
         model_path=plan.model_path,
-        examples=render_records(records, renderer, plan.stage),
+        examples=render_records(_some(records, plan.data), renderer, plan.stage),
         recipe=plan.recipe,
         output=plan.output,
         parents=tuple(a.path for a in plan.chain if a.path is not None),
@@ -306,7 +323,10 @@ def kept_recipe(attempt: Path) -> Recipe:
     """
     path = attempt / "recipe.json"
     try:
-        return Recipe.from_mapping({**read_object(path), "gpus": ""})
+        facts = read_object(path)
+        # Half a character, which JSON can hold and no file can.
+        json.dumps(facts, ensure_ascii=False).encode("utf-8")
+        return Recipe.from_mapping({**facts, "gpus": ""})
     except (OSError, ValueError, TypeError, SettingsError) as error:
         raise TrainerError(f"{path}: is not a recipe ({error}); plan the training again") from error
 

@@ -7,6 +7,8 @@ red), and for a cache any other exit code than that of the sound project.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import multiprocessing
 import os
 import random
@@ -128,7 +130,9 @@ def _copy(template: Path, place: Path) -> None:
     shutil.copytree(template.parent / f"{template.name}-beside", place.parent / f"{place.name}-beside")
     # What a fix keeps of its training names folders, and the copy's are to be read.
     for path in place.glob("reports/trainings/*/trained.json"):
-        path.write_text(path.read_text("utf-8").replace(str(template), str(place)), "utf-8")
+        state = json.loads(path.read_text("utf-8"))["state"].replace(str(template), str(place))
+        seal = hashlib.sha256(state.encode()).hexdigest()
+        path.write_text(json.dumps({"state": state, "seal": seal}), "utf-8")
 
 
 def _gone(place: Path) -> None:

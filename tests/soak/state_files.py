@@ -166,6 +166,9 @@ KINDS: dict[str, StateFile] = {
         path="reports/view/*.figures", reads=(_page("/", "/run/RUN"),), cache=True
     ),
     "pages of the page": StateFile(path="reports/view/*.html", reads=(_page("/", "/run/RUN"),), cache=True, share=1),
+    "answers of the page": StateFile(
+        path="reports/view/*.answers.json", reads=(_page("/run/RUN/now.json"),), cache=True, share=1
+    ),
     "lines of a tracker": StateFile(
         path="tracked/tracked.jsonl", reads=(("track", "--to", "jsonl"),), cache=True, share=1
     ),
@@ -211,7 +214,7 @@ def make_everything(root: Path) -> Path:
     _parts(root)
     _fingerprint_record(root)
     _server_record(root)
-    _page("/", "/run/RUN")(root)
+    _page("/", "/run/RUN", "/run/RUN/now.json")(root)
     shutil.rmtree(root / "reports" / "runs")
     return root
 

@@ -74,6 +74,17 @@ def test_a_selection_is_taken_with_resume_and_for_the_same_checkpoints_only(jour
     assert open_journal(tmp_path, resume=False).selection("a") is None
 
 
+def test_a_state_that_was_changed_counts_as_absent(journal: Journal, tmp_path: Path) -> None:
+    """A checkpoint's folder with one wrong character would be another one's."""
+    journal.save_selection(SELECTION, "a")
+    path = journal.folder / "selected.json"
+    text = path.read_text("utf-8")
+    path.write_text(text.replace('\\"a\\"', '\\"b\\"', 1), "utf-8")
+    assert path.read_text("utf-8") != text
+    again = open_journal(tmp_path)
+    assert (again.selection("a"), again.selection("b")) == (None, None)
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"\xff\xfe", b"[" * 100_000, b"{}", b"7"], ids=["empty", "binary", "deep", "object", "number"]
 )
