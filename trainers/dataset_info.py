@@ -169,12 +169,16 @@ def _dataset(name: str, entry: Any, registry: Path, problems: list[str]) -> Data
             problems.append(f"{name!r}: {what} must be a table of texts")
         elif unknown := [key for key in table if key not in known and table[key]]:
             problems.append(f"{name!r}: {what} {', '.join(map(repr, unknown))} are not supported")
+    try:
+        path = _place(registry, entry["file_name"])
+    except (OSError, ValueError) as error:
+        problems.append(f"{name!r}: no file can have its file_name ({getattr(error, 'strerror', None) or error})")
     if len(problems) > before:
         return None
     return Dataset(
         name=name,
         registry=registry,
-        path=_place(registry, entry["file_name"]),
+        path=path,
         ranking=ranking,
         columns={_COLUMNS[key]: column for key, column in columns.items() if column},
         role=tags.get("role_tag") or "from",
@@ -193,8 +197,4 @@ def _place(registry: Path, file_name: str) -> Path:
     """Where a dataset's file lies: at its path, beside the registry, or under its last name beside the registry."""
     path = registry.parent / file_name
     beside = registry.parent / PurePosixPath(file_name).name
-    try:
-        return path if path.is_file() or not beside.is_file() else beside
-    except (OSError, ValueError):
-        # No file can have this name, which is said when it is read.
-        return path
+    return path if path.is_file() or not beside.is_file() else beside
