@@ -85,8 +85,10 @@ class Watch:
             return
         phase: Phase = row["phase"]
         step, moment = int(row.get("step", 0)), float(row["time"])
-        if phase not in get_args(Phase) or not math.isfinite(moment):
+        if phase not in get_args(Phase):
             raise ValueError(f"no phase {phase!r}")
+        if not math.isfinite(moment):
+            raise ValueError(f"time is {moment}")
         last = self._last
         progress = TrainProgress(
             phase=phase,

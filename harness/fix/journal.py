@@ -9,12 +9,11 @@
 Each file carries a digest of everything that decided it, and is taken only for the same digest. Pairs are taken in
 every call, since drawing candidates is slow, and a person may have edited them. An edited file whose inputs have
 changed is neither used nor overwritten: the user decides. The rest is taken with ``resume`` only. A state file that
-cannot be read counts as absent.
+cannot be read, or was changed, counts as absent.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,7 +29,7 @@ from harness.pairs.files import DATASET
 from harness.project.manifest import Adapter
 from harness.safe.files import digest_file, write_text
 from harness.safe.read import read_text
-from harness.safe.records import dump, load
+from harness.safe.records import digest, dump, load
 from harness.store import Store, Training
 from trainers import TrainResult
 
@@ -161,14 +160,10 @@ class Journal:
         """A state file; None where it is absent, damaged, or of another version."""
         try:
             sealed = load(_Sealed, read_text(self.folder / name))
-            return load(kind, sealed.state) if sealed.seal == _seal(sealed.state) else None
+            return load(kind, sealed.state) if sealed.seal == digest(sealed.state) else None
         except (OSError, ValueError, RecursionError, HarnessError):
             return None
 
     def _save(self, value: object, name: str) -> None:
         state = dump(value)
-        write_text(self.folder / name, dump(_Sealed(state, _seal(state))))
-
-
-def _seal(state: str) -> str:
-    return hashlib.sha256(state.encode("utf-8", "surrogatepass")).hexdigest()
+        write_text(self.folder / name, dump(_Sealed(state, digest(state))))

@@ -165,7 +165,7 @@ class Reading:
 
     def cases(self, run_id: str) -> bytes:
         """The recorded cases of a run for the page's script: JSON, as gzip."""
-        return self._once(run_id, "json.gz", _packed)
+        return self._once(run_id, _CASES, _packed)
 
     def now(self, run_id: str) -> dict[str, Any]:
         """What the case files say now of a run's cases: by id the standard answer, and marks by version and sample.
@@ -174,7 +174,7 @@ class Reading:
         """
         current = self.cases_now()
         found: dict[str, Any] = {}
-        for version, answers in json.loads(self._once(run_id, "answers.json", _answers)).items():
+        for version, answers in json.loads(self._once(run_id, _ANSWERS, _answers)).items():
             for name, attempts in answers:
                 case = current.get(name)
                 if case is None:
@@ -197,8 +197,8 @@ class Reading:
 
     def _prepare(self, run: Run, make: Callable[[Conclusion], str]) -> None:
         self.page(run.id, make)
-        self.cases(run.id)
-        self._once(run.id, "answers.json", _answers)
+        for kind, data in _DATA.items():
+            self._once(run.id, kind, data)
 
     def keep(self, conclusion: Conclusion, make: Callable[[Conclusion], str]) -> None:
         """Keep the page, cases and figures of a run that has ended, from its conclusion."""
@@ -208,8 +208,8 @@ class Reading:
         if not digest:
             return
         self._kept.put(digest, "html", make(conclusion).encode())
-        self._kept.put(digest, "json.gz", _packed(conclusion))
-        self._kept.put(digest, "answers.json", _answers(conclusion))
+        for kind, data in _DATA.items():
+            self._kept.put(digest, kind, data(conclusion))
         known = {a.name: figures(a.results) for a in conclusion.report.adapters if a.name in run.adapters}
         self._kept.put(_figures_digest(run), "figures", dump(known).encode())
 
@@ -308,6 +308,11 @@ def _answers(conclusion: Conclusion) -> bytes:
         ]
         for version in conclusion.report.adapters
     }).encode()  # fmt: skip
+
+
+_CASES, _ANSWERS = "json.gz", "answers.json"
+_DATA: Mapping[str, Callable[[Conclusion], bytes]] = {_CASES: _packed, _ANSWERS: _answers}
+"""What the page's script asks for, by its kind; it is kept beside the page."""
 
 
 def _mark(case: Case, bare: str, whole: bool) -> str:

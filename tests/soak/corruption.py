@@ -7,7 +7,6 @@ red), and for a cache any other exit code than that of the sound project.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import multiprocessing
 import os
@@ -22,6 +21,7 @@ from pathlib import Path
 from types import FrameType
 
 from harness.errors import HarnessError
+from harness.safe.records import digest
 from tests.soak.damage import damaged
 from tests.soak.places import Said, environment, here
 from tests.soak.record import Campaign
@@ -131,8 +131,7 @@ def _copy(template: Path, place: Path) -> None:
     # What a fix keeps of its training names folders, and the copy's are to be read.
     for path in place.glob("reports/trainings/*/trained.json"):
         state = json.loads(path.read_text("utf-8"))["state"].replace(str(template), str(place))
-        seal = hashlib.sha256(state.encode()).hexdigest()
-        path.write_text(json.dumps({"state": state, "seal": seal}), "utf-8")
+        path.write_text(json.dumps({"state": state, "seal": digest(state)}), "utf-8")
 
 
 def _gone(place: Path) -> None:
