@@ -7,28 +7,41 @@ same text, same numbers, on every machine, compiled or not. Nothing here passes 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from harness.cases.model import Case
 from harness.metrics.custom import custom_scores, register_metric
-from harness.metrics.parts import answer_text, part_scores
+from harness.metrics.parts import answer_text, measure_answers, part_scores
 from harness.metrics.patterns import check_patterns
 from harness.metrics.published import compression_ratio, near_copies, sequence_repetition
-from harness.metrics.repetition import measure, repetition
+from harness.metrics.repetition import NONE_MEASURED, measure, repetition
 from harness.metrics.similarity import similarity
 from harness.metrics.turns import earlier_answers, turn_scores
 from harness.metrics.types import Loop, Metric, Scores
 
-__all__ = ["Loop", "Metric", "Scores", "measure", "register_metric", "repetition", "score", "similarity"]
+__all__ = [
+    "Loop",
+    "Metric",
+    "Scores",
+    "measure",
+    "measure_answers",
+    "register_metric",
+    "repetition",
+    "score",
+    "similarity",
+]
 
 
-def score(answer: str, case: Case, *, tokens: Sequence[int] = ()) -> Scores:
+def score(
+    answer: str, case: Case, *, tokens: Sequence[int] = (), measured: Mapping[str, Scores] = NONE_MEASURED
+) -> Scores:
     """All built-in and registered scores of an answer to a case.
 
     Args:
         answer: the generated text.
         case: its standard answer is what excesses and similarities are measured against.
         tokens: the generated token ids, for ``seq_rep4``; without them it is 0.
+        measured: what :func:`measure_answers` found for the answer and the standard answer, if it was asked.
 
     Returns:
         Finite numbers by name and the loops found. Reasoning and calls of tools are scored apart
@@ -39,7 +52,7 @@ def score(answer: str, case: Case, *, tokens: Sequence[int] = ()) -> Scores:
         CaseFileError: a pattern of the case is not a regular expression.
         MetricError: a custom metric raised, or returned something that is not a finite number.
     """
-    repeated = part_scores(answer, case.standard_answer)
+    repeated = part_scores(answer, case.standard_answer, measured)
     own, reference = answer_text(answer), case.standard_answer and answer_text(case.standard_answer)
     values = {
         **repeated.values,

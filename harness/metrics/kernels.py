@@ -26,9 +26,11 @@ from harness.metrics import ngrams, novelty, tandem, templates, units, variety
 __all__ = [
     "BATCH",
     "COMPILE_AFTER",
+    "CodedText",
     "Counts",
     "batches",
     "code_pairs",
+    "coded_pair",
     "count",
     "prepare",
     "unit_bounds",
@@ -155,11 +157,41 @@ def code_pairs(pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
             yield place.spell(split.ids[low:middle]), place.spell(split.ids[middle:high])
 
 
+def coded_pair(one: str, other: str) -> tuple[CodedText, CodedText]:
+    """Both texts as :func:`code_pairs` gives them, and the units themselves."""
+    place = _place(len(one) + len(other))
+    split, _ = _split(place, [f"{one}\n{other}"])
+    n, second = int(split.offsets[1]), len(one) + 1
+    starts, ends = _plain(split.starts[:n]), _plain(split.ends[:n])
+    middle = bisect_left(starts, second)
+    return (
+        CodedText(
+            codes=place.spell(split.ids[:middle]),
+            units=[one[start:end] for start, end in zip(starts[:middle], ends[:middle], strict=True)],
+        ),
+        CodedText(
+            codes=place.spell(split.ids[middle:n]),
+            units=[
+                other[start - second : end - second] for start, end in zip(starts[middle:], ends[middle:], strict=True)
+            ],
+        ),
+    )
+
+
 def unit_bounds(text: str) -> list[tuple[int, int]]:
     """Start and end of every unit of a text, as character offsets."""
     split, _ = _split(_place(len(text)), [text])
     n = split.offsets[1]
     return list(zip(_plain(split.starts[:n]), _plain(split.ends[:n]), strict=True))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodedText:
+    """A text of a pair."""
+
+    codes: str
+    """A character for every unit, equal within the pair exactly when the units are."""
+    units: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,14 +14,15 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from operator import itemgetter
 
 from harness.metrics.invisible import Visible
-from harness.metrics.repetition import repetition
+from harness.metrics.repetition import NONE_MEASURED, measure, repetition
 from harness.metrics.types import Loop, Scores
 
-__all__ = ["PARTS", "Parts", "answer_text", "part_scores", "split_parts"]
+__all__ = ["PARTS", "Parts", "answer_text", "measure_answers", "part_scores", "split_parts"]
 
 PARTS = ("reasoning", "tools")
 """The parts that are scored beside the answer."""
@@ -121,8 +122,23 @@ def answer_text(text: str) -> str:
     return text if parts is None else parts.answer.text
 
 
-def part_scores(text: str, reference: str | None) -> Scores:
+def measure_answers(texts: Iterable[str]) -> Mapping[str, Scores]:
+    """Scores of what readers get of texts, by it: many short texts at once take a part of the time.
+
+    Returns:
+        What :func:`part_scores` takes as ``measured``.
+    """
+    answers = list(dict.fromkeys(map(answer_text, texts)))
+    return dict(zip(answers, measure(answers), strict=True))
+
+
+def part_scores(text: str, reference: str | None, measured: Mapping[str, Scores] = NONE_MEASURED) -> Scores:
     """Repetition scores of an answer against its standard answer, part by part.
+
+    Args:
+        text: the generated text.
+        reference: the standard answer, if there is one.
+        measured: what :func:`measure_answers` found for them, if it was asked.
 
     Returns:
         The scores of the answer's own text; those of the other parts behind their names; the loops of all parts, with
@@ -132,8 +148,8 @@ def part_scores(text: str, reference: str | None) -> Scores:
     theirs = split_parts(reference) if reference is not None else None
     against = reference if theirs is None else theirs.answer.text
     if parts is None:
-        return repetition(text, against)
-    own = repetition(parts.answer.text, against)
+        return repetition(text, against, measured)
+    own = repetition(parts.answer.text, against, measured)
     values = dict(own.values)
     loops = _placed(own, parts.answer)
     for name, part, other in (

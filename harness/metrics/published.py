@@ -30,7 +30,11 @@ def sequence_repetition(tokens: Sequence[int], order: int = 4) -> float:
 
 def near_copies(text: str) -> float:
     """Share of the paragraphs that hold half of an earlier one's shingles, or the other way; 0 for fewer than three."""
-    shingles = [s for s in map(_shingles, text.split("\n")) if len(s) >= MIN_SHINGLES]
+    # A unit has a character at least, so a short line has too few shingles; most texts end here.
+    lines = [line for line in text.casefold().split("\n") if len(line) > MIN_SHINGLES]
+    if len(lines) < MIN_PARAGRAPHS:
+        return 0.0
+    shingles = [s for s in map(_shingles, lines) if len(s) >= MIN_SHINGLES]
     if len(shingles) < MIN_PARAGRAPHS:
         return 0.0
     near = 0
@@ -40,7 +44,7 @@ def near_copies(text: str) -> float:
 
 
 def _shingles(line: str) -> set[tuple[str, str]]:
-    return set(pairwise(split(line.casefold())))
+    return set(pairwise(split(line)))
 
 
 MIN_SHINGLES, MIN_PARAGRAPHS, LOOK_BACK = 24, 3, 32

@@ -37,6 +37,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from harness.metrics import kernels, templates
 from harness.metrics.forms import Lines
@@ -48,7 +49,7 @@ from harness.metrics.tandem import TAILS
 from harness.metrics.types import Scores
 from harness.metrics.variety import BLOCK, FIELDS
 
-__all__ = ["EXCESSES", "EXCUSED_LENGTHS", "NOTHING", "USUAL", "excesses", "measure", "repetition"]
+__all__ = ["EXCESSES", "EXCUSED_LENGTHS", "NONE_MEASURED", "NOTHING", "USUAL", "excesses", "measure", "repetition"]
 
 EXCUSED_LENGTHS = 4.0
 """How many times its own length a standard answer excuses its share of repetition."""
@@ -77,6 +78,7 @@ EXCESSES: Mapping[str, str] = {
 
 EXCUSED = ("twice_coverage", "echo_copies", "passage_copies", "variety", "flood_characters", "stale", "restated")
 """Values of a standard answer that excuse the same in an answer (:mod:`harness.judging.verdict`)."""
+NONE_MEASURED: Mapping[str, Scores] = MappingProxyType({})
 _EXCESSES = tuple((name, excess, f"{name}_reference") for name, excess in EXCESSES.items())
 DATA_SHARE = 0.5
 """Share of lines of a form that repeats by itself, from which on a text of numbers is data: a matrix."""
@@ -96,13 +98,19 @@ def measure(texts: Sequence[str]) -> Iterator[Scores]:
         yield from _scores(batch)
 
 
-def repetition(text: str, reference: str | None = None) -> Scores:
-    """Repetition scores of a text, its excesses over ``reference``, and ``repetition``, the largest of them, 0..1."""
-    if reference is None:
-        (own,) = measure([text])
-        return Scores({**own.values, **excesses(own.values, None)}, own.loops)
-    own, other = measure([text, reference])
-    return Scores({**own.values, **excesses(own.values, other.values)}, own.loops)
+def repetition(text: str, reference: str | None = None, measured: Mapping[str, Scores] = NONE_MEASURED) -> Scores:
+    """Repetition scores of a text, its excesses over ``reference``, and ``repetition``, the largest of them, 0..1.
+
+    Args:
+        text: what is scored.
+        reference: what it is compared with; None: usual values.
+        measured: scores of :func:`measure` by text; what is not there is measured now.
+    """
+    texts = [text] if reference is None else [text, reference]
+    missing = [t for t in texts if t not in measured]
+    found = dict(zip(missing, measure(missing), strict=True))
+    own, *others = (found[t] if t in found else measured[t] for t in texts)
+    return Scores({**own.values, **excesses(own.values, others[0].values if others else None)}, own.loops)
 
 
 def excesses(values: Mapping[str, float], reference: Mapping[str, float] | None) -> dict[str, float]:

@@ -123,15 +123,15 @@ def similarity(answer: str, reference: str) -> dict[str, float]:
     from rapidfuzz.distance import Indel
 
     ours, theirs = normalise(answer[:LIMIT]), normalise(reference[:LIMIT])
-    ((our_codes, their_codes),) = kernels.code_pairs([(ours, theirs)])
-    empty = not our_codes and not their_codes
+    own, other = kernels.coded_pair(ours, theirs)
+    empty = not own.codes and not other.codes
     return {
-        "similarity": _order(our_codes, their_codes),
+        "similarity": _order(own.codes, other.codes),
         "similarity_characters": Indel.normalized_similarity(ours, theirs),
         "similarity_token_set": 1.0
         if empty
-        else fuzz.token_set_ratio(" ".join(split(ours)), " ".join(split(theirs))) / 100,
+        else fuzz.token_set_ratio(" ".join(own.units), " ".join(other.units)) / 100,
         "similarity_partial": 1.0
         if empty
-        else fuzz.partial_ratio(our_codes[:PARTIAL_LIMIT], their_codes[:PARTIAL_LIMIT]) / 100,
+        else fuzz.partial_ratio(own.codes[:PARTIAL_LIMIT], other.codes[:PARTIAL_LIMIT]) / 100,
     }

@@ -29,7 +29,7 @@ from harness.errors import AdapterError, HarnessError
 from harness.judging.references import loop_units
 from harness.judging.results import Attempt, CaseResult, Reason, Status, Verdict
 from harness.judging.verdict import combine, judge, skipped
-from harness.metrics import score
+from harness.metrics import Scores, measure_answers, score
 from harness.models.target import Target, engine_options
 from harness.project.deadlines import Deadlines
 from harness.project.settings import Settings
@@ -105,6 +105,10 @@ class _Wanted:
     limit: float | None
 
 
+_Stored = Mapping[tuple[str, float | None], Completion]
+"""Stored answers by key and by the limit at which an answer that is a proven loop was cut."""
+
+
 class Runner:
     """Judges jobs with one store and one engine."""
 
@@ -175,6 +179,7 @@ class Runner:
             while some := list(islice(remaining, _READ_AT_ONCE)):
                 wanted = {job.position: self._want_all(job, info) for job in some}
                 stored = self._read_stored([w for of_job in wanted.values() for w in of_job])
+                measured = _measured(wanted, stored)
                 for job in some:
                     if job.case.skip:
                         yield self._record(run, job, (), skipped(job.case))
@@ -182,7 +187,7 @@ class Runner:
                     if job.target is None:
                         yield self._record(run, job, (), _error("adapter", job.problem))
                         continue
-                    missing += [w for w in wanted[job.position] if not self._from_store(w, stored)]
+                    missing += [w for w in wanted[job.position] if not self._from_store(w, stored, measured)]
                     yield from self._complete(run, job)
             self._save(run)
             for group in _by_model(missing):
@@ -228,16 +233,16 @@ class Runner:
             job=job, sample=sample, key=hashlib.sha256(text.encode()).hexdigest(), identity=identity, limit=limit
         )
 
-    def _read_stored(self, wanted: Sequence[_Wanted]) -> Mapping[tuple[str, float | None], Completion]:
+    def _read_stored(self, wanted: Sequence[_Wanted]) -> _Stored:
         return self._store.generations((w.key, w.limit) for w in wanted) if self._settings.cache else {}
 
-    def _from_store(self, wanted: _Wanted, stored: Mapping[tuple[str, float | None], Completion]) -> bool:
+    def _from_store(self, wanted: _Wanted, stored: _Stored, measured: Mapping[str, Scores]) -> bool:
         completion = stored.get((wanted.key, wanted.limit))
         if completion is None:
             return False
         self._done += 1
         self._stored += 1
-        self._judge(wanted, completion, cached=True)
+        self._judge(wanted, completion, measured, cached=True)
         return True
 
     def _generate(self, run: Run, group: Sequence[_Wanted]) -> Iterator[CaseResult]:
@@ -292,7 +297,7 @@ class Runner:
                         completion = replace(outcome, request_id=0)
                         self._store.save_generation(wanted.key, wanted.identity, completion, wanted.limit)
                         self._tokens += len(completion.token_ids)
-                        self._judge(wanted, completion, cached=False)
+                        self._judge(wanted, completion, {}, cached=False)
                     self._tell()
                     yield from self._complete(run, wanted.job)
             for index in set(range(len(group))) - answered:
@@ -334,10 +339,10 @@ class Runner:
 
     # -- verdicts --------------------------------------------------------------------------------------------------
 
-    def _judge(self, wanted: _Wanted, completion: Completion, *, cached: bool) -> None:
+    def _judge(self, wanted: _Wanted, completion: Completion, measured: Mapping[str, Scores], *, cached: bool) -> None:
         case = wanted.job.case
         try:
-            scores = score(completion.text, case, tokens=completion.token_ids)
+            scores = score(completion.text, case, tokens=completion.token_ids, measured=measured)
             verdict = judge(case, scores, completion.finish_reason)
         except HarnessError as error:
             scores, verdict = None, _error("metric", str(error))
@@ -440,6 +445,15 @@ def _versions() -> dict[str, str]:
         with suppress(metadata.PackageNotFoundError):
             versions[package] = metadata.version(package)
     return versions
+
+
+def _measured(wanted: Mapping[int, Sequence[_Wanted]], stored: _Stored) -> Mapping[str, Scores]:
+    """The stored answers of some jobs and their standard answers, measured together."""
+    texts: list[str] = []
+    for w in (w for of_job in wanted.values() for w in of_job):
+        if (completion := stored.get((w.key, w.limit))) is not None:
+            texts += [completion.text, *([w.job.case.standard_answer] if w.job.case.standard_answer else [])]
+    return measure_answers(texts)
 
 
 def _problem(outcome: Outcome) -> str | None:

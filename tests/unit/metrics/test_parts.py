@@ -7,7 +7,7 @@ import pytest
 from harness.judging.results import Status
 from harness.judging.verdict import judge
 from harness.metrics import score
-from harness.metrics.parts import answer_text, part_scores, split_parts
+from harness.metrics.parts import answer_text, measure_answers, part_scores, split_parts
 from tests.support.builders import case
 from tests.support.texts import CLEAN
 
@@ -85,3 +85,15 @@ def test_reasoning_that_was_cut_off_leaves_no_answer() -> None:
     """Which never passes."""
     of = case(standard_answer=None)
     assert judge(of, score("<think>six times seven", of), "length").status is Status.FAIL
+
+
+@pytest.mark.parametrize("reference", [CLEAN, None, f"<think>six</think>{CLEAN}"], ids=["plain", "none", "in parts"])
+@pytest.mark.parametrize(
+    "text",
+    [CLEAN, LOOP, f"<think>{LOOP}</think>{CLEAN}", f"{CLEAN}\u200b{LOOP}", CALL * 3, ""],
+    ids=["clean", "loop", "reasoning", "invisible", "tools", "empty"],
+)
+def test_answers_that_are_measured_together_have_the_scores_of_each_alone(text: str, reference: str | None) -> None:
+    """Stored answers are measured by the hundred; no score may depend on the others."""
+    measured = measure_answers([LOOP, text, *([reference] if reference else []), CLEAN])
+    assert part_scores(text, reference, measured) == part_scores(text, reference)

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.metrics import measure, similarity
-from harness.metrics.similarity import order_similarities
+from harness.metrics.kernels import coded_pair
+from harness.metrics.similarity import normalise, order_similarities, split
 
 NAMES = ("similarity", "similarity_characters", "similarity_token_set", "similarity_partial")
 
@@ -91,3 +92,10 @@ def test_any_pair_is_compared_equally_either_way(one: str, other: str) -> None:
         patch.setenv("HARNESS_KERNELS", "compiled")
         list(measure(["compile"]))
         assert order_similarities([(one, other)]) == [similarity(one, other)["similarity"]]
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_the_units_of_a_pair_are_those_of_each_text_alone(one: str, other: str) -> None:
+    """Nothing runs across the place where two texts meet."""
+    one, other = normalise(one), normalise(other)
+    assert [list(text.units) for text in coded_pair(one, other)] == [split(one), split(other)]
