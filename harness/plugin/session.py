@@ -32,9 +32,10 @@ from harness.reports.conclusion import Conclusion, conclude_run
 from harness.reports.console import comparison_table, summary
 from harness.reports.model import headline
 from harness.runs.evaluation import Evaluation
+from harness.runs.jobs import Job
 from harness.runs.parts import missing_parts
 from harness.runs.progress import ProgressLine
-from harness.runs.runner import Job, RunnerProgress
+from harness.runs.runner import RunnerProgress
 from harness.runs.sessions import begin_session, end_session
 from harness.safe.escape import for_terminal, for_xml
 from harness.safe.records import to_data

@@ -17,8 +17,9 @@ from harness.judging.results import CaseResult
 from harness.models.target import Target, resolve_target
 from harness.project.manifest import Manifest, read_manifest
 from harness.project.settings import Settings
+from harness.runs.jobs import Job
 from harness.runs.revision import git_revision
-from harness.runs.runner import Job, OpenEngine, Runner, RunnerProgress
+from harness.runs.runner import OpenEngine, Runner, RunnerProgress
 from harness.safe.processes import process_facts
 from harness.store import Part, Run, Store
 

