@@ -86,6 +86,9 @@ class Recipe:
     pref_beta: Annotated[float, number(1e-4, 100)] = 0.1
     """DPO and KTO: strength of the pull towards the reference."""
     pref_loss: Literal["sigmoid", "orpo", "simpo"] = "sigmoid"
+    """dpo: ``sigmoid`` is DPO (Rafailov et al. 2023); ``orpo`` (Hong et al. 2024) and ``simpo`` (Meng et al. 2024) need
+    no reference and take means over tokens. SimPO wants a ``pref_beta`` of 1 or 2, ends answers more often and makes
+    them shorter."""
     pref_ftx: Annotated[float, number(0, 100)] = 0.0
     """Weight of the chosen answers' mean negative log-likelihood beside the preference loss."""
     unlikelihood: Annotated[float, number(0, 100)] = 0.0
@@ -95,6 +98,7 @@ class Recipe:
     """dpo: leave the end of a chosen answer out of the preference where the rejected one was cut off and has none, so
     that the comparison does not teach to end sooner; ``pref_ftx`` teaches the end all the same."""
     simpo_gamma: Annotated[float, number(0, 100)] = 0.5
+    """SimPO's margin between the chosen and the rejected answer's mean log-probability, times ``pref_beta``."""
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     """Of activations; trained weights are always kept in fp32. ``auto``: bf16, or fp32 on a CPU that would emulate it.
     ``fp16`` needs a GPU."""
