@@ -4,7 +4,7 @@
     kto     the same pairs, each answer liked or disliked
     sft     the chosen answers alone
     peers   what is done by hand today: four written pairs, lr 1e-4, 5 epochs, the last checkpoint
-    whole, simpo, orpo, slow, attention
+    whole, simpo, simpo-1, simpo-0.5, orpo, slow, attention
             the same pairs with another loss, rate or LoRA
 
 ``--kind`` takes a suite of other failures (:mod:`tests.benchmarks.fix.kinds`): cut-off answers, length, a forbidden

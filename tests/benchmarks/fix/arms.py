@@ -40,6 +40,7 @@ PARENT = "v4.0"
 GREEDY = "~greedy"
 _PEERS = Path(__file__).with_name("peers.toml")
 _HAND_MADE = 4
+_SIMPO = {"pref_loss": "simpo", "end_apart": False}
 _ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 
 
@@ -76,7 +77,9 @@ ARMS: Mapping[str, Arm] = {
             Arm(name=name, text=text, changes=changes, rounds=1)
             for name, text, changes in (
                 ("whole", "the default without unlikelihood and ends apart", {"unlikelihood": 0.0, "end_apart": False}),
-                ("simpo", "SimPO in the place of DPO", {"pref_loss": "simpo", "pref_beta": 2.0, "end_apart": False}),
+                ("simpo", "SimPO in the place of DPO", {**_SIMPO, "pref_beta": 2.0}),
+                ("simpo-1", "SimPO with half that strength", {**_SIMPO, "pref_beta": 1.0}),
+                ("simpo-0.5", "SimPO with a quarter of it", {**_SIMPO, "pref_beta": 0.5}),
                 ("orpo", "ORPO in the place of DPO", {"pref_loss": "orpo", "pref_ftx": 0.0, "end_apart": False}),
                 ("slow", "a third of the rate, three times the steps", {"learning_rate": 1e-4, "epochs": 7.5}),
                 ("attention", "a LoRA on the attention's layers only", {"lora_targets": _ATTENTION}),
