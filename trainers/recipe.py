@@ -87,8 +87,8 @@ class Recipe:
     """DPO and KTO: strength of the pull towards the reference."""
     pref_loss: Literal["sigmoid", "orpo", "simpo"] = "sigmoid"
     """dpo: ``sigmoid`` is DPO (Rafailov et al. 2023); ``orpo`` (Hong et al. 2024) and ``simpo`` (Meng et al. 2024) need
-    no reference and take means over tokens. SimPO wants a ``pref_beta`` of 1 or 2, ends answers more often and makes
-    them shorter."""
+    no reference and take means over tokens. SimPO wants a ``pref_beta`` of 0.5 to 2, ends answers more often and
+    makes them shorter."""
     pref_ftx: Annotated[float, number(0, 100)] = 0.0
     """Weight of the chosen answers' mean negative log-likelihood beside the preference loss."""
     unlikelihood: Annotated[float, number(0, 100)] = 0.0

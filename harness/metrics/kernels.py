@@ -152,30 +152,27 @@ def code_pairs(pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
         place = _place(sum(map(len, texts)))
         split, _ = _split(place, texts)
         for d in range(last - first):
-            low, high = int(split.offsets[d]), int(split.offsets[d + 1])
-            middle = bisect_left(split.starts, int(split.bounds[d]) + len(pairs[first + d][0]), low, high)
+            low, middle, high = _halves(split, d, len(pairs[first + d][0]))
             yield place.spell(split.ids[low:middle]), place.spell(split.ids[middle:high])
 
 
 def coded_pair(one: str, other: str) -> tuple[CodedText, CodedText]:
     """Both texts as :func:`code_pairs` gives them, and the units themselves."""
-    place = _place(len(one) + len(other))
-    split, _ = _split(place, [f"{one}\n{other}"])
-    n, second = int(split.offsets[1]), len(one) + 1
-    starts, ends = _plain(split.starts[:n]), _plain(split.ends[:n])
-    middle = bisect_left(starts, second)
+    joined = f"{one}\n{other}"
+    place = _place(len(joined))
+    split, _ = _split(place, [joined])
+    _, middle, n = _halves(split, 0, len(one))
+    found = [joined[start:end] for start, end in zip(_plain(split.starts[:n]), _plain(split.ends[:n]), strict=True)]
     return (
-        CodedText(
-            codes=place.spell(split.ids[:middle]),
-            units=[one[start:end] for start, end in zip(starts[:middle], ends[:middle], strict=True)],
-        ),
-        CodedText(
-            codes=place.spell(split.ids[middle:n]),
-            units=[
-                other[start - second : end - second] for start, end in zip(starts[middle:], ends[middle:], strict=True)
-            ],
-        ),
+        CodedText(codes=place.spell(split.ids[:middle]), units=found[:middle]),
+        CodedText(codes=place.spell(split.ids[middle:n]), units=found[middle:]),
     )
+
+
+def _halves(split: units.Units, d: int, first: int) -> tuple[int, int, int]:
+    """Of a pair joined by a line break: where its units begin, where those of the second text do, and where they end."""
+    low, high = int(split.offsets[d]), int(split.offsets[d + 1])
+    return low, bisect_left(split.starts, int(split.bounds[d]) + first, low, high), high
 
 
 def unit_bounds(text: str) -> list[tuple[int, int]]:

@@ -6,9 +6,6 @@ Tests that run pytest in this process import this module at their start.
 
 from __future__ import annotations
 
-import os
-from unittest import mock
-
 import psycopg  # noqa: F401
 import sqlalchemy.dialects.postgresql.psycopg  # noqa: F401
 import transformers.models.auto.tokenization_auto  # noqa: F401
@@ -16,8 +13,8 @@ import transformers.models.auto.tokenization_auto  # noqa: F401
 import harness.fix.fix
 import harness.plugin.session
 import harness.runs.evaluation  # noqa: F401
+from harness.metrics import kernels
 from harness.metrics.repetition import repetition
 
-if "HARNESS_KERNELS" not in os.environ:
-    with mock.patch.dict(os.environ, HARNESS_KERNELS="compiled"):
-        repetition("One text makes the compiled kernels load. " * 2)
+kernels.prepare(kernels.COMPILE_AFTER)
+repetition("One text makes the compiled kernels load. " * 2)

@@ -4,7 +4,7 @@
     kto     the same pairs, each answer liked or disliked
     sft     the chosen answers alone
     peers   what is done by hand today: four written pairs, lr 1e-4, 5 epochs, the last checkpoint
-    whole, simpo, simpo-1, simpo-0.5, orpo, slow, attention
+    whole, simpo, simpo-1, simpo-0.5, simpo-margin, orpo, slow, attention
             the same pairs with another loss, rate or LoRA
 
 ``--kind`` takes a suite of other failures (:mod:`tests.benchmarks.fix.kinds`): cut-off answers, length, a forbidden
@@ -34,12 +34,11 @@ from harness.project.settings import read_settings
 from harness.safe.files import write_text
 from harness.store import Store
 from tests.benchmarks.fix.arms import ARMS, Bench, Lines, Size, choose_cases, run_arm
-from tests.benchmarks.fix.kinds import KINDS, Kind, make_suite
+from tests.benchmarks.fix.kinds import KINDS, SUITE, Kind, make_suite
 from tests.benchmarks.fix.measure import LANGUAGES, LIMITS, after_rounds, summarise
 
 ROOT = Path(__file__).resolve().parents[3]
 PLACE = ROOT / "reports" / "bench" / "fix"
-SUITE = Path(__file__).with_name("suite")
 
 
 def main() -> int:

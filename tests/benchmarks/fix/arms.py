@@ -80,6 +80,7 @@ ARMS: Mapping[str, Arm] = {
                 ("simpo", "SimPO in the place of DPO", {**_SIMPO, "pref_beta": 2.0}),
                 ("simpo-1", "SimPO with half that strength", {**_SIMPO, "pref_beta": 1.0}),
                 ("simpo-0.5", "SimPO with a quarter of it", {**_SIMPO, "pref_beta": 0.5}),
+                ("simpo-margin", "... and half its margin", {**_SIMPO, "pref_beta": 0.5, "simpo_gamma": 0.25}),
                 ("orpo", "ORPO in the place of DPO", {"pref_loss": "orpo", "pref_ftx": 0.0, "end_apart": False}),
                 ("slow", "a third of the rate, three times the steps", {"learning_rate": 1e-4, "epochs": 7.5}),
                 ("attention", "a LoRA on the attention's layers only", {"lora_targets": _ATTENTION}),

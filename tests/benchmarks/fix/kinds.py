@@ -22,7 +22,9 @@ from typing import Any
 from harness.judging.results import CaseResult, Status
 from harness.safe.files import write_text
 
-__all__ = ["KINDS", "Kind", "make_suite"]
+__all__ = ["KINDS", "SUITE", "Kind", "make_suite"]
+
+SUITE = Path(__file__).with_name("suite")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,8 @@ The base model, without any adapter, reads the standard answers of the suite aft
     first guesses   share of the tokens that are the model's most likely next one
     tokens a character
 
-It is the evidence for showing a language apart in ``make bench-fix``: what a model does not know, a fix cannot teach it
-to end. About a minute on 2 cores.
+It is the evidence for showing a language apart in ``make bench-fix``: a model that knows a language badly does not
+learn from a few pairs where its answers end. It takes a minute or two on 2 cores.
 """
 
 from __future__ import annotations
@@ -20,13 +20,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.cases.folder import read_folder
+from harness.cases import read_suite
 from harness.cases.model import Case
 from harness.models.embedded import embedded_model
 from harness.models.prompts import PromptRenderer
-from tests.benchmarks.fix.kinds import KINDS, make_suite
-
-SUITE = Path(__file__).with_name("suite")
+from tests.benchmarks.fix.kinds import KINDS, SUITE, make_suite
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,7 +46,7 @@ def main() -> int:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-fix-") as place:
         make_suite(KINDS["repetition"], SUITE, Path(place))
-        cases = [case for folder in sorted(Path(place).iterdir()) for case in read_folder(folder)]
+        cases = read_suite(Path(place))
     known = read_answers(args.model or embedded_model("smollm2-135m-instruct"), cases)
     print(f"{platform.machine()}, {sum(k.answers for k in known.values())} standard answers")
     for language, sums in sorted(known.items()):
